@@ -1,0 +1,127 @@
+// One replica of a partition: drives the pure core with messages, timers, disk completions and the
+// coordination store, applies committed entries, moves chunks and snapshots, collects garbage.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/executor.h"
+#include "base/id.h"
+#include "base/random.h"
+#include "base/strong_int.h"
+#include "coordination/coordination_store.h"
+#include "replication/core/group_config.h"
+#include "replication/transport.h"
+#include "storage/log_entry.h"
+#include "storage/replica_storage.h"
+#include "storage/state_machine.h"
+
+namespace meridian::replication {
+
+struct Proposal {
+  std::string command;
+  Buffer inline_body;
+  RunId inline_run;
+  uint32_t inline_crc32c = 0;
+  std::vector<storage::ChunkRange> chunks;
+};
+
+struct Applied {
+  std::string outcome;  // of StateMachine::Apply
+  LogIndex index;
+  Timestamp timestamp;
+};
+
+struct ReplicaOptions {
+  absl::Duration heartbeat_interval = absl::Milliseconds(150);
+  // A member that has not heard the leader for a random time in [1, 2] x this asks the others (P3).
+  absl::Duration election_timeout = absl::Milliseconds(1500);
+  // A proposal or read that has not been decided by then is answered UNAVAILABLE (outcome unknown).
+  absl::Duration request_timeout = absl::Seconds(10);
+  size_t max_append_bytes = 1 << 20;
+  size_t max_inflight_proposals = 4096;  // more: RESOURCE_EXHAUSTED
+};
+
+struct ReplicaStatus {
+  bool is_leader = false;
+  // Leads, and its epoch-start entry has committed: serves.
+  bool is_serving = false;
+  ReplicaId leader;  // nil if unknown
+  Epoch epoch;
+  LogIndex last_index;
+  LogIndex commit_index;
+  LogIndex applied_index;
+  uint64_t corrupt_chunks = 0;
+  uint64_t repaired_chunks = 0;
+};
+
+// Public calls are thread-safe and post to the replica's strand; callbacks run there and must not
+// block. Errors: UNAVAILABLE (not the leader, no quorum, stopped: retry elsewhere or later; of
+// Propose the outcome is then unknown), RESOURCE_EXHAUSTED, DATA_LOSS.
+class Replica {
+ public:
+  // All references outlive the replica. `storage` belongs to `self`.
+  struct Environment {
+    Executor& strand;
+    Clock& clock;
+    Random& random;
+    Transport& transport;
+    coordination::CoordinationStore& coordination;
+    std::unique_ptr<storage::ReplicaStorage> storage;
+    const storage::StateMachine& state_machine;
+  };
+
+  virtual ~Replica() = default;
+
+  // Commits and applies a command; `done` after its entry is durable on a quorum and applied (I1).
+  virtual void Propose(Proposal proposal, std::function<void(absl::StatusOr<Applied>)> done) = 0;
+
+  // After OK, a NewView taken then holds every write acknowledged before this call (I2): a quorum
+  // has confirmed the leadership since. Many waiting reads share one round.
+  virtual void ConfirmRead(std::function<void(absl::Status)> done) = 0;
+
+  // Any thread; see ConfirmRead for when it may be served from.
+  virtual std::unique_ptr<storage::KvReader> NewView() const = 0;
+
+  // Sends a chunk's ciphertext to every replica; `done` when it is durable on a write quorum. The
+  // run counts as active, and is not taken for an orphan, until EndRun.
+  virtual void WriteChunk(storage::ChunkId chunk, Buffer ciphertext, uint32_t crc32c,
+                          std::function<void(absl::Status)> done) = 0;
+  virtual void EndRun(RunId run) = 0;
+
+  // Bytes of a chunk from this disk, or, if missing or corrupt here, from a peer: then the local
+  // copy is repaired and counted. Blocks the calling thread, which must not be a strand's.
+  virtual absl::StatusOr<Buffer> ReadChunk(storage::ChunkId chunk, size_t offset, size_t size,
+                                           absl::Duration timeout) = 0;
+  // While the pin lives, this replica does not free the run's chunks (a running read).
+  virtual std::shared_ptr<void> PinRun(RunId run) = 0;
+
+  virtual void GetStatus(std::function<void(ReplicaStatus)> done) = 0;
+  // SHA-256 of the applied state, with the index that it stands at.
+  virtual void GetDigest(
+      std::function<void(absl::StatusOr<std::pair<LogIndex, std::string>>)> done) = 0;
+
+  // On the strand: a message for this replica; the configuration may have changed (a hint).
+  virtual void OnMessage(PeerMessage message) = 0;
+  virtual void OnConfigHint() = 0;
+};
+
+// Keys of the coordination store that replication owns.
+// "group/<partition hex>" -> encoded meridian.internal.v1.GroupConfig.
+std::string GroupConfigKey(PartitionId partition);
+std::string EncodeGroupConfig(const GroupConfig& config);
+absl::StatusOr<GroupConfig> DecodeGroupConfig(std::string_view encoded);
+
+// Starts on the strand at once. Destroy on the strand: it cancels its timers, answers what waits
+// with UNAVAILABLE, and no callback of its runs after.
+std::unique_ptr<Replica> MakeReplica(PartitionId partition, ReplicaId self, GroupConfig config,
+                                     int64_t config_revision, const ReplicaOptions& options,
+                                     Replica::Environment environment);
+
+}  // namespace meridian::replication

@@ -1,0 +1,115 @@
+// What one replica keeps on its disk. Implementations: DiskStore's replicas (journal, extents,
+// RocksDB) and the simulation's in-memory one, which loses what was not synced at a crash; one
+// conformance test holds both.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/buffer.h"
+#include "base/id.h"
+#include "base/strong_int.h"
+#include "storage/kv.h"
+#include "storage/log_entry.h"
+
+namespace meridian::storage {
+
+// Durable promises of a replica. Only ever raised.
+struct HardState {
+  // Nothing from an epoch below is accepted (I3).
+  Epoch promised;
+  bool operator==(const HardState&) const = default;
+};
+
+// What a replica knows after its disk was opened.
+struct RecoveredReplica {
+  HardState hard_state;
+  // The log holds (base_index, last_index]; base_epoch is the epoch of the entry at base_index.
+  LogIndex base_index;
+  Epoch base_epoch;
+  // The epoch of every entry kept, in order: entry base_index + 1 + i has epochs[i].
+  std::vector<Epoch> epochs;
+  // Everything up to it is in the state. Later committed entries are applied again.
+  LogIndex applied_index;
+  Timestamp applied_timestamp;
+  // A snapshot install was cut off: the state is unusable until another install is done. The
+  // replica may promise, and must never lead nor be adopted from (P6).
+  bool installing = false;
+};
+
+struct PersistRequest {
+  std::optional<HardState> hard_state;
+  // Drop this entry and all after it before adding `entries`.
+  std::optional<LogIndex> truncate_from;
+  // Consecutive; the first follows the last one kept.
+  std::vector<LogEntry> entries;
+};
+
+// Thread confinement: all calls come from the replica's strand, except the const readers (NewView,
+// ReadChunk, HasChunks), which are thread-safe. Callbacks run on that strand.
+// An error from any write means that the disk is out of service: it is never retried (FAULTS).
+class ReplicaStorage {
+ public:
+  using Done = std::function<void(absl::Status)>;
+
+  virtual ~ReplicaStorage() = default;
+
+  virtual const RecoveredReplica& recovered() const = 0;
+
+  // Makes the request durable, then calls `done`; calls complete in order. The caller has made sure
+  // that every chunk the entries reference is durable here first (I4, P2).
+  virtual void Persist(PersistRequest request, Done done) = 0;
+
+  // Entries [first, last], fewer when they pass `max_bytes` (at least one). OUT_OF_RANGE if `first`
+  // is not above the base any more: the reader needs a snapshot.
+  virtual absl::StatusOr<std::vector<LogEntry>> ReadLog(LogIndex first, LogIndex last,
+                                                        size_t max_bytes) const = 0;
+
+  // Applies one or more committed entries' effects at once, and records applied_index with them.
+  // Visible to NewView when it returns; durable after a crash by replay, not at once.
+  virtual absl::Status Apply(const KvBatch& batch, LogIndex applied_index,
+                             Timestamp applied_timestamp) = 0;
+
+  // The log up to `index` (<= applied) may be dropped when its space is needed.
+  virtual void AllowTrim(LogIndex index) = 0;
+  virtual LogIndex base_index() const = 0;
+
+  // A consistent view of the state. Keys are those the state machine wrote.
+  virtual std::unique_ptr<KvReader> NewView() const = 0;
+
+  // Stores ciphertext of a chunk; durable, and found by HasChunks after any crash, once `done` has
+  // been called with OK (P2). Writing a chunk that is there already is OK and changes nothing.
+  virtual void WriteChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) = 0;
+  // The bytes [offset, offset + size) of a chunk's ciphertext. The stored whole is verified against
+  // its checksum before any byte is returned. NOT_FOUND if it is not here; DATA_LOSS if corrupt.
+  virtual absl::StatusOr<Buffer> ReadChunk(ChunkId chunk, size_t offset, size_t size) const = 0;
+  // A corrupt copy is superseded by these bytes, once a peer has delivered good ones.
+  virtual void RepairChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) = 0;
+  // Length and checksum of the ciphertext, nullopt if the chunk is not here.
+  struct ChunkInfo {
+    uint32_t size_bytes = 0;
+    uint32_t crc32c = 0;
+  };
+  virtual absl::StatusOr<std::optional<ChunkInfo>> StatChunk(ChunkId chunk) const = 0;
+  // The chunks of `range` that are not durable here.
+  virtual absl::StatusOr<std::vector<ChunkId>> MissingChunks(const ChunkRange& range) const = 0;
+  // Frees every chunk of the run. The caller has made sure that nothing references it (P8).
+  virtual absl::Status DropRun(RunId run) = 0;
+  // Runs that have chunks here, with the time the first was written; for finding orphans.
+  virtual absl::StatusOr<std::vector<RunId>> ListRuns() const = 0;
+
+  // Replaces state and log by a leader's snapshot (P6): Begin (durable; the old state is gone), Load
+  // in any number of pieces, Finish (durable). Chunks that the snapshot references are written with
+  // WriteChunk before Finish. Chunks that were here stay.
+  virtual absl::Status BeginInstall() = 0;
+  virtual absl::Status LoadInstall(const std::vector<std::pair<std::string, std::string>>& rows) = 0;
+  virtual void FinishInstall(LogIndex index, Epoch epoch, Timestamp timestamp, Done done) = 0;
+};
+
+}  // namespace meridian::storage

@@ -1,0 +1,46 @@
+// What replication applies committed entries to.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "storage/kv.h"
+#include "storage/log_entry.h"
+
+namespace meridian::storage {
+
+// Deterministic: the same entries on the same state give the same batch and outcome everywhere.
+class StateMachine {
+ public:
+  virtual ~StateMachine() = default;
+
+  // Computes the effect of one committed kCommand entry on `state` (which holds all earlier
+  // entries), and adds it to `batch`. The outcome, a refusal too, is for the proposer (P5). An error
+  // means that the state cannot be read or the entry not understood: the replica stops.
+  virtual absl::StatusOr<std::string> Apply(const LogEntry& entry, const KvReader& state,
+                                            KvBatch& batch) const = 0;
+
+  // Chunks that the whole state references: what a snapshot's receiver must hold. Calls `visit` for
+  // each; stops at its first error.
+  virtual absl::Status VisitChunks(
+      const KvReader& state,
+      const std::function<absl::Status(const ChunkRange&)>& visit) const = 0;
+
+  // Runs whose last reference was dropped by an entry with index <= `up_to`, which may be freed
+  // (P8), and the local change that forgets them.
+  struct Garbage {
+    std::vector<RunId> runs;
+    KvBatch forget;
+  };
+  virtual absl::StatusOr<Garbage> CollectGarbage(const KvReader& state, LogIndex up_to,
+                                                 size_t max_runs) const = 0;
+
+  // Whether the state references a run, or remembers it as aborted or as garbage.
+  virtual absl::StatusOr<bool> KnowsRun(const KvReader& state, RunId run) const = 0;
+
+  // SHA-256 over everything in the state that replicas must agree on.
+  virtual absl::StatusOr<std::string> Digest(const KvReader& state) const = 0;
+};
+
+}  // namespace meridian::storage
