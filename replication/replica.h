@@ -99,6 +99,11 @@ class Replica {
   // copy is repaired and counted. Blocks the calling thread, which must not be a strand's.
   virtual absl::StatusOr<Buffer> ReadChunk(storage::ChunkId chunk, size_t offset, size_t size,
                                            absl::Duration timeout) = 0;
+  // What ReadChunk does when the local copy does not serve, without blocking: the whole chunk from a
+  // peer, verified; the local copy is repaired and counted. UNAVAILABLE: no peer delivered a good one
+  // in time.
+  virtual void FetchChunk(storage::ChunkId chunk, absl::Duration timeout,
+                          std::function<void(absl::StatusOr<Buffer>)> done) = 0;
   // While the pin lives, this replica does not free the run's chunks (a running read).
   virtual std::shared_ptr<void> PinRun(RunId run) = 0;
 

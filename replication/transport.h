@@ -1,5 +1,6 @@
 // Messages between nodes. One long-lived stream for each pair of nodes carries those of all
-// partitions, batched. Lossy by contract: the protocol above retries.
+// partitions, batched. By contract a message may be lost, late, overtaken by later ones, or delivered
+// more than once (as after a reconnection): the protocol above tolerates all of it, and retries.
 #pragma once
 
 #include <functional>
@@ -25,8 +26,8 @@ struct PeerMessage {
 class Transport {
  public:
   virtual ~Transport() = default;
-  // Never blocks. Messages to one node arrive in order or not at all, possibly with gaps; they are
-  // dropped while it is out of reach or the queue to it is full.
+  // Never blocks. Order is kept and duplicates do not arise while a stream lives, but neither is
+  // promised. Messages are dropped while the node is out of reach or the queue to it is full.
   virtual void Send(const NodeId& to, PeerMessage message) = 0;
 };
 

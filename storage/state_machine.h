@@ -1,6 +1,7 @@
 // What replication applies committed entries to.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
