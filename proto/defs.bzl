@@ -20,7 +20,7 @@ def meridian_proto(name, src, deps = [], grpc = False, visibility = None):
         name = name + "_gen",
         srcs = [":" + name + "_src"],
         outs = [base + ".pb.cc", base + ".pb.h"],
-        cmd = "protoc -Iproto --cpp_out=$(GENDIR) %s/%s" % (native.package_name(), src),
+        cmd = "protoc -Iproto --cpp_out=$(RULEDIR) %s/%s" % (native.package_name(), src),
     )
     native.cc_library(
         name = name,
@@ -37,7 +37,7 @@ def meridian_proto(name, src, deps = [], grpc = False, visibility = None):
             srcs = [":" + name + "_src"],
             outs = [base + ".grpc.pb.cc", base + ".grpc.pb.h"],
             cmd = "protoc -Iproto --plugin=protoc-gen-grpc=/usr/bin/grpc_cpp_plugin " +
-                  "--grpc_out=$(GENDIR) %s/%s" % (native.package_name(), src),
+                  "--grpc_out=$(RULEDIR) %s/%s" % (native.package_name(), src),
         )
         native.cc_library(
             name = name + "_grpc",
