@@ -61,8 +61,10 @@ template class Id128<PartitionIdTag>;
 template class Id128<ReplicaIdTag>;
 template class Id128<DiskIdTag>;
 template class Id128<SessionIdTag>;
+template class Id128<ObjectIdTag>;
 template class Id128<VersionIdTag>;
 template class Id128<RunIdTag>;
 template class Id128<UploadIdTag>;
+template class Id128<AccessKeyIdTag>;
 
 }  // namespace meridian

@@ -56,12 +56,16 @@ using ReplicaId = Id128<struct ReplicaIdTag>;
 using DiskId = Id128<struct DiskIdTag>;
 // One process's leadership of a group (P1).
 using SessionId = Id128<struct SessionIdTag>;
+// A keyed hash of an object's name in its container: binds ciphertext to the name without telling it.
+using ObjectId = Id128<struct ObjectIdTag>;
 // One immutable state of an object.
 using VersionId = Id128<struct VersionIdTag>;
 // One streaming attempt's chunks: a chunk's lasting identity is (run id, chunk number) (P19). A
 // plain write has one run; a resumed upload has one for each stream that carried bytes.
 using RunId = Id128<struct RunIdTag>;
 using UploadId = Id128<struct UploadIdTag>;
+// The public half of an access key.
+using AccessKeyId = Id128<struct AccessKeyIdTag>;
 
 // Names a node in the topology, in its certificate's SAN and in configurations: 1-63 characters of
 // [a-z0-9-], for example "east-1a".

@@ -1,0 +1,64 @@
+// KMS root -> tenant KEK -> container KEK -> DEK: makes the wrapped keys, and unwraps them through
+// a bounded cache.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "crypto/container_keys.h"
+#include "crypto/secret_key.h"
+
+namespace meridian::crypto {
+
+class Kms;
+class KeyCache;
+
+// A container's keys as its record keeps them, wrapped by the tenant's KEK.
+struct WrappedContainerKeys {
+  uint32_t kek_version = 1;
+  std::string wrapped_kek;
+  std::string wrapped_name_key;
+};
+
+// Thread-safe. Calls may block on the KMS. Nothing here falls back to plaintext: while the KMS is
+// away, keys are served for the rest of their lifetime, then the answer is UNAVAILABLE.
+class KeyHierarchy {
+ public:
+  struct Options {
+    // How long an unwrapped key is used without asking again: the bound of a revocation.
+    absl::Duration lifetime = absl::Minutes(5);
+    // Of containers and of tenants, each; the least recently used goes first.
+    size_t max_entries = 4096;
+  };
+
+  KeyHierarchy(Kms& kms, Clock& clock, Random& random, Options options);
+  ~KeyHierarchy();
+
+  // Creates the tenant's key inside the KMS, and a KEK wrapped by it.
+  absl::StatusOr<std::string> CreateTenantKek(TenantId tenant);
+  // Destroys the tenant's key inside the KMS, and forgets what is cached here (I11).
+  absl::Status DestroyTenantKey(TenantId tenant);
+
+  absl::StatusOr<WrappedContainerKeys> CreateContainerKeys(TenantId tenant,
+                                                           std::string_view wrapped_tenant_kek,
+                                                           ContainerId container);
+  absl::StatusOr<std::shared_ptr<const ContainerKeys>> OpenContainer(
+      TenantId tenant, std::string_view wrapped_tenant_kek, ContainerId container,
+      const WrappedContainerKeys& wrapped);
+
+ private:
+  absl::StatusOr<SecretKey> TenantKek(TenantId tenant, std::string_view wrapped);
+
+  Kms& kms_;
+  Random& random_;
+  const std::unique_ptr<KeyCache> cache_;
+};
+
+}  // namespace meridian::crypto
