@@ -36,8 +36,8 @@ struct Write {
 // Applied at once if every compare holds, else not at all. At most kMaxOps compares and writes.
 struct Transaction {
   static constexpr size_t kMaxOps = 128;
-  std::vector<Compare> compares;
-  std::vector<Write> writes;
+  std::vector<Compare> compares = {};
+  std::vector<Write> writes = {};
 };
 
 struct CommitResult {

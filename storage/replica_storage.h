@@ -44,11 +44,11 @@ struct RecoveredReplica {
 };
 
 struct PersistRequest {
-  std::optional<HardState> hard_state;
+  std::optional<HardState> hard_state = {};
   // Drop this entry and all after it before adding `entries`.
-  std::optional<LogIndex> truncate_from;
+  std::optional<LogIndex> truncate_from = {};
   // Consecutive; the first follows the last one kept.
-  std::vector<LogEntry> entries;
+  std::vector<LogEntry> entries = {};
 };
 
 // Thread confinement: all calls come from the replica's strand, except the const readers (NewView,
