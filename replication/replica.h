@@ -5,6 +5,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -16,6 +18,7 @@
 #include "base/random.h"
 #include "base/strong_int.h"
 #include "coordination/coordination_store.h"
+#include "replication/core/counters.h"
 #include "replication/core/group_config.h"
 #include "replication/transport.h"
 #include "storage/log_entry.h"
@@ -45,7 +48,18 @@ struct ReplicaOptions {
   // A proposal or read that has not been decided by then is answered UNAVAILABLE (outcome unknown).
   absl::Duration request_timeout = absl::Seconds(10);
   size_t max_append_bytes = 1 << 20;
+  // Entries sent to one peer and not acknowledged yet.
+  size_t max_inflight_append_bytes = 8 << 20;
   size_t max_inflight_proposals = 4096;  // more: RESOURCE_EXHAUSTED
+  // Of WriteChunk calls not answered yet; more: RESOURCE_EXHAUSTED.
+  size_t max_inflight_chunk_bytes = 128 << 20;
+  // Recent entries kept in memory for slower peers.
+  size_t max_cached_log_bytes = 4 << 20;
+  // Applied entries kept for members that lag; a member further behind needs a snapshot.
+  uint64_t retained_log_entries = 16384;
+  absl::Duration garbage_interval = absl::Seconds(2);
+  // A run that no state, log entry or running write knows for this long is aborted (P8).
+  absl::Duration orphan_age = absl::Minutes(10);
 };
 
 struct ReplicaStatus {
@@ -59,6 +73,11 @@ struct ReplicaStatus {
   LogIndex applied_index;
   uint64_t corrupt_chunks = 0;
   uint64_t repaired_chunks = 0;
+  // A snapshot is being installed: the state is not usable.
+  bool installing = false;
+  // Not OK once the disk has failed: the replica no longer votes, stores or serves.
+  absl::Status health;
+  ReplicaCounters counters;
 };
 
 // Public calls are thread-safe and post to the replica's strand; callbacks run there and must not
@@ -75,6 +94,11 @@ class Replica {
     coordination::CoordinationStore& coordination;
     std::unique_ptr<storage::ReplicaStorage> storage;
     const storage::StateMachine& state_machine;
+    // Encodes the command that aborts a run nobody knows (P8); commands are opaque here.
+    std::function<std::string(RunId)> encode_abort_run;
+    // Called once, on the strand, when the disk (or the state on it) has failed and the replica has
+    // taken itself out of service. May be empty. Must not destroy the replica during the call.
+    std::function<void(const absl::Status&)> on_failure;
   };
 
   virtual ~Replica() = default;
@@ -99,10 +123,14 @@ class Replica {
   // copy is repaired and counted. Blocks the calling thread, which must not be a strand's.
   virtual absl::StatusOr<Buffer> ReadChunk(storage::ChunkId chunk, size_t offset, size_t size,
                                            absl::Duration timeout) = 0;
-  // What ReadChunk does when the local copy does not serve, without blocking: the whole chunk from a
-  // peer, verified; the local copy is repaired and counted. UNAVAILABLE: no peer delivered a good one
-  // in time.
+  // What ReadChunk does when the local copy does not serve, without blocking: the whole chunk from
+  // a peer, verified; the local copy is repaired and counted. UNAVAILABLE: no peer delivered a good
+  // one in time.
   virtual void FetchChunk(storage::ChunkId chunk, absl::Duration timeout,
+                          std::function<void(absl::StatusOr<Buffer>)> done) = 0;
+  // Without blocking: the whole ciphertext of a chunk from a peer, which also repairs the copy
+  // here. UNAVAILABLE if no peer has delivered it within the request timeout.
+  virtual void FetchChunk(storage::ChunkId chunk,
                           std::function<void(absl::StatusOr<Buffer>)> done) = 0;
   // While the pin lives, this replica does not free the run's chunks (a running read).
   virtual std::shared_ptr<void> PinRun(RunId run) = 0;
@@ -115,6 +143,10 @@ class Replica {
   // On the strand: a message for this replica; the configuration may have changed (a hint).
   virtual void OnMessage(PeerMessage message) = 0;
   virtual void OnConfigHint() = 0;
+
+  // On the strand: answers everything that waits with UNAVAILABLE and refuses what comes later.
+  // Lets calls blocked in ReadChunk return before the replica is destroyed.
+  virtual void Stop() = 0;
 };
 
 // Keys of the coordination store that replication owns.
@@ -123,8 +155,8 @@ std::string GroupConfigKey(PartitionId partition);
 std::string EncodeGroupConfig(const GroupConfig& config);
 absl::StatusOr<GroupConfig> DecodeGroupConfig(std::string_view encoded);
 
-// Starts on the strand at once. Destroy on the strand: it cancels its timers, answers what waits
-// with UNAVAILABLE, and no callback of its runs after.
+// Call and destroy on the strand; no public call may be running on another thread then (see Stop).
+// Destruction cancels its timers, answers what waits with UNAVAILABLE, and no callback runs after.
 std::unique_ptr<Replica> MakeReplica(PartitionId partition, ReplicaId self, GroupConfig config,
                                      int64_t config_revision, const ReplicaOptions& options,
                                      Replica::Environment environment);

@@ -1,6 +1,7 @@
 // Messages between nodes. One long-lived stream for each pair of nodes carries those of all
-// partitions, batched. By contract a message may be lost, late, overtaken by later ones, or delivered
-// more than once (as after a reconnection): the protocol above tolerates all of it, and retries.
+// partitions, batched. By contract a message may be lost, late, overtaken by later ones, or
+// delivered more than once (as after a reconnection): the protocol above tolerates all of it, and
+// retries.
 #pragma once
 
 #include <functional>

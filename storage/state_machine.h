@@ -17,25 +17,27 @@ class StateMachine {
   virtual ~StateMachine() = default;
 
   // Computes the effect of one committed kCommand entry on `state` (which holds all earlier
-  // entries), and adds it to `batch`. The outcome, a refusal too, is for the proposer (P5). An error
-  // means that the state cannot be read or the entry not understood: the replica stops.
+  // entries), and adds it to `batch`. The outcome, a refusal too, is for the proposer (P5). An
+  // error means that the state cannot be read or the entry not understood: the replica stops.
   virtual absl::StatusOr<std::string> Apply(const LogEntry& entry, const KvReader& state,
                                             KvBatch& batch) const = 0;
 
   // Chunks that the whole state references: what a snapshot's receiver must hold. Calls `visit` for
-  // each; stops at its first error.
+  // each; stops at its first error. Each row tells its own chunks: over a reader that holds only
+  // some rows of a state, it visits what these reference (a snapshot arrives in pieces).
   virtual absl::Status VisitChunks(
-      const KvReader& state,
-      const std::function<absl::Status(const ChunkRange&)>& visit) const = 0;
+      const KvReader& state, const std::function<absl::Status(const ChunkRange&)>& visit) const = 0;
 
-  // Runs whose last reference was dropped by an entry with index <= `up_to`, which may be freed
-  // (P8), and the local change that forgets them.
+  // A run that may be freed (P8), and the local change that forgets it.
   struct Garbage {
-    std::vector<RunId> runs;
+    RunId run;
     KvBatch forget;
   };
-  virtual absl::StatusOr<Garbage> CollectGarbage(const KvReader& state, LogIndex up_to,
-                                                 size_t max_runs) const = 0;
+  // Up to `max_runs` runs whose last reference was dropped by an entry with index <= `up_to`,
+  // oldest first, leaving out those that `held` names (a running read still needs them).
+  virtual absl::StatusOr<std::vector<Garbage>> CollectGarbage(
+      const KvReader& state, LogIndex up_to, size_t max_runs,
+      const std::function<bool(RunId)>& held) const = 0;
 
   // Whether the state references a run, or remembers it as aborted or as garbage.
   virtual absl::StatusOr<bool> KnowsRun(const KvReader& state, RunId run) const = 0;

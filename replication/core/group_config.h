@@ -1,4 +1,5 @@
-// The configuration of a group: one key in the coordination store, changed only by compare-and-swap.
+// The configuration of a group: one key in the coordination store, changed only by
+// compare-and-swap.
 #pragma once
 
 #include <vector>

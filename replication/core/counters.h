@@ -1,0 +1,31 @@
+// What a replica has seen since its process started; for status, tests and simulations.
+#pragma once
+
+#include <cstdint>
+
+namespace meridian::replication {
+
+struct ReplicaCounters {
+  // Times this replica began to lead, and times it stopped.
+  uint64_t leaderships_begun = 0;
+  uint64_t leaderships_lost = 0;
+  // Probe rounds that this replica began because it did not hear a leader.
+  uint64_t probes_begun = 0;
+  // Messages refused because their epoch was below the promised one (I3).
+  uint64_t stale_epochs_rejected = 0;
+  // Appends refused because the log before them differs or is missing.
+  uint64_t appends_rejected = 0;
+  // Uncommitted entries that a newer leader's log replaced.
+  uint64_t entries_truncated = 0;
+  // Leaderships given up because another member's log had to be preferred and could not be fetched.
+  uint64_t hand_overs = 0;
+  uint64_t snapshots_sent = 0;
+  uint64_t snapshots_installed = 0;
+  uint64_t chunks_fetched = 0;
+  uint64_t runs_freed = 0;
+  uint64_t orphans_aborted = 0;
+  // Messages from peers that could not be decoded or named something that does not exist.
+  uint64_t malformed_messages = 0;
+};
+
+}  // namespace meridian::replication
