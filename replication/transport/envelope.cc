@@ -15,9 +15,9 @@ namespace meridian::replication {
 namespace {
 
 namespace pb = ::meridian::internal::v1;
+using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedInputStream;
 using google::protobuf::io::CodedOutputStream;
-using google::protobuf::internal::WireFormatLite;
 
 // Ids, counts, tags and lengths of a message, roughly.
 constexpr size_t kMessageOverheadBytes = 80;
@@ -148,9 +148,8 @@ absl::StatusOr<DecodedEnvelope> DecodeEnvelope(const grpc::ByteBuffer& bytes) {
   }
   const std::optional<ClusterId> cluster = ClusterId::FromBytes(envelope.cluster_id());
   if (!cluster) return absl::InvalidArgumentError("malformed cluster id");
-  DecodedEnvelope decoded{{*cluster, envelope.sender(), envelope.receiver(),
-                           envelope.incarnation()},
-                          {}};
+  DecodedEnvelope decoded{
+      {*cluster, envelope.sender(), envelope.receiver(), envelope.incarnation()}, {}};
   size_t next = 0;
   for (pb::RoutedMessage& routed : *envelope.mutable_messages()) {
     ASSIGN_OR_RETURN(PeerMessage message, ToPeerMessage(routed, attachments, next));

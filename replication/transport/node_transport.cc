@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
+#include <tuple>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -28,8 +28,8 @@ constexpr size_t kIncarnationBytes = 16;
 constexpr int kKeepaliveMs = 10'000;
 
 // The server's side of the service: hands every call to a function.
-class Service final : public pb::NodeTransport::WithRawCallbackMethod_Stream<
-                          pb::NodeTransport::Service> {
+class Service final
+    : public pb::NodeTransport::WithRawCallbackMethod_Stream<pb::NodeTransport::Service> {
  public:
   using Accept = std::function<RawServerReactor*(grpc::CallbackServerContext*)>;
   explicit Service(Accept accept) : accept_(std::move(accept)) {}
@@ -47,14 +47,13 @@ class RefusedCall final : public RawServerReactor {
   void OnDone() override { delete this; }
 };
 
-std::set<std::string> NamesOfPeer(const grpc::CallbackServerContext& context) {
-  std::set<std::string> names;
+// The node that the peer's certificate was issued to: its first subject alternative name. Empty if
+// there is none.
+NodeId NodeOfPeer(const grpc::CallbackServerContext& context) {
   const auto auth = context.auth_context();
-  if (auth == nullptr || !auth->IsPeerAuthenticated()) return names;
-  for (const grpc::string_ref& name : auth->FindPropertyValues("x509_subject_alternative_name")) {
-    names.emplace(name.data(), name.size());
-  }
-  return names;
+  if (auth == nullptr || !auth->IsPeerAuthenticated()) return {};
+  const auto names = auth->FindPropertyValues("x509_subject_alternative_name");
+  return names.empty() ? NodeId() : NodeId(names[0].data(), names[0].size());
 }
 
 // What connects this node with one other.
@@ -72,15 +71,14 @@ struct Link {
 
 // What is known of a stream.
 struct StreamState {
-  NodeId peer;                  // empty until the first envelope of an accepted stream
-  std::set<std::string> names;  // that the certificate of an accepted stream's peer bears
-  std::string incarnation;      // of the peer; empty until its first envelope
+  NodeId peer;              // empty until the first envelope of an accepted stream
+  NodeId certified;         // by the certificate of an accepted stream's peer
+  std::string incarnation;  // of the peer; empty until its first envelope
   bool hello_sent = false;
 };
 
 // Thread-safe: one mutex over all links; streams and the handler are called outside it.
-class TransportCore final : public StreamOwner,
-                            public std::enable_shared_from_this<TransportCore> {
+class TransportCore final : public StreamOwner, public std::enable_shared_from_this<TransportCore> {
  public:
   TransportCore(NodeTransportOptions options, Executor& timers, Random& random,
                 PeerMessageHandler handler)
@@ -102,8 +100,7 @@ class TransportCore final : public StreamOwner,
 
   absl::Status OnEnvelope(Stream& stream, DecodedEnvelope envelope) override
       ABSL_LOCKS_EXCLUDED(mutex_);
-  std::optional<grpc::ByteBuffer> NextEnvelope(Stream& stream) override
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  std::optional<grpc::ByteBuffer> NextEnvelope(Stream& stream) override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnStreamDone(Stream& stream, const absl::Status& why) override ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -136,8 +133,7 @@ class TransportCore final : public StreamOwner,
 };
 
 absl::Status TransportCore::Listen() {
-  grpc::SslServerCredentialsOptions tls(
-      GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  grpc::SslServerCredentialsOptions tls(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
   tls.pem_root_certs = options_.ca_certificate;
   tls.pem_key_cert_pairs = {{options_.private_key, options_.certificate}};
   const size_t colon = options_.listen_address.rfind(':');
@@ -278,7 +274,6 @@ void TransportCore::DialLater(const NodeId& peer, Link& link) {
 }
 
 RawServerReactor* TransportCore::Accept(grpc::CallbackServerContext* context) {
-  std::set<std::string> names = NamesOfPeer(*context);
   std::shared_ptr<Stream> stream;
   RawServerReactor* reactor = nullptr;
   {
@@ -287,7 +282,7 @@ RawServerReactor* TransportCore::Accept(grpc::CallbackServerContext* context) {
       return new RefusedCall(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the node stops"));
     }
     std::tie(stream, reactor) = AcceptStream(*this, context);
-    streams_[stream.get()].names = std::move(names);
+    streams_[stream.get()].certified = NodeOfPeer(*context);
   }
   stream->Start();
   return reactor;
@@ -296,9 +291,9 @@ RawServerReactor* TransportCore::Accept(grpc::CallbackServerContext* context) {
 absl::Status TransportCore::CheckHeader(const Stream& stream, const StreamState& state,
                                         const EnvelopeHeader& header) const {
   if (header.cluster != options_.cluster) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("cluster ", header.cluster.ToHex(), " has no business with cluster ",
-                     options_.cluster.ToHex()));
+    return absl::PermissionDeniedError(absl::StrCat("cluster ", header.cluster.ToHex(),
+                                                    " has no business with cluster ",
+                                                    options_.cluster.ToHex()));
   }
   if (header.receiver != options_.self) {
     return absl::PermissionDeniedError(
@@ -308,9 +303,9 @@ absl::Status TransportCore::CheckHeader(const Stream& stream, const StreamState&
     return absl::PermissionDeniedError(
         absl::StrCat("an envelope of ", header.sender, " on a stream of ", state.peer));
   }
-  if (!stream.dialled() && !state.names.contains(header.sender)) {
+  if (!stream.dialled() && header.sender != state.certified) {
     return absl::PermissionDeniedError(
-        absl::StrCat("the certificate does not name ", header.sender));
+        absl::StrCat("the certificate of ", state.certified, " is not ", header.sender, "'s"));
   }
   if (!stream.dialled() && Dials(header.sender)) {
     return absl::PermissionDeniedError(
@@ -402,9 +397,7 @@ class GrpcNodeTransport final : public NodeTransport {
   explicit GrpcNodeTransport(std::shared_ptr<TransportCore> core) : core_(std::move(core)) {}
   ~GrpcNodeTransport() override { core_->Shutdown(); }
 
-  void Send(const NodeId& to, PeerMessage message) override {
-    core_->Send(to, std::move(message));
-  }
+  void Send(const NodeId& to, PeerMessage message) override { core_->Send(to, std::move(message)); }
   std::string listen_address() const override { return core_->listen_address(); }
   void SetPeerAddress(const NodeId& peer, const std::string& address) override {
     core_->SetPeerAddress(peer, address);

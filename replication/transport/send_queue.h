@@ -16,7 +16,8 @@ class SendQueue {
       : max_bytes_(max_bytes), max_message_bytes_(max_message_bytes) {}
 
   // False: refused, because the queue is full for this kind of message or the message alone is too
-  // large. Messages with attachments (bulk) get half of the queue, so that they are the first to go.
+  // large. Messages with attachments (bulk) get half of the queue, so that they are the first to
+  // go.
   bool Push(PeerMessage message, size_t size_bytes);
 
   // At least one message if there are any, and no more than fit into `max_bytes`.

@@ -10,8 +10,7 @@ namespace {
 constexpr char kStreamMethod[] = "/meridian.internal.v1.NodeTransport/Stream";
 
 absl::Status FromGrpc(const grpc::Status& status) {
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
-                      status.error_message());
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
 }
 
 grpc::Status ToGrpc(const absl::Status& status) {
