@@ -27,15 +27,10 @@ class FileCipherFactory {
  public:
   static constexpr size_t kMaxWrappedKeyBytes = 1024;
 
-  struct NewFile {
-    std::string wrapped_key;  // at most kMaxWrappedKeyBytes
-    std::unique_ptr<FileCipher> cipher;
-  };
-
   virtual ~FileCipherFactory() = default;
-  // Draws a key that no file has had.
-  virtual absl::StatusOr<NewFile> Create() = 0;
-  // DATA_LOSS if `wrapped_key` was not made by Create under this node key.
+  // Draws a key that no file has had; at most kMaxWrappedKeyBytes once wrapped.
+  virtual absl::StatusOr<std::string> NewWrappedKey() = 0;
+  // DATA_LOSS if `wrapped_key` was not made by NewWrappedKey under this node key.
   virtual absl::StatusOr<std::unique_ptr<FileCipher>> Open(std::string_view wrapped_key) = 0;
 };
 

@@ -1,0 +1,167 @@
+#include "storage/rocks/rocks_kv.h"
+
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "rocksdb/cache.h"
+#include "rocksdb/filter_policy.h"
+#include "rocksdb/table.h"
+#include "rocksdb/write_buffer_manager.h"
+#include "storage/rocks/encrypted_env.h"
+#include "storage/rocks/rocks_rep.h"
+
+namespace meridian::storage {
+namespace {
+
+constexpr const char* kFamilyNames[kFamilies] = {"default", "log", "state", "chunk"};
+constexpr size_t kOwnCacheBytes = 4 << 20;
+constexpr size_t kOwnMemtablesBytes = 16 << 20;
+constexpr size_t kArenaBlockBytes = 64 << 10;
+constexpr double kBloomBitsPerKey = 10;
+// A strand applies entries: a flush that is slow must have made this many memtables before writes
+// wait for it.
+constexpr int kMaxMemtables = 6;
+
+class Memory : public RocksMemory {
+ public:
+  Memory(size_t cache_bytes, size_t memtables_bytes)
+      : cache(rocksdb::NewLRUCache(cache_bytes, /*num_shard_bits=*/2)),
+        write_buffers(std::make_shared<rocksdb::WriteBufferManager>(memtables_bytes)) {}
+
+  const std::shared_ptr<rocksdb::Cache> cache;
+  const std::shared_ptr<rocksdb::WriteBufferManager> write_buffers;
+};
+
+rocksdb::ColumnFamilyOptions MakeFamilyOptions(const RocksOptions& options, const Memory& memory) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = memory.cache;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
+  table.whole_key_filtering = true;
+  // Counted in the shared cache, so that memory stays within its bound however many rows there are.
+  table.cache_index_and_filter_blocks = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+
+  rocksdb::ColumnFamilyOptions family;
+  family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  family.write_buffer_size = options.memtable_bytes;
+  family.arena_block_size = kArenaBlockBytes;
+  family.max_write_buffer_number = kMaxMemtables;
+  // Rows are ids, hashes and wrapped keys: they do not compress.
+  family.compression = rocksdb::kNoCompression;
+  family.level0_slowdown_writes_trigger = 40;
+  family.level0_stop_writes_trigger = 80;
+  return family;
+}
+
+rocksdb::DBOptions MakeDbOptions(const RocksOptions& options, const Memory& memory,
+                                 rocksdb::Env* env) {
+  rocksdb::DBOptions db;
+  db.env = env;
+  db.create_if_missing = true;
+  db.create_missing_column_families = true;
+  db.atomic_flush = true;
+  // Closing is a crash: only Flush decides what is durable.
+  db.avoid_flush_during_shutdown = true;
+  db.write_buffer_manager = memory.write_buffers;
+  db.max_open_files = options.max_open_files;
+  db.max_background_jobs = 2;
+  db.stats_dump_period_sec = 0;
+  db.stats_persist_period_sec = 0;
+  db.use_direct_reads = false;
+  db.use_direct_io_for_flush_and_compaction = false;
+  return db;
+}
+
+}  // namespace
+
+absl::Status FromRocks(const rocksdb::Status& status, std::string_view what) {
+  if (status.ok()) return absl::OkStatus();
+  const std::string message = std::string(what) + ": " + status.ToString();
+  if (status.IsCorruption()) return absl::DataLossError(message);
+  if (status.IsNoSpace()) return absl::ResourceExhaustedError(message);
+  return absl::UnavailableError(message);
+}
+
+std::shared_ptr<RocksMemory> MakeRocksMemory(size_t block_cache_bytes, size_t memtables_bytes) {
+  return std::make_shared<Memory>(block_cache_bytes, memtables_bytes);
+}
+
+RocksKv::Rep::~Rep() {
+  for (rocksdb::ColumnFamilyHandle* handle : handles) {
+    if (handle != nullptr) db->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+  }
+}
+
+RocksKv::RocksKv(std::shared_ptr<Rep> rep) : rep_(std::move(rep)) {}
+RocksKv::~RocksKv() = default;
+
+absl::StatusOr<std::unique_ptr<RocksKv>> RocksKv::Open(const RocksOptions& options) {
+  CHECK_INVARIANT(options.ciphers != nullptr, "a DB has no ciphers for its files");
+  rocksdb::Env* base = options.base_env != nullptr ? options.base_env : rocksdb::Env::Default();
+  auto rep = std::make_shared<Rep>();
+  rep->memory = options.memory != nullptr ? options.memory
+                                          : MakeRocksMemory(kOwnCacheBytes, kOwnMemtablesBytes);
+  rep->env = NewEncryptedEnv(base, *options.ciphers);
+  const Memory& memory = static_cast<const Memory&>(*rep->memory);
+
+  if (absl::Status status = RemoveUnnamedFiles(base, options.folder); !status.ok()) return status;
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const char* name : kFamilyNames) {
+    families.emplace_back(name, MakeFamilyOptions(options, memory));
+  }
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status = rocksdb::DB::Open(MakeDbOptions(options, memory, rep->env.get()),
+                                                   options.folder, families, &handles, &db);
+  if (!status.ok()) return FromRocks(status, "open RocksDB in " + options.folder);
+  rep->db.reset(db);
+  for (size_t i = 0; i < kFamilies; ++i) {
+    rep->handles[i] = handles[i];
+    if (handles[i]->GetID() != i) {
+      return absl::DataLossError("RocksDB in " + options.folder + " has foreign column families");
+    }
+  }
+  return std::unique_ptr<RocksKv>(new RocksKv(std::move(rep)));
+}
+
+absl::Status RocksKv::Write(const RocksBatch& batch) {
+  rocksdb::WriteOptions options;
+  options.disableWAL = true;
+  return FromRocks(rep_->db->Write(options, &batch.rep_->batch), "write rows");
+}
+
+absl::Status RocksKv::Flush() {
+  // After a full disk RocksDB refuses to write until it is told to go on.
+  rocksdb::Status status = rep_->db->Resume();
+  if (!status.ok()) return FromRocks(status, "resume RocksDB");
+  rocksdb::FlushOptions options;
+  options.wait = true;
+  options.allow_write_stall = true;
+  const std::vector<rocksdb::ColumnFamilyHandle*> all(rep_->handles.begin(), rep_->handles.end());
+  return FromRocks(rep_->db->Flush(options, all), "flush RocksDB");
+}
+
+absl::StatusOr<std::optional<std::string>> RocksKv::Get(Family family, std::string_view key) const {
+  std::string value;
+  const rocksdb::Status status =
+      rep_->db->Get(rocksdb::ReadOptions(), rep_->handle(family), ToSlice(key), &value);
+  if (status.IsNotFound()) return std::nullopt;
+  if (!status.ok()) return FromRocks(status, "read a row");
+  return value;
+}
+
+std::unique_ptr<KvIterator> RocksKv::NewIterator(Family family, std::string_view lower,
+                                                 std::string_view upper) const {
+  return NewRocksIterator(rep_, *rep_->db, rep_->handle(family), nullptr, std::string(lower),
+                          std::string(upper), 0);
+}
+
+std::string PrefixEnd(std::string_view prefix) {
+  std::string end(prefix);
+  while (!end.empty() && static_cast<uint8_t>(end.back()) == 0xff) end.pop_back();
+  if (!end.empty()) end.back() = static_cast<char>(static_cast<uint8_t>(end.back()) + 1);
+  return end;
+}
+
+}  // namespace meridian::storage

@@ -1,0 +1,49 @@
+// What RocksKv, its batches and its views share; private to this folder.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "rocksdb/db.h"
+#include "rocksdb/write_batch.h"
+#include "storage/rocks/rocks_kv.h"
+
+namespace meridian::storage {
+
+inline rocksdb::Slice ToSlice(std::string_view s) { return {s.data(), s.size()}; }
+inline std::string_view FromSlice(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
+absl::Status FromRocks(const rocksdb::Status& status, std::string_view what);
+
+struct RocksBatch::Rep {
+  rocksdb::WriteBatch batch;
+};
+
+// Families are addressed by their column family's id: the position in Family, as Open creates them
+// in that order.
+inline uint32_t ColumnFamilyId(Family family) { return static_cast<uint32_t>(family); }
+
+// Members are destroyed from the last to the first: the handles and the DB before what they use.
+struct RocksKv::Rep {
+  std::unique_ptr<rocksdb::Env> env;
+  std::shared_ptr<RocksMemory> memory;
+  std::unique_ptr<rocksdb::DB> db;
+  std::array<rocksdb::ColumnFamilyHandle*, kFamilies> handles{};
+
+  ~Rep();
+  rocksdb::ColumnFamilyHandle* handle(Family family) const {
+    return handles[static_cast<size_t>(family)];
+  }
+};
+
+// Iterates [lower, upper) of a family; `snapshot` nullptr: the newest state. `keep_alive` holds
+// what the iterator reads from. The first `prefix_size` bytes of keys are not shown, and are those
+// of `lower`.
+std::unique_ptr<KvIterator> NewRocksIterator(std::shared_ptr<const void> keep_alive,
+                                             rocksdb::DB& db, rocksdb::ColumnFamilyHandle* handle,
+                                             const rocksdb::Snapshot* snapshot, std::string lower,
+                                             std::string upper, size_t prefix_size);
+
+}  // namespace meridian::storage
