@@ -80,6 +80,8 @@ absl::Status FromRocks(const rocksdb::Status& status, std::string_view what) {
   const std::string message = std::string(what) + ": " + status.ToString();
   if (status.IsCorruption()) return absl::DataLossError(message);
   if (status.IsNoSpace()) return absl::ResourceExhaustedError(message);
+  // The folder's options or keys are not those of this opening.
+  if (status.IsInvalidArgument()) return absl::FailedPreconditionError(message);
   return absl::UnavailableError(message);
 }
 

@@ -61,8 +61,8 @@ struct RocksOptions {
   FileCipherFactory* ciphers = nullptr;  // outlives the DB
   // Files below the encryption; nullptr: the operating system's.
   rocksdb::Env* base_env = nullptr;
-  std::shared_ptr<RocksMemory> memory;  // nullptr: a small one of its own
-  size_t memtable_bytes = 4 << 20;      // of each family
+  std::shared_ptr<RocksMemory> memory = nullptr;  // nullptr: a small one of its own
+  size_t memtable_bytes = 4 << 20;                // of each family
   int max_open_files = 256;
 };
 
@@ -70,7 +70,7 @@ struct RocksOptions {
 // a full disk, UNAVAILABLE any other failure of the disk.
 class RocksKv {
  public:
-  // Creates the DB if the folder has none.
+  // Creates the DB if the folder has none. FAILED_PRECONDITION: not under this node key.
   static absl::StatusOr<std::unique_ptr<RocksKv>> Open(const RocksOptions& options);
   // Flushes nothing: what was not flushed is gone, as after a crash. Views may outlive the RocksKv;
   // the files stay open until the last is gone.

@@ -1,0 +1,180 @@
+#include "storage/rocks/rocks_kv.h"
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "gtest/gtest.h"
+#include "tests/storage/rocks/keystream_ciphers.h"
+#include "tests/temp_folder.h"
+
+namespace meridian::storage {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string ReadFile(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+class RocksKvTest : public testing::Test {
+ protected:
+  std::unique_ptr<RocksKv> Open() {
+    absl::StatusOr<std::unique_ptr<RocksKv>> kv = TryOpen();
+    EXPECT_TRUE(kv.ok()) << kv.status();
+    return *std::move(kv);
+  }
+  absl::StatusOr<std::unique_ptr<RocksKv>> TryOpen() {
+    return RocksKv::Open({.folder = folder_.path(), .ciphers = &ciphers_});
+  }
+
+  static void Put(RocksKv& kv, Family family, std::string_view key, std::string_view value) {
+    RocksBatch batch;
+    batch.Put(family, key, value);
+    ASSERT_TRUE(kv.Write(batch).ok());
+  }
+  static std::optional<std::string> Get(RocksKv& kv, Family family, std::string_view key) {
+    auto value = kv.Get(family, key);
+    EXPECT_TRUE(value.ok()) << value.status();
+    return *value;
+  }
+  std::vector<fs::path> Tables() const {
+    std::vector<fs::path> tables;
+    for (const auto& file : fs::directory_iterator(folder_.path())) {
+      if (file.path().extension() == ".sst") tables.push_back(file.path());
+    }
+    return tables;
+  }
+
+  TempFolder folder_;
+  KeystreamCiphers ciphers_;
+};
+
+TEST_F(RocksKvTest, KeepsFamiliesApart) {
+  auto kv = Open();
+  Put(*kv, Family::kState, "k", "state");
+  Put(*kv, Family::kChunk, "k", "chunk");
+  EXPECT_EQ(Get(*kv, Family::kState, "k"), "state");
+  EXPECT_EQ(Get(*kv, Family::kChunk, "k"), "chunk");
+  EXPECT_EQ(Get(*kv, Family::kLog, "k"), std::nullopt);
+}
+
+// P2: what closing leaves behind is what a crash leaves, in all families alike.
+TEST_F(RocksKvTest, ClosingLosesAllFamiliesBackToTheLastFlush) {
+  auto kv = Open();
+  Put(*kv, Family::kMeta, "position", "1");
+  Put(*kv, Family::kState, "a", "1");
+  ASSERT_TRUE(kv->Flush().ok());
+  Put(*kv, Family::kMeta, "position", "2");
+  Put(*kv, Family::kState, "a", "2");
+  Put(*kv, Family::kLog, "b", "2");
+  kv.reset();
+  kv = Open();
+  EXPECT_EQ(Get(*kv, Family::kMeta, "position"), "1");
+  EXPECT_EQ(Get(*kv, Family::kState, "a"), "1");
+  EXPECT_EQ(Get(*kv, Family::kLog, "b"), std::nullopt);
+}
+
+TEST_F(RocksKvTest, AppliesABatchInItsOrder) {
+  auto kv = Open();
+  KvBatch inner;
+  inner.Put("a", "1");
+  inner.DeleteRange("a", "c");
+  inner.Put("b", "2");
+  RocksBatch batch;
+  batch.Append(Family::kState, "prefix/", inner);
+  ASSERT_TRUE(kv->Write(batch).ok());
+  EXPECT_EQ(Get(*kv, Family::kState, "prefix/a"), std::nullopt);
+  EXPECT_EQ(Get(*kv, Family::kState, "prefix/b"), "2");
+}
+
+TEST_F(RocksKvTest, AViewStandsStillAndOutlivesItsStore) {
+  auto kv = Open();
+  Put(*kv, Family::kState, "p/a", "old");
+  std::unique_ptr<KvReader> view = kv->NewView(Family::kState, "p/");
+  Put(*kv, Family::kState, "p/a", "new");
+  kv.reset();
+  EXPECT_EQ(*view->Get("a"), "old");
+  auto rows = view->NewIterator("", "z");
+  view.reset();
+  rows->Seek("");
+  ASSERT_TRUE(rows->Valid());
+  EXPECT_EQ(rows->key(), "a");
+  EXPECT_EQ(rows->value(), "old");
+}
+
+TEST_F(RocksKvTest, AnIteratorStaysWithinItsBounds) {
+  auto kv = Open();
+  for (const char* key : {"o/z", "p/a", "p/b", "p/c", "q/a"}) Put(*kv, Family::kState, key, key);
+  auto rows = kv->NewIterator(Family::kState, "p/", PrefixEnd("p/"));
+  std::vector<std::string> keys;
+  for (rows->Seek(""); rows->Valid(); rows->Next()) keys.emplace_back(rows->key());
+  ASSERT_TRUE(rows->status().ok());
+  EXPECT_EQ(keys, (std::vector<std::string>{"p/a", "p/b", "p/c"}));
+}
+
+// I9.
+TEST_F(RocksKvTest, NoFileHoldsAKeyOrValueReadably) {
+  const std::string marker = "a-marker-of-thirty-two-characters";
+  auto kv = Open();
+  Put(*kv, Family::kState, "key-" + marker, "value-" + marker);
+  ASSERT_TRUE(kv->Flush().ok());
+  size_t files = 0;
+  for (const auto& file : fs::recursive_directory_iterator(folder_.path())) {
+    ++files;
+    EXPECT_EQ(ReadFile(file.path()).find("marker-of-thirty"), std::string::npos) << file.path();
+    EXPECT_NE(file.path().filename().string().substr(0, 3), "LOG") << "an info log";
+  }
+  EXPECT_FALSE(Tables().empty());
+  EXPECT_GE(files, 5u);
+  kv.reset();
+  EXPECT_EQ(Get(*Open(), Family::kState, "key-" + marker), "value-" + marker);
+}
+
+// I10.
+TEST_F(RocksKvTest, DamageIsReportedAndNeverAbsence) {
+  auto kv = Open();
+  Put(*kv, Family::kState, "k", std::string(2000, 'v'));
+  ASSERT_TRUE(kv->Flush().ok());
+  kv.reset();
+  ASSERT_EQ(Tables().size(), 1u);
+  {
+    std::fstream file(Tables()[0], std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(4096 + 1000);
+    file.put('#');
+  }
+  kv = Open();
+  EXPECT_TRUE(absl::IsDataLoss(kv->Get(Family::kState, "k").status()));
+}
+
+TEST_F(RocksKvTest, AnotherNodesKeyDoesNotOpenIt) {
+  Open().reset();
+  ciphers_.~KeystreamCiphers();
+  new (&ciphers_) KeystreamCiphers(2);
+  const absl::Status status = TryOpen().status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_NE(status.message().find("another node key"), absl::string_view::npos) << status;
+}
+
+TEST_F(RocksKvTest, ASecondOpeningIsRefused) {
+  auto kv = Open();
+  EXPECT_FALSE(TryOpen().ok());
+}
+
+TEST_F(RocksKvTest, RemovesFilesThatACrashLeftUnnamed) {
+  Open().reset();
+  const fs::path leftover = fs::path(folder_.path()) / "000099.sst.unnamed";
+  std::ofstream(leftover) << "half a prefix";
+  Open().reset();
+  EXPECT_FALSE(fs::exists(leftover));
+}
+
+TEST(PrefixEnd, IsTheFirstKeyBeyondThePrefix) {
+  EXPECT_EQ(PrefixEnd("ab"), "ac");
+  EXPECT_EQ(PrefixEnd("a\xff"), "b");
+  EXPECT_EQ(PrefixEnd("\xff\xff"), "");
+}
+
+}  // namespace
+}  // namespace meridian::storage
