@@ -62,8 +62,9 @@ class ReplicaStorage {
 
   virtual const RecoveredReplica& recovered() const = 0;
 
-  // Makes the request durable, then calls `done`; calls complete in order. The caller has made sure
-  // that every chunk the entries reference is durable here first (I4, P2).
+  // Makes the request durable, then calls `done`; calls complete in order. ReadLog shows its effect
+  // from this call on. The caller has made sure that every chunk the entries reference is durable
+  // here first (I4, P2).
   virtual void Persist(PersistRequest request, Done done) = 0;
 
   // Entries [first, last], fewer when they pass `max_bytes` (at least one). OUT_OF_RANGE if `first`
@@ -72,7 +73,9 @@ class ReplicaStorage {
                                                         size_t max_bytes) const = 0;
 
   // Applies one or more committed entries' effects at once, and records applied_index with them.
-  // Visible to NewView when it returns; durable after a crash by replay, not at once.
+  // Visible to NewView when it returns; durable after a crash by replay, not at once: the entry at
+  // `applied_index` has been persisted here. A batch of local changes only (garbage forgotten) repeats
+  // the last index, and may be lost at a crash.
   virtual absl::Status Apply(const KvBatch& batch, LogIndex applied_index,
                              Timestamp applied_timestamp) = 0;
 
@@ -104,8 +107,9 @@ class ReplicaStorage {
   // Runs that have chunks here, with the time the first was written; for finding orphans.
   virtual absl::StatusOr<std::vector<RunId>> ListRuns() const = 0;
 
-  // Replaces state and log by a leader's snapshot (P6): Begin (durable; the old state is gone), Load
-  // in any number of pieces, Finish (durable). Chunks that the snapshot references are written with
+  // Replaces state and log by a leader's snapshot (P6): Begin (durable; the old state and log are
+  // gone), Load in any number of pieces, Finish (durable; the log goes on after `index`). Promises
+  // are kept, and may be raised meanwhile. Chunks that the snapshot references are written with
   // WriteChunk before Finish. Chunks that were here stay.
   virtual absl::Status BeginInstall() = 0;
   virtual absl::Status LoadInstall(const std::vector<std::pair<std::string, std::string>>& rows) = 0;
