@@ -38,9 +38,10 @@ class DiskHealth {
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 };
 
-// An open file. Thread-safe where the ranges do not overlap. Errors of Write, Preallocate and Sync
-// take the disk out of service, except RESOURCE_EXHAUSTED (no space) from Preallocate and
-// INVALID_ARGUMENT. A failed read (UNAVAILABLE) does not: one bad sector is not a bad disk.
+// An open file. Thread-safe where the ranges do not overlap. A failed Write, Preallocate or Sync takes
+// the disk out of service, unless it is refused before anything is written (INVALID_ARGUMENT) or for
+// want of space (RESOURCE_EXHAUSTED: part of the range may be written). A failed read (UNAVAILABLE)
+// does not: one bad sector is not a bad disk.
 class File {
  public:
   virtual ~File() = default;
