@@ -1,0 +1,69 @@
+// The C++ client library for operators: tenants, access keys, the cluster, and faults on purpose in
+// dev mode. Waits and retries as Client does (client/client.h).
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/options.h"
+#include "client/page_iterator.h"
+#include "client/profile.h"
+#include "meridian/v1/access_keys.pb.h"
+#include "meridian/v1/cluster.pb.h"
+#include "meridian/v1/tenants.pb.h"
+
+namespace meridian {
+
+namespace client_internal {
+class Session;
+}
+
+// Thread-safe; every call blocks its thread. Needs an administrator's profile, but for the access
+// keys of a tenant, which the tenant may manage itself.
+class Admin {
+ public:
+  explicit Admin(const Profile& profile, const ClientOptions& options = {});
+  ~Admin();
+  Admin(const Admin&) = delete;
+  Admin& operator=(const Admin&) = delete;
+
+  // -- Tenants, by their resource names `tenants/{tenant}`
+
+  absl::StatusOr<v1::Tenant> CreateTenant(const v1::CreateTenantRequest& request,
+                                          const CallOptions& options = {});
+  absl::StatusOr<v1::Tenant> GetTenant(const std::string& name, const CallOptions& options = {});
+  absl::Status DeleteTenant(const std::string& name, const CallOptions& options = {});
+  PageIterator<v1::Tenant> ListTenants(const CallOptions& options = {});
+
+  // -- Access keys, by their resource names `tenants/{tenant}/accessKeys/{key}`
+
+  // Not repeated if the answer is lost, since a secret is shown once: on UNAVAILABLE look for a key
+  // that nobody knows in ListAccessKeys, and revoke it.
+  absl::StatusOr<v1::CreateAccessKeyResponse> CreateAccessKey(
+      const v1::CreateAccessKeyRequest& request, const CallOptions& options = {});
+  absl::StatusOr<v1::AccessKey> RevokeAccessKey(const std::string& name,
+                                                const CallOptions& options = {});
+  PageIterator<v1::AccessKey> ListAccessKeys(const std::string& tenant,
+                                             const CallOptions& options = {});
+
+  // -- The cluster
+
+  absl::StatusOr<v1::Topology> GetTopology(const CallOptions& options = {});
+  absl::StatusOr<v1::ListNodesResponse> ListNodes(const CallOptions& options = {});
+  PageIterator<v1::Group> ListGroups(const v1::ListGroupsRequest& request,
+                                     const CallOptions& options = {});
+
+  // -- Dev mode: nodes as "east-1a", zones as "east-1"
+
+  absl::Status StopNode(const std::string& node, const CallOptions& options = {});
+  absl::Status StartNode(const std::string& node, const CallOptions& options = {});
+  absl::Status StopZone(const std::string& zone, const CallOptions& options = {});
+  absl::Status StartZone(const std::string& zone, const CallOptions& options = {});
+
+ private:
+  const std::unique_ptr<client_internal::Session> session_;
+};
+
+}  // namespace meridian
