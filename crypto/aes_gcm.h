@@ -2,12 +2,13 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <span>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "crypto/secret_key.h"
+
+struct evp_cipher_ctx_st;
 
 namespace meridian::crypto {
 
@@ -18,9 +19,10 @@ constexpr size_t kNonceBytes = 12;
 // sees to it that no nonce is used twice for sealing under one key.
 class AesGcm {
  public:
-  AesGcm();
   explicit AesGcm(const SecretKey& key);
   ~AesGcm();
+  AesGcm(const AesGcm&) = delete;
+  AesGcm& operator=(const AesGcm&) = delete;
 
   // Replaces the key; keeps the memory.
   void SetKey(const SecretKey& key);
@@ -38,8 +40,22 @@ class AesGcm {
                     char* out);
 
  private:
-  struct Context;
-  std::unique_ptr<Context> context_;
+  evp_cipher_ctx_st* const context_;
+};
+
+// The calling thread's kept context, keyed for a while: cheaper than a context of one's own for
+// keys that are used once or by many threads. One at a time in a thread; the key is overwritten at
+// the end.
+class ThreadAesGcm {
+ public:
+  explicit ThreadAesGcm(const SecretKey& key);
+  ~ThreadAesGcm();
+  ThreadAesGcm(const ThreadAesGcm&) = delete;
+  ThreadAesGcm& operator=(const ThreadAesGcm&) = delete;
+  AesGcm* operator->() { return &cipher_; }
+
+ private:
+  AesGcm& cipher_;
 };
 
 }  // namespace meridian::crypto

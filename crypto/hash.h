@@ -9,7 +9,11 @@
 #include "absl/synchronization/mutex.h"
 #include "crypto/secret_key.h"
 
+struct evp_md_ctx_st;
+
 namespace meridian::crypto {
+
+class HmacContext;
 
 constexpr size_t kHashBytes = 32;
 
@@ -24,13 +28,14 @@ class Sha256Stream {
  public:
   Sha256Stream();
   ~Sha256Stream();
+  Sha256Stream(const Sha256Stream&) = delete;
+  Sha256Stream& operator=(const Sha256Stream&) = delete;
   void Update(std::string_view bytes);
   // The digest, 32 bytes, of all bytes since the start or the last Finish; starts anew.
   std::string Finish();
 
  private:
-  struct Context;
-  std::unique_ptr<Context> context_;
+  evp_md_ctx_st* const context_;
 };
 
 // HMAC-SHA-256 under one key, its context kept between uses. Thread-safe.
@@ -44,9 +49,8 @@ class MacKey {
   bool Verify(std::string_view message, std::string_view mac) const;
 
  private:
-  struct Context;
   mutable absl::Mutex mutex_;
-  const std::unique_ptr<Context> context_ ABSL_PT_GUARDED_BY(mutex_);
+  const std::unique_ptr<HmacContext> context_ ABSL_PT_GUARDED_BY(mutex_);
 };
 
 }  // namespace meridian::crypto

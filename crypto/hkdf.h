@@ -11,6 +11,8 @@
 
 namespace meridian::crypto {
 
+class HmacContext;
+
 // The extracted key, from which any number of keys are expanded: the MAC's context is kept keyed,
 // so that an expansion costs two hash blocks and no set-up. Thread-safe.
 class Hkdf {
@@ -27,9 +29,8 @@ class Hkdf {
   SecretKey ExpandKey(std::string_view info) const;
 
  private:
-  struct Context;
   mutable absl::Mutex mutex_;
-  const std::unique_ptr<Context> context_ ABSL_PT_GUARDED_BY(mutex_);
+  const std::unique_ptr<HmacContext> context_ ABSL_PT_GUARDED_BY(mutex_);
 };
 
 }  // namespace meridian::crypto

@@ -26,6 +26,8 @@ class SecretKey {
   static constexpr size_t kSize = 32;
 
   static SecretKey Draw(Random& random);
+  // Overwrites a used key's memory with a key that protects nothing.
+  static SecretKey Zero() { return SecretKey(); }
   // nullopt unless `bytes` is 32 bytes long.
   static std::optional<SecretKey> FromBytes(std::string_view bytes);
 
