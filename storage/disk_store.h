@@ -1,0 +1,132 @@
+// Everything that one disk keeps: the journal (what was promised and appended), extents (chunks)
+// and RocksDB (log index, object state, chunk index), for all replicas that live there.
+//
+// RocksDB has no log of its own: its rows follow the journal, and hold the journal position that
+// they stand at. After a crash they are back at their last flush, and the journal is replayed from
+// that position. What a row supersedes (a segment, a place in an extent) is used again only after a
+// flush that holds the row (P2). Destroying a DiskStore flushes nothing: it is a crash.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/executor.h"
+#include "base/id.h"
+#include "base/random.h"
+#include "storage/disk.h"
+#include "storage/record_sealer.h"
+#include "storage/replica_storage.h"
+#include "storage/rocks/file_cipher.h"
+
+namespace rocksdb {
+class Env;
+}  // namespace rocksdb
+
+namespace meridian::storage {
+
+class RocksMemory;
+
+struct DiskStoreOptions {
+  ClusterId cluster;
+  NodeId node;
+
+  // Outlive the store.
+  Executor* strand = nullptr;  // all callbacks are posted there
+  Clock* clock = nullptr;
+  Random* random = nullptr;  // thread-safe
+  FileCipherFactory* file_ciphers = nullptr;
+  const RecordSealerFactory* record_sealers = nullptr;
+
+  // Where RocksDB keeps its files: a folder on the same disk, as its environment names it.
+  std::string rocks_folder;
+  rocksdb::Env* rocks_env = nullptr;              // nullptr: the operating system's
+  std::shared_ptr<RocksMemory> memory = nullptr;  // of all disks of the process; nullptr: its own
+  size_t memtable_bytes = 4 << 20;
+
+  uint32_t segment_bytes = 16 << 20;
+  uint32_t max_record_bytes = 4 << 20;
+  uint32_t min_segments = 4;
+  uint32_t max_segments = 16;
+  // With so many segments in use, the older ones are emptied and recycled.
+  uint32_t pressure_segments = 3;
+  uint32_t extent_bytes = 64 << 20;
+  // Free space that only RocksDB may use, so that deletes and promises go on when the disk is full.
+  uint64_t reserve_bytes = 64 << 20;
+  // Recent entries that a replica keeps in memory for ReadLog.
+  size_t log_cache_bytes = 4 << 20;
+  // Persist requests and chunks that wait for the journal; beyond, RESOURCE_EXHAUSTED.
+  uint64_t max_queued_bytes = 64 << 20;
+  // How often the disk looks for space to give back. A crash forgets nothing meanwhile.
+  absl::Duration maintenance_interval = absl::Seconds(5);
+
+  // Once, when the disk goes out of service: a write or sync has failed. On a thread of the
+  // store's.
+  std::function<void(const absl::Status&)> on_out_of_service;
+};
+
+// The owner of a partition's rows on this disk (P6).
+struct ReplicaOnDisk {
+  ReplicaId replica;
+  PartitionId partition;
+  ContainerId container;
+  bool operator==(const ReplicaOnDisk&) const = default;
+};
+
+struct DiskStats {
+  uint64_t free_bytes = 0;         // of the file system
+  uint64_t chunk_live_bytes = 0;   // in extents, framing included
+  uint64_t chunk_space_bytes = 0;  // of all extents' files
+  uint32_t segments_in_use = 0;
+  uint64_t checkpoints = 0;
+  uint64_t corrupt_reads = 0;  // reads that found damage, since the start
+  absl::Duration sync_p50;     // from append to durable, of the last journal records
+  absl::Duration sync_p99;
+};
+
+// Thread-safe.
+class DiskStore {
+ public:
+  // Opens the disk's store, or makes one in an empty folder. FAILED_PRECONDITION, saying which:
+  // another cluster's or node's folder, a newer version's, open in another process, or data of
+  // something else; DATA_LOSS: what may have been acknowledged is damaged, the disk's replicas must
+  // not come back under their ids (P9). `disk` outlives the store.
+  static absl::StatusOr<std::unique_ptr<DiskStore>> Open(Disk& disk, DiskStoreOptions options);
+
+  // Flushes nothing. All replicas have been destroyed before.
+  virtual ~DiskStore() = default;
+
+  virtual DiskId disk_id() const = 0;
+  // Counts openings of this disk (P11).
+  virtual uint64_t incarnation() const = 0;
+
+  // These block on the journal's sync. ALREADY_EXISTS: the container's range has an owner here.
+  virtual absl::Status CreateReplica(const ReplicaOnDisk& replica) = 0;
+  // Removes the replica and frees all that it kept. OK if it is not here any more; nothing of
+  // another replica is touched (P6). FAILED_PRECONDITION while it is open.
+  virtual absl::Status RemoveReplica(ReplicaId replica) = 0;
+  virtual std::vector<ReplicaOnDisk> ListReplicas() const = 0;
+
+  // To be used and destroyed on the strand; one at a time for a replica (FAILED_PRECONDITION).
+  // NOT_FOUND if there is no such replica.
+  virtual absl::StatusOr<std::unique_ptr<ReplicaStorage>> OpenReplica(ReplicaId replica) = 0;
+
+  // RESOURCE_EXHAUSTED while there is no room for new bodies: ask before proposing one. What has
+  // been proposed, deletes and promises still fit.
+  virtual absl::Status AdmitNewData() const = 0;
+
+  // Empties all segments but the last, flushes, gives space back, and compacts extents that are
+  // mostly garbage. Done by itself when needed; blocks.
+  virtual absl::Status Checkpoint() = 0;
+
+  virtual absl::StatusOr<DiskStats> Stats() const = 0;
+  // Not OK once the disk is out of service.
+  virtual absl::Status health() const = 0;
+};
+
+}  // namespace meridian::storage
