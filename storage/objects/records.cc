@@ -1,0 +1,20 @@
+#include "storage/objects/records.h"
+
+namespace meridian::objects {
+
+std::string EtagOf(VersionId version) { return version.ToHex(); }
+
+std::string EtagOf(const pb::VersionRecord& record) {
+  return EtagOf(VersionId::FromBytes(record.version_id()).value_or(VersionId()));
+}
+
+absl::StatusOr<pb::Manifest> ManifestOf(const pb::VersionRecord& record) {
+  if (record.delete_marker()) return pb::Manifest();
+  return DecodeRecord<pb::Manifest>(record.manifest());
+}
+
+storage::ChunkRange AllChunksOf(RunId run, uint64_t plaintext_bytes) {
+  return {.run = run, .first = 0, .count = ChunkCountOf(plaintext_bytes)};
+}
+
+}  // namespace meridian::objects

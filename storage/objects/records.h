@@ -1,0 +1,63 @@
+// Encoding of the records of records.proto: a record of an unknown format, or one that does not
+// parse, is DATA_LOSS, never taken for absent (I10).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/id.h"
+#include "crypto/chunk_layout.h"
+#include "meridian/internal/v1/records.pb.h"
+#include "storage/log_entry.h"
+
+namespace meridian::objects {
+
+namespace pb = ::meridian::internal::v1;
+
+inline constexpr uint32_t kFormatVersion = 1;
+
+// `Record` is a message of records.proto that has a format_version.
+template <typename Record>
+absl::StatusOr<Record> DecodeRecord(std::string_view bytes) {
+  Record record;
+  if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) ||
+      record.format_version() != kFormatVersion) {
+    return absl::DataLossError("object state: unreadable " + record.GetTypeName());
+  }
+  return record;
+}
+
+// Sets the format version. The messages have no maps, so that equal records have equal bytes.
+template <typename Record>
+std::string EncodeRecord(Record record) {
+  record.set_format_version(kFormatVersion);
+  return record.SerializeAsString();
+}
+
+// An id's field as an id; DATA_LOSS unless it is 16 bytes long.
+template <typename Id>
+absl::StatusOr<Id> DecodeId(std::string_view bytes) {
+  std::optional<Id> id = Id::FromBytes(bytes);
+  if (!id.has_value()) return absl::DataLossError("object state: an id of a wrong length");
+  return *id;
+}
+
+// Identifies a version to clients: opaque, and never the same for two versions.
+std::string EtagOf(const pb::VersionRecord& record);
+std::string EtagOf(VersionId version);
+
+// How many chunks a run of so many bytes has.
+inline uint32_t ChunkCountOf(uint64_t plaintext_bytes) {
+  return static_cast<uint32_t>(crypto::ChunkCount(plaintext_bytes));
+}
+
+// The runs that a version holds; none for a delete marker.
+absl::StatusOr<pb::Manifest> ManifestOf(const pb::VersionRecord& record);
+
+// For Proposal::chunks.
+storage::ChunkRange AllChunksOf(RunId run, uint64_t plaintext_bytes);
+
+}  // namespace meridian::objects
