@@ -22,6 +22,10 @@
 #include "crypto/hkdf.h"
 #include "crypto/secret_key.h"
 
+namespace meridian {
+class Random;
+}
+
 namespace meridian::crypto {
 
 // Stored in manifests: never renumber.
@@ -84,6 +88,7 @@ class RunCipher {
   RunCipher(const SecretKey& dek, const RunIdentity& identity, RunHeader header);
 
   std::string Info(std::string_view purpose) const;
+  std::string Commitment() const;
   ChunkKey DeriveChunkKey(uint32_t number) const;
 
   const RunIdentity identity_;

@@ -11,14 +11,18 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/expiring_cache.h"
 #include "base/id.h"
 #include "crypto/container_keys.h"
 #include "crypto/secret_key.h"
 
+namespace meridian {
+class Random;
+}
+
 namespace meridian::crypto {
 
 class Kms;
-class KeyCache;
 
 // A container's keys as its record keeps them, wrapped by the tenant's KEK.
 struct WrappedContainerKeys {
@@ -39,7 +43,6 @@ class KeyHierarchy {
   };
 
   KeyHierarchy(Kms& kms, Clock& clock, Random& random, Options options);
-  ~KeyHierarchy();
 
   // Creates the tenant's key inside the KMS, and a KEK wrapped by it.
   absl::StatusOr<std::string> CreateTenantKek(TenantId tenant);
@@ -54,11 +57,17 @@ class KeyHierarchy {
       const WrappedContainerKeys& wrapped);
 
  private:
-  absl::StatusOr<SecretKey> TenantKek(TenantId tenant, std::string_view wrapped);
+  using CachedKek = ExpiringCache<std::shared_ptr<const SecretKey>>;
+
+  absl::StatusOr<CachedKek::Found> TenantKek(TenantId tenant, std::string_view wrapped);
 
   Kms& kms_;
+  Clock& clock_;
   Random& random_;
-  const std::unique_ptr<KeyCache> cache_;
+  const Options options_;
+  // By the tenant's id and what else decides the key, its wrapped form included.
+  CachedKek tenant_keks_;
+  ExpiringCache<std::shared_ptr<const ContainerKeys>> containers_;
 };
 
 }  // namespace meridian::crypto
