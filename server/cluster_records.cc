@@ -1,0 +1,82 @@
+#include "server/cluster_records.h"
+
+#include "absl/strings/str_cat.h"
+#include "meridian/internal/v1/cluster.pb.h"
+
+namespace meridian::server {
+namespace {
+
+namespace pb = ::meridian::internal::v1;
+
+// The values are the protos of meridian/internal/v1/cluster.proto.
+constexpr uint32_t kFormatVersion = 1;
+
+template <typename Proto>
+absl::StatusOr<Proto> Parse(std::string_view encoded, const char* what) {
+  Proto proto;
+  if (!proto.ParseFromArray(encoded.data(), static_cast<int>(encoded.size()))) {
+    return absl::DataLossError(absl::StrCat("malformed ", what, " record"));
+  }
+  if (proto.format_version() != kFormatVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(what, " record of format version ", proto.format_version()));
+  }
+  return proto;
+}
+
+}  // namespace
+
+std::string NodeKeyOf(const NodeId& node) { return kNodeKeyPrefix + node; }
+
+std::string EncodeNodeRecord(const NodeRecord& record) {
+  pb::NodeRecord proto;
+  proto.set_format_version(kFormatVersion);
+  proto.set_public_endpoint(record.public_endpoint);
+  proto.set_internal_endpoint(record.internal_endpoint);
+  for (const DiskId& disk : record.disks) proto.add_disk_ids(std::string(disk.bytes()));
+  return proto.SerializeAsString();
+}
+
+absl::StatusOr<NodeRecord> DecodeNodeRecord(std::string_view encoded) {
+  const absl::StatusOr<pb::NodeRecord> proto = Parse<pb::NodeRecord>(encoded, "node");
+  if (!proto.ok()) return proto.status();
+  NodeRecord record{proto->public_endpoint(), proto->internal_endpoint(), {}};
+  for (const std::string& bytes : proto->disk_ids()) {
+    const std::optional<DiskId> disk = DiskId::FromBytes(bytes);
+    if (!disk) return absl::DataLossError("malformed disk id in a node record");
+    record.disks.push_back(*disk);
+  }
+  return record;
+}
+
+std::string PartitionKeyOf(PartitionId partition) {
+  return kPartitionKeyPrefix + partition.ToHex();
+}
+
+std::string EncodePartitionRecord(const PartitionRecord& record) {
+  pb::PartitionRecord proto;
+  proto.set_format_version(kFormatVersion);
+  proto.set_tenant_id(std::string(record.tenant.bytes()));
+  proto.set_container_id(std::string(record.container.bytes()));
+  proto.set_region(record.region);
+  return proto.SerializeAsString();
+}
+
+absl::StatusOr<PartitionRecord> DecodePartitionRecord(std::string_view encoded) {
+  const absl::StatusOr<pb::PartitionRecord> proto =
+      Parse<pb::PartitionRecord>(encoded, "partition");
+  if (!proto.ok()) return proto.status();
+  const std::optional<TenantId> tenant = TenantId::FromBytes(proto->tenant_id());
+  const std::optional<ContainerId> container = ContainerId::FromBytes(proto->container_id());
+  if (!tenant || !container) return absl::DataLossError("malformed ids in a partition record");
+  return PartitionRecord{*tenant, *container, proto->region()};
+}
+
+std::string RemovedKeyOf(PartitionId partition) { return kRemovedKeyPrefix + partition.ToHex(); }
+
+std::optional<PartitionId> PartitionOfKey(std::string_view prefix, std::string_view key) {
+  if (!key.starts_with(prefix)) return std::nullopt;
+  return PartitionId::FromHex(key.substr(prefix.size()));
+}
+
+}  // namespace meridian::server

@@ -1,0 +1,55 @@
+// The records that nodes keep in the coordination store, beside replication's group configurations
+// and tenancy's catalog.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/id.h"
+
+namespace meridian::server {
+
+// Where a node is and what disks it has.
+struct NodeRecord {
+  std::string public_endpoint;
+  std::string internal_endpoint;
+  std::vector<DiskId> disks;
+  bool operator==(const NodeRecord&) const = default;
+};
+
+// "node/<node id>".
+inline constexpr char kNodeKeyPrefix[] = "node/";
+std::string NodeKeyOf(const NodeId& node);
+std::string EncodeNodeRecord(const NodeRecord& record);
+// DATA_LOSS if it is none, FAILED_PRECONDITION if it is of a version not known here.
+absl::StatusOr<NodeRecord> DecodeNodeRecord(std::string_view encoded);
+
+// Whose data a partition holds.
+struct PartitionRecord {
+  TenantId tenant;
+  ContainerId container;
+  std::string region;
+  bool operator==(const PartitionRecord&) const = default;
+};
+
+// "partition/<partition hex>", written in the transaction that creates the group.
+inline constexpr char kPartitionKeyPrefix[] = "partition/";
+std::string PartitionKeyOf(PartitionId partition);
+std::string EncodePartitionRecord(const PartitionRecord& record);
+// As DecodeNodeRecord.
+absl::StatusOr<PartitionRecord> DecodePartitionRecord(std::string_view encoded);
+
+// "removed/<partition hex>", written (with any value) in the transaction that deletes the group. A
+// node removes a replica's data only if it finds this: a configuration that is merely missing is no
+// reason to.
+inline constexpr char kRemovedKeyPrefix[] = "removed/";
+std::string RemovedKeyOf(PartitionId partition);
+
+inline constexpr char kGroupKeyPrefix[] = "group/";
+// The partition of a key "<prefix><partition hex>"; nullopt if it is not of that form.
+std::optional<PartitionId> PartitionOfKey(std::string_view prefix, std::string_view key);
+
+}  // namespace meridian::server

@@ -1,0 +1,35 @@
+#include "server/cluster_records.h"
+
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+
+namespace meridian::server {
+namespace {
+
+TEST(ClusterRecords, AreReadAsWritten) {
+  SeededRandom random(1);
+  const NodeRecord node{"127.0.0.1:1", "127.0.0.1:2", {DiskId::Draw(random), DiskId::Draw(random)}};
+  EXPECT_EQ(*DecodeNodeRecord(EncodeNodeRecord(node)), node);
+  const PartitionRecord partition{TenantId::Draw(random), ContainerId::Draw(random), "east"};
+  EXPECT_EQ(*DecodePartitionRecord(EncodePartitionRecord(partition)), partition);
+}
+
+TEST(ClusterRecords, RefuseGarbageAndOtherVersions) {
+  EXPECT_EQ(DecodeNodeRecord("\xff\xff").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(DecodeNodeRecord("").status().code(), absl::StatusCode::kFailedPrecondition);
+  // Version 1, but without ids.
+  EXPECT_EQ(DecodePartitionRecord(std::string("\x08\x01", 2)).status().code(),
+            absl::StatusCode::kDataLoss);
+}
+
+TEST(ClusterRecords, KeysNameTheirPartition) {
+  SeededRandom random(1);
+  const PartitionId partition = PartitionId::Draw(random);
+  EXPECT_EQ(PartitionOfKey(kPartitionKeyPrefix, PartitionKeyOf(partition)), partition);
+  EXPECT_EQ(PartitionOfKey(kRemovedKeyPrefix, PartitionKeyOf(partition)), std::nullopt);
+  EXPECT_EQ(PartitionOfKey(kPartitionKeyPrefix, "partition/12"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace meridian::server
