@@ -56,8 +56,10 @@ bool WriteAll(int fd, std::string_view bytes) {
 }
 
 absl::Status WriteTemporary(const std::string& path, std::string_view bytes, bool secret) {
+  // What a crash left behind may have another mode.
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) return Failed("cannot replace", path);
   const File file(
-      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, secret ? 0600 : 0644));
+      open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, secret ? 0600 : 0644));
   if (!file.ok()) return Failed("cannot create", path);
   if (!WriteAll(file.fd(), bytes)) return Failed("cannot write", path);
   if (fsync(file.fd()) != 0) return Failed("cannot make durable", path);
