@@ -63,7 +63,8 @@ class ReplicaStorage {
   virtual const RecoveredReplica& recovered() const = 0;
 
   // Makes the request durable, then calls `done`; calls complete in order. ReadLog shows its effect
-  // from this call on. The caller has made sure that every chunk the entries reference is durable
+  // from this call on, and ReadChunk finds an inline body as chunk 0 of its run, until DropRun,
+  // whatever of the log is trimmed. The caller has made sure that every chunk the entries reference is durable
   // here first (I4, P2).
   virtual void Persist(PersistRequest request, Done done) = 0;
 
@@ -74,8 +75,8 @@ class ReplicaStorage {
 
   // Applies one or more committed entries' effects at once, and records applied_index with them.
   // Visible to NewView when it returns; durable after a crash by replay, not at once: the entry at
-  // `applied_index` has been persisted here. A batch of local changes only (garbage forgotten) repeats
-  // the last index, and may be lost at a crash.
+  // `applied_index` has been persisted here. A batch of local changes only (garbage forgotten)
+  // repeats the last index, and may be lost at a crash.
   virtual absl::Status Apply(const KvBatch& batch, LogIndex applied_index,
                              Timestamp applied_timestamp) = 0;
 

@@ -1,0 +1,166 @@
+// A ReplicaStorage in memory that forgets at a crash what its disk had not synced.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/executor.h"
+#include "base/random.h"
+#include "storage/replica_storage.h"
+#include "tests/fakes/memory_kv.h"
+
+namespace meridian::storage {
+
+struct MemoryDiskOptions {
+  // A sync takes a random time between these, times the disk's slowness.
+  absl::Duration min_sync = absl::Microseconds(100);
+  absl::Duration max_sync = absl::Milliseconds(2);
+  // The state is flushed this long after an Apply, and the log trimmed then.
+  absl::Duration flush_interval = absl::Milliseconds(300);
+  // Entries kept although AllowTrim permits to drop them.
+  uint64_t retained_entries = 64;
+};
+
+// One replica's part of a disk: what is still there after a crash. Thread-safe.
+class MemoryReplicaDisk {
+ public:
+  explicit MemoryReplicaDisk(MemoryDiskOptions options) : options_(options) {}
+
+  // Power fails, with no storage open: of the log writes not synced a random prefix survives, of
+  // the chunks a random subset; applied effects fall back to the last flush. Returns the bytes
+  // lost.
+  size_t LoseUnsynced(Random& random);
+  // Bit rot. False: the chunk is not here, or is empty.
+  bool FlipBit(ChunkId chunk, Random& random);
+  std::vector<ChunkId> Chunks() const;
+  // 1: as the options say.
+  void SetSlowness(double factor);
+  // Every later sync fails, and nothing that was not synced becomes durable.
+  void Fail();
+
+ private:
+  friend class MemoryReplicaStorage;
+
+  struct Chunk {
+    Buffer bytes;
+    uint32_t crc32c = 0;
+    bool durable = false;
+  };
+  struct Log {
+    LogIndex base_index;
+    Epoch base_epoch;
+    std::deque<LogEntry> entries = {};
+
+    LogIndex last_index() const { return base_index + entries.size(); }
+    void TruncateFrom(LogIndex index);
+    void TrimTo(LogIndex index);
+  };
+  // An applied batch that no flush has covered.
+  struct AppliedBatch {
+    KvBatch batch;
+    LogIndex index;
+    Timestamp timestamp;
+  };
+  struct State {
+    std::map<std::string, std::string> rows;
+    LogIndex applied_index;
+    Timestamp applied_timestamp;
+  };
+  struct Install {
+    State state;
+    Epoch epoch;
+  };
+  // An ordered write: a Persist's or, with `install`, a FinishInstall's.
+  struct LogWrite {
+    PersistRequest request;
+    std::optional<Install> install;
+  };
+
+  void MakeDurable(LogWrite& write) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Place(ChunkId chunk, Buffer bytes, uint32_t crc32c) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Flush(LogIndex allowed_trim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static void ApplyTo(State& state, AppliedBatch& applied);
+
+  const MemoryDiskOptions options_;
+  mutable absl::Mutex mutex_;
+  // What a power failure leaves. The state never runs ahead of the log.
+  HardState hard_state_ ABSL_GUARDED_BY(mutex_);
+  Log log_ ABSL_GUARDED_BY(mutex_);
+  State flushed_ ABSL_GUARDED_BY(mutex_);
+  bool installing_ ABSL_GUARDED_BY(mutex_) = false;
+  // Durable and not, by Chunk::durable.
+  std::map<ChunkId, Chunk> chunks_ ABSL_GUARDED_BY(mutex_);
+  // Chunks whose drop no flush has covered: a crash may bring them back.
+  std::map<ChunkId, Chunk> dropped_ ABSL_GUARDED_BY(mutex_);
+  // Handed to the disk and not synced, in order.
+  std::deque<LogWrite> unsynced_ ABSL_GUARDED_BY(mutex_);
+  // In order of index.
+  std::deque<AppliedBatch> unflushed_ ABSL_GUARDED_BY(mutex_);
+  double slowness_ ABSL_GUARDED_BY(mutex_) = 1;
+  bool failed_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+// Opens a MemoryReplicaDisk. Destroying it is a crash of the process: no callback runs after, what
+// was not synced stays with the disk, and is there at the next opening unless the disk loses it.
+class MemoryReplicaStorage : public ReplicaStorage {
+ public:
+  // All outlive the storage; `random` is used on the strand only. One storage a disk at a time.
+  MemoryReplicaStorage(MemoryReplicaDisk& disk, Executor& strand, Random& random);
+  ~MemoryReplicaStorage() override;
+
+  const RecoveredReplica& recovered() const override { return recovered_; }
+  void Persist(PersistRequest request, Done done) override;
+  absl::StatusOr<std::vector<LogEntry>> ReadLog(LogIndex first, LogIndex last,
+                                                size_t max_bytes) const override;
+  absl::Status Apply(const KvBatch& batch, LogIndex applied_index,
+                     Timestamp applied_timestamp) override;
+  void AllowTrim(LogIndex index) override;
+  LogIndex base_index() const override { return log_.base_index; }
+  std::unique_ptr<KvReader> NewView() const override;
+  void WriteChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) override;
+  absl::StatusOr<Buffer> ReadChunk(ChunkId chunk, size_t offset, size_t size) const override;
+  void RepairChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) override;
+  absl::StatusOr<std::optional<ChunkInfo>> StatChunk(ChunkId chunk) const override;
+  absl::StatusOr<std::vector<ChunkId>> MissingChunks(const ChunkRange& range) const override;
+  absl::Status DropRun(RunId run) override;
+  absl::StatusOr<std::vector<RunId>> ListRuns() const override;
+  absl::Status BeginInstall() override;
+  absl::Status LoadInstall(const std::vector<std::pair<std::string, std::string>>& rows) override;
+  void FinishInstall(LogIndex index, Epoch epoch, Timestamp timestamp, Done done) override;
+
+ private:
+  void Enqueue(MemoryReplicaDisk::LogWrite write, Done done);
+  void StartSync();
+  void FinishSync(size_t writes);
+  void ScheduleFlush();
+  // Runs `task` on the strand after `delay`, unless the storage goes first.
+  void After(absl::Duration delay, Task task);
+  absl::Duration SyncTime();
+
+  MemoryReplicaDisk& disk_;
+  Executor& strand_;
+  Random& random_;
+  RecoveredReplica recovered_;
+  // The log with what is not synced yet.
+  MemoryReplicaDisk::Log log_;
+  std::shared_ptr<MemoryKv> state_ ABSL_GUARDED_BY(state_mutex_);
+  mutable absl::Mutex state_mutex_;
+  // Of disk_.unsynced_, in its order.
+  std::deque<Done> waiting_;
+  bool syncing_ = false;
+  bool flush_scheduled_ = false;
+  LogIndex allowed_trim_;
+  std::set<Executor::TimerId> timers_;
+};
+
+}  // namespace meridian::storage
