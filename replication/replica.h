@@ -123,11 +123,6 @@ class Replica {
   // copy is repaired and counted. Blocks the calling thread, which must not be a strand's.
   virtual absl::StatusOr<Buffer> ReadChunk(storage::ChunkId chunk, size_t offset, size_t size,
                                            absl::Duration timeout) = 0;
-  // What ReadChunk does when the local copy does not serve, without blocking: the whole chunk from
-  // a peer, verified; the local copy is repaired and counted. UNAVAILABLE: no peer delivered a good
-  // one in time.
-  virtual void FetchChunk(storage::ChunkId chunk, absl::Duration timeout,
-                          std::function<void(absl::StatusOr<Buffer>)> done) = 0;
   // Without blocking: the whole ciphertext of a chunk from a peer, which also repairs the copy
   // here. UNAVAILABLE if no peer has delivered it within the request timeout.
   virtual void FetchChunk(storage::ChunkId chunk,
