@@ -132,7 +132,9 @@ TEST_F(NodeTransportTest, ConnectsEveryPairOfThree) {
   }
   for (auto& [id, node] : nodes) {
     for (auto& [peer, other] : nodes) {
-      if (id < peer) ASSERT_TRUE(Connected(*node, id, *other, peer));
+      if (id < peer) {
+        ASSERT_TRUE(Connected(*node, id, *other, peer));
+      }
     }
   }
   for (auto& [id, node] : nodes) {
