@@ -18,7 +18,7 @@ struct ClientOptions {
   // Pause before the second attempt; grows by 1.6 each time up to max_backoff, each pause drawn
   // evenly between half and all of that.
   absl::Duration initial_backoff = absl::Milliseconds(50);
-  absl::Duration max_backoff = absl::Seconds(2);
+  absl::Duration max_backoff = absl::Seconds(1);
   // TCP connections to a server, 1-16: one carries about 1 GB/s of TLS at most.
   int connections_per_endpoint = 2;
 };

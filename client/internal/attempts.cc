@@ -1,0 +1,65 @@
+#include "client/internal/attempts.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace meridian::client_internal {
+
+Attempts::Attempts(Session& session, CallPlan plan)
+    : session_(session),
+      plan_(std::move(plan)),
+      timeout_(plan_.timeout > absl::ZeroDuration() ? plan_.timeout
+                                                    : session.options().default_timeout),
+      backoff_(session.options(), session.random()) {
+  Progress();
+}
+
+void Attempts::Progress() {
+  deadline_ = session_.clock().MonotonicNow() + timeout_;
+  next_attempt_timeout_ = plan_.attempt_timeout > absl::ZeroDuration()
+                              ? plan_.attempt_timeout
+                              : session_.options().attempt_timeout;
+  backoff_.Reset();
+}
+
+absl::Duration Attempts::Remaining() const { return deadline_ - session_.clock().MonotonicNow(); }
+
+std::shared_ptr<Endpoint> Attempts::Begin() {
+  server_ = session_.FindServer(plan_.subject);
+  ++attempts_;
+  return server_;
+}
+
+absl::Duration Attempts::attempt_timeout() const {
+  return std::clamp(next_attempt_timeout_, absl::ZeroDuration(),
+                    std::max(Remaining(), absl::ZeroDuration()));
+}
+
+bool Attempts::ShouldRetry(const absl::Status& status) {
+  const Verdict verdict = Judge(status, plan_.repeatable);
+  if (verdict == Verdict::kGiveUp) return false;
+  session_.Learn(plan_.subject, *server_, status);
+  if (status.code() == absl::StatusCode::kDeadlineExceeded) next_attempt_timeout_ *= 2;
+  if (verdict == Verdict::kRedirect && ++redirects_ <= kMaxRedirects) {
+    return Remaining() > absl::ZeroDuration();
+  }
+  redirects_ = 0;
+  const absl::Duration pause = backoff_.Next();
+  if (pause >= Remaining()) return false;
+  absl::SleepFor(pause);
+  return true;
+}
+
+absl::Status Attempts::Explain(const absl::Status& status) const {
+  if (attempts_ <= 1 && Judge(status, plan_.repeatable) == Verdict::kGiveUp) {
+    return Annotate(status, plan_.what);
+  }
+  return Annotate(status,
+                  absl::StrCat(plan_.what, ", attempt ", attempts_, " at ", server_->address(),
+                               ", timeout ", absl::FormatDuration(timeout_)));
+}
+
+}  // namespace meridian::client_internal
