@@ -1,0 +1,77 @@
+// The coordination store as the catalog uses it: blocking, and with every value sealed.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/random.h"
+#include "coordination/coordination_store.h"
+#include "crypto/cluster_key.h"
+
+namespace meridian::tenancy {
+
+// Thread-safe. Calls block until the store answers or kDeadline has passed (UNAVAILABLE): never on
+// a strand, nor on the store's own threads.
+class CatalogStore {
+ public:
+  static constexpr absl::Duration kDeadline = absl::Seconds(5);
+
+  struct Row {
+    std::string key;
+    // As it was before Put sealed it.
+    std::string value;
+    int64_t mod_revision = 0;
+  };
+
+  // All outlive the result.
+  CatalogStore(coordination::CoordinationStore& store, const crypto::ClusterKey& key,
+               Random& random, Clock& clock)
+      : store_(store), key_(key), random_(random), clock_(clock) {}
+
+  absl::StatusOr<std::optional<Row>> Get(std::string key);
+  absl::StatusOr<std::vector<Row>> List(std::string prefix);
+  // False: a compare did not hold, nothing was written. UNAVAILABLE: the outcome is unknown.
+  absl::StatusOr<bool> Commit(coordination::Transaction transaction);
+
+  coordination::Write Put(std::string key, std::string_view value);
+  static coordination::Write Delete(std::string key) { return {std::move(key), std::nullopt}; }
+  static coordination::Compare Absent(std::string key) { return {std::move(key), 0}; }
+  static coordination::Compare Unchanged(const Row& row) { return {row.key, row.mod_revision}; }
+
+  // Page tokens: what a list ended with, sealed. Open: INVALID_ARGUMENT if it was not made for the
+  // same scope; an empty token gives an empty string, before everything.
+  std::string SealPageToken(std::string_view scope, std::string_view last);
+  absl::StatusOr<std::string> OpenPageToken(std::string_view scope, std::string_view token);
+
+  const crypto::ClusterKey& cluster_key() const { return key_; }
+  coordination::CoordinationStore& coordination() { return store_; }
+  Random& random() { return random_; }
+  Clock& clock() { return clock_; }
+
+ private:
+  absl::StatusOr<Row> Open(const coordination::KeyValue& stored);
+
+  coordination::CoordinationStore& store_;
+  const crypto::ClusterKey& key_;
+  Random& random_;
+  Clock& clock_;
+};
+
+// Keys of the coordination store.
+inline constexpr char kAccessKeyPrefix[] = "tenancy/access-key/";
+inline constexpr char kTenantPrefix[] = "tenancy/tenant/";
+inline constexpr char kContainerPrefix[] = "tenancy/container/";
+std::string TenantKey(TenantId tenant);
+std::string TenantNameKey(const crypto::ClusterKey& key, std::string_view name);
+std::string AccessKeyKey(AccessKeyId key);
+std::string ContainerKey(TenantId tenant, ContainerId container);
+std::string ContainerNameKey(const crypto::ClusterKey& key, TenantId tenant, std::string_view name);
+
+}  // namespace meridian::tenancy

@@ -1,0 +1,102 @@
+// What the catalog keeps of tenants, access keys and containers. catalog.proto is their stored
+// form.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/id.h"
+#include "crypto/key_hierarchy.h"
+
+namespace meridian::tenancy {
+
+struct TenantRecord {
+  TenantId id;
+  std::string name;
+  std::string display_name;
+  absl::Time create_time;
+  // The tenant's KEK, wrapped by its key inside the KMS.
+  std::string wrapped_kek;
+  uint64_t container_count = 0;
+  std::vector<AccessKeyId> access_keys;
+  // Raised by every rewrite.
+  uint64_t generation = 0;
+  std::string create_request_id;
+};
+
+struct AccessKeyRecord {
+  AccessKeyId id;
+  // Nil: an administrator's.
+  TenantId tenant;
+  std::string secret_hash;
+  std::string display_name;
+  absl::Time create_time;
+};
+
+// Stored, and the same numbers as meridian.v1.Redundancy: never renumber.
+enum class Redundancy : uint8_t {
+  kLrs = 1,
+  kZrs = 2,
+  kGrs = 3,
+  kGzrs = 4,
+  kRaGrs = 5,
+  kRaGzrs = 6
+};
+
+// Names in [start, end); an empty end is no end.
+struct PartitionRange {
+  PartitionId partition;
+  std::string start;
+  std::string end;
+  bool operator==(const PartitionRange&) const = default;
+};
+
+struct WrappedKek {
+  uint32_t version = 0;
+  std::string wrapped;
+};
+
+struct ContainerRecord {
+  enum class State { kActive, kDeleting };
+
+  TenantId tenant;
+  ContainerId id;
+  std::string name;
+  Redundancy redundancy = Redundancy::kLrs;
+  std::string home_region;
+  bool versioning = false;
+  absl::Time create_time;
+  State state = State::kActive;
+  // Oldest first, at least one; the last one encrypts.
+  std::vector<WrappedKek> keks;
+  std::string wrapped_name_key;
+  // In order, without gaps, over all names; at least one. A hint: replicas decide what they own.
+  std::vector<PartitionRange> partitions;
+  uint64_t partition_generation = 0;
+  std::string create_request_id;
+
+  // The partition that holds `object_name`.
+  const PartitionRange& PartitionOf(std::string_view object_name) const;
+  uint32_t current_kek_version() const { return keks.back().version; }
+  // NOT_FOUND: no such version.
+  absl::StatusOr<crypto::WrappedContainerKeys> KeysOf(uint32_t kek_version) const;
+};
+
+// The stored forms, before sealing. Decode: DATA_LOSS if it is none, FAILED_PRECONDITION if it is
+// of a version not known here.
+std::string Encode(const TenantRecord& record);
+std::string Encode(const AccessKeyRecord& record);
+std::string Encode(const ContainerRecord& record);
+absl::StatusOr<TenantRecord> DecodeTenantRecord(std::string_view encoded);
+absl::StatusOr<AccessKeyRecord> DecodeAccessKeyRecord(std::string_view encoded);
+absl::StatusOr<ContainerRecord> DecodeContainerRecord(std::string_view encoded);
+
+// An id under a name.
+std::string EncodeNameRecord(std::string_view id);
+absl::StatusOr<std::string> DecodeNameRecord(std::string_view encoded);
+
+}  // namespace meridian::tenancy
