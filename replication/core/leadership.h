@@ -1,0 +1,88 @@
+// What a replica does while it leads one epoch: follows each member's progress, fills their
+// pipelines, counts commits, confirms reads. Lives from the epoch-start entry to the step-down.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/id.h"
+#include "base/strong_int.h"
+#include "replication/core/group_config.h"
+#include "replication/core/log_view.h"
+#include "replication/core/messages.h"
+#include "replication/core/peer_progress.h"
+#include "replication/core/quorum.h"
+#include "replication/core/read_rounds.h"
+
+namespace meridian::replication {
+
+struct LeadershipOptions {
+  absl::Duration heartbeat_interval;
+  absl::Duration election_timeout;
+  size_t max_append_bytes = 0;
+  size_t max_inflight_append_bytes = 0;
+};
+
+class Leadership {
+ public:
+  // `start` is the index of this epoch's first entry: nothing commits before it does.
+  Leadership(ReplicaId self, const GroupConfig& config, LogIndex start, absl::Duration now,
+             const LeadershipOptions& options);
+
+  Epoch epoch() const { return epoch_; }
+  LogIndex start() const { return start_; }
+  LogIndex freeable() const { return freeable_; }
+
+  // False once no quorum has been heard from for an election timeout.
+  bool HearsQuorum(absl::Duration now) const;
+
+  void OnReply(ReplicaId from, const AppendReply& reply, const LogView& log, absl::Duration now);
+
+  // The highest index that a quorum of each set holds durably, if an entry of this epoch (I5:
+  // earlier ones commit only through it); else nullopt.
+  std::optional<LogIndex> CountCommit(const LogView& log) const;
+
+  // Raises the freeable index: every member has durably passed it, or gets it by a snapshot (P8).
+  void UpdateFreeable(LogIndex applied, const LogView& log);
+
+  void AddRead(uint64_t read_id) { reads_.Add(read_id); }
+  // Begins a read round if one is due and collects those confirmed.
+  void AdvanceReads(LogIndex commit, std::vector<ConfirmedRead>& confirmed);
+
+  // Appends that may go out now. Members whose next entry is below the log's base are added to
+  // `need_snapshot`, once each. An error means that the log cannot be read.
+  absl::Status Fill(const LogView& log, const LogReader& reader, LogIndex commit,
+                    absl::Duration now, std::vector<OutboundMessage>& out,
+                    std::vector<ReplicaId>& need_snapshot);
+  absl::Duration next_heartbeat() const { return next_heartbeat_; }
+
+  void OnSnapshotStarted(ReplicaId peer, LogIndex index);
+  void OnSnapshotEnded(ReplicaId peer, std::optional<LogIndex> installed);
+
+  // nullptr: no such peer.
+  const PeerProgress* progress(ReplicaId peer) const;
+
+  void CheckInvariants(const LogView& log, LogIndex commit) const;
+
+ private:
+  absl::Status FillPeer(ReplicaId peer, PeerProgress& progress, const LogView& log,
+                        const LogReader& reader, LogIndex commit, std::vector<OutboundMessage>& out,
+                        std::vector<ReplicaId>& need_snapshot);
+  Append Header(LogPosition prev, LogIndex commit) const;
+
+  const ReplicaId self_;
+  const Epoch epoch_;
+  const LogIndex start_;
+  const LeadershipOptions options_;
+  const Quorum quorum_;
+  std::map<ReplicaId, PeerProgress> peers_;  // voters of both sets and learners, without self
+  ReadRounds reads_;
+  uint64_t round_sent_ = 0;
+  absl::Duration next_heartbeat_;
+  LogIndex freeable_;
+};
+
+}  // namespace meridian::replication

@@ -1,0 +1,172 @@
+#include "replication/core/log_view.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace meridian::replication {
+namespace {
+constexpr size_t kEntryOverheadBytes = 64;
+}  // namespace
+
+size_t EntryBytes(const storage::LogEntry& entry) {
+  return kEntryOverheadBytes + entry.command.size() + entry.inline_body.size() +
+         entry.chunks.size() * sizeof(storage::ChunkRange);
+}
+
+LogView::LogView(const storage::RecoveredReplica& recovered, size_t max_cached_bytes)
+    : base_{recovered.base_epoch, recovered.base_index}, max_cached_bytes_(max_cached_bytes) {
+  last_ = base_;
+  runs_.push_back({base_.index, base_.epoch});
+  for (Epoch epoch : recovered.epochs) {
+    last_ = {epoch, last_.index + 1};
+    if (epoch != runs_.back().epoch) runs_.push_back({last_.index, epoch});
+  }
+  issued_ = durable_ = last_.index;
+}
+
+std::optional<Epoch> LogView::EpochAt(LogIndex index) const {
+  if (index < base_.index || index > last_.index) return std::nullopt;
+  auto after = std::upper_bound(runs_.begin(), runs_.end(), index,
+                                [](LogIndex i, const EpochRun& run) { return i < run.first; });
+  return std::prev(after)->epoch;
+}
+
+LogPosition LogView::LastAgreeable(LogPosition upto) const {
+  LogIndex index = std::min(upto.index, last_.index);
+  if (index <= base_.index) return base_;
+  for (auto run = runs_.rbegin(); run != runs_.rend(); ++run) {
+    if (run->epoch <= upto.epoch && run->first <= index) {
+      return index <= base_.index ? base_ : LogPosition{run->epoch, index};
+    }
+    if (run->first <= index && run->first > LogIndex(0)) index = run->first - 1;
+  }
+  return base_;
+}
+
+void LogView::Append(storage::LogEntry entry, bool complete) {
+  CHECK_INVARIANT(entry.index == last_.index + 1, "entries are consecutive");
+  CHECK_INVARIANT(entry.epoch >= last_.epoch, "epochs never go back in a log (I3)");
+  last_ = {entry.epoch, entry.index};
+  if (entry.epoch != runs_.back().epoch) runs_.push_back({entry.index, entry.epoch});
+  if (!complete && !entry.chunks.empty()) incomplete_.emplace(entry.index, entry.epoch);
+  cached_bytes_ += EntryBytes(entry);
+  cached_.push_back(std::move(entry));
+}
+
+void LogView::TruncateFrom(LogIndex first) {
+  CHECK_INVARIANT(first > base_.index, "nothing at or below the base is truncated (I5)");
+  if (first > last_.index) return;
+  if (first <= issued_) {
+    truncate_on_disk_ = std::min(first, truncate_on_disk_.value_or(first));
+    issued_ = first - 1;
+    durable_ = std::min(durable_, issued_);
+    for (InFlight& request : in_flight_) request.durable_to = std::min(request.durable_to, issued_);
+  }
+  incomplete_.erase(incomplete_.lower_bound(first), incomplete_.end());
+  while (!cached_.empty() && cached_.back().index >= first) {
+    cached_bytes_ -= EntryBytes(cached_.back());
+    cached_.pop_back();
+  }
+  while (runs_.size() > 1 && runs_.back().first >= first) runs_.pop_back();
+  last_ = {runs_.back().epoch, first - 1};
+}
+
+void LogView::MarkComplete(LogPosition position) {
+  auto it = incomplete_.find(position.index);
+  if (it != incomplete_.end() && it->second == position.epoch) incomplete_.erase(it);
+}
+
+bool LogView::CollectPersist(storage::PersistRequest& request) {
+  LogIndex complete = complete_index();
+  if (complete <= issued_ && !truncate_on_disk_) return false;
+  request.truncate_from = std::exchange(truncate_on_disk_, std::nullopt);
+  if (complete > issued_) {
+    size_t skip = cached_.size() - (last_.index - issued_);
+    size_t count = complete - issued_;
+    request.entries.assign(cached_.begin() + skip, cached_.begin() + skip + count);
+    issued_ = complete;
+  }
+  return true;
+}
+
+void LogView::Issued(uint64_t request_id) { in_flight_.push_back({request_id, issued_}); }
+
+bool LogView::OnPersisted(uint64_t request_id) {
+  CHECK_INVARIANT(!in_flight_.empty() && in_flight_.front().id == request_id,
+                  "disk writes complete in the order issued");
+  LogIndex before = durable_;
+  durable_ = std::max(durable_, in_flight_.front().durable_to);
+  in_flight_.pop_front();
+  return durable_ != before;
+}
+
+void LogView::Reset(LogPosition base) {
+  base_ = last_ = base;
+  issued_ = durable_ = base.index;
+  runs_.assign(1, {base.index, base.epoch});
+  incomplete_.clear();
+  truncate_on_disk_.reset();
+  // What was in flight belongs to the log that is gone.
+  for (InFlight& request : in_flight_) request.durable_to = LogIndex(0);
+  cached_.clear();
+  cached_bytes_ = 0;
+}
+
+void LogView::OnTrimmed(LogIndex index) {
+  if (index <= base_.index) return;
+  CHECK_INVARIANT(index <= durable_, "only durable entries are trimmed");
+  base_ = {*EpochAt(index), index};
+  while (runs_.size() > 1 && runs_[1].first <= index) runs_.erase(runs_.begin());
+  while (!cached_.empty() && cached_.front().index <= index) {
+    cached_bytes_ -= EntryBytes(cached_.front());
+    cached_.pop_front();
+  }
+}
+
+absl::StatusOr<std::vector<storage::LogEntry>> LogView::Read(LogIndex first, LogIndex last,
+                                                             size_t max_bytes,
+                                                             const LogReader& reader) const {
+  CHECK_INVARIANT(first > base_.index && last <= last_.index, "reads stay within the log");
+  LogIndex cached_from = last_.index + 1 - cached_.size();
+  if (first < cached_from) return reader.ReadLog(first, std::min(last, cached_from - 1), max_bytes);
+  std::vector<storage::LogEntry> entries;
+  size_t bytes = 0;
+  for (LogIndex index = first; index <= last; ++index) {
+    const storage::LogEntry& entry = cached_[index - cached_from];
+    bytes += EntryBytes(entry);
+    if (!entries.empty() && bytes > max_bytes) break;
+    entries.push_back(entry);
+  }
+  return entries;
+}
+
+void LogView::AllowEviction(LogIndex index) {
+  index = std::min(index, durable_);
+  while (cached_bytes_ > max_cached_bytes_ && !cached_.empty() && cached_.front().index <= index) {
+    cached_bytes_ -= EntryBytes(cached_.front());
+    cached_.pop_front();
+  }
+}
+
+void LogView::CheckInvariants() const {
+  CHECK_INVARIANT(base_.index <= durable_ && durable_ <= issued_ && issued_ <= last_.index,
+                  "base <= durable <= issued <= last");
+  CHECK_INVARIANT(incomplete_.empty() || incomplete_.begin()->first > issued_,
+                  "no incomplete entry has been handed to the disk (I4)");
+  CHECK_INVARIANT(last_.index - durable_ <= cached_.size(), "what is not durable is in memory");
+  CHECK_INVARIANT(EpochAt(last_.index) == last_.epoch, "the last epoch run holds the last entry");
+  for (size_t i = 1; i < runs_.size(); ++i) {
+    CHECK_INVARIANT(runs_[i - 1].first < runs_[i].first && runs_[i - 1].epoch < runs_[i].epoch,
+                    "epochs ascend along the log");
+  }
+  LogIndex expected = last_.index + 1 - cached_.size();
+  for (const storage::LogEntry& entry : cached_) {
+    CHECK_INVARIANT(entry.index == expected && EpochAt(entry.index) == entry.epoch,
+                    "cached entries are the log's last");
+    ++expected;
+  }
+}
+
+}  // namespace meridian::replication

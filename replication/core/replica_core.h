@@ -1,0 +1,224 @@
+// The replica state machine: pure. Inputs are messages, ticks, disk completions, the coordination
+// store's answers; the output is what to send, persist and apply. It holds no thread, clock, socket
+// or file. After the model of etcd's raft (rawnode.go), with leaders named by a compare-and-swap in
+// the coordination store instead of by votes.
+//
+// After every input, call TakeOutput and act on it. Not thread-safe: confined to a strand.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/id.h"
+#include "base/random.h"
+#include "base/strong_int.h"
+#include "replication/core/campaign.h"
+#include "replication/core/counters.h"
+#include "replication/core/group_config.h"
+#include "replication/core/leadership.h"
+#include "replication/core/log_view.h"
+#include "replication/core/messages.h"
+#include "replication/core/quorum.h"
+#include "storage/log_entry.h"
+#include "storage/replica_storage.h"
+
+namespace meridian::replication {
+
+struct CoreOptions {
+  LeadershipOptions leadership;
+  size_t max_cached_log_bytes = 4 << 20;
+};
+
+struct CoreOutput {
+  // May be sent at once: what promises or acknowledges something is held back by the core until
+  // OnPersisted has told that it is durable (P2, I3). An Append needs no durability here, as the
+  // leader's own vote counts only after OnPersisted.
+  std::vector<OutboundMessage> messages;
+
+  struct Persist {
+    uint64_t id = 0;
+    storage::PersistRequest request;
+  };
+  // To be made durable in the order given out; each is answered by OnPersisted in that order.
+  std::optional<Persist> persist;
+
+  // Entries appended here whose chunks have to be durable here before the core hands them to the
+  // disk: answer with OnComplete, in any order.
+  struct Incomplete {
+    LogPosition position;
+    std::vector<storage::ChunkRange> chunks;
+  };
+  std::vector<Incomplete> incomplete;
+  // Entries from here on were replaced or dropped; nothing more is to be done for them. Applies
+  // before `incomplete`.
+  std::optional<LogIndex> truncated_from;
+
+  // Committed and durable here up to this index: apply what is not yet applied. Never goes back.
+  LogIndex apply_to;
+
+  // Read the configuration from the coordination store (linearizably) and pass it to OnConfig.
+  bool read_config = false;
+  // Swap this configuration in, if the stored one has the epoch before it; then pass what the store
+  // holds to OnConfig, also when the outcome was unknown (P1).
+  std::optional<GroupConfig> swap;
+
+  // Members that need a snapshot, from this leader.
+  std::vector<ReplicaId> need_snapshot;
+  std::vector<ConfirmedRead> reads;
+  // Stopped leading: proposals that are not applied have an unknown outcome, reads failed.
+  bool leadership_lost = false;
+
+  // Not OK: the log could not be read. The replica must go out of service.
+  absl::Status failure;
+};
+
+class ReplicaCore {
+ public:
+  // `session` is fresh for each process life (P1). `reader` and `random` outlive the core.
+  ReplicaCore(ReplicaId self, SessionId session, GroupConfig config,
+              const storage::RecoveredReplica& recovered, const CoreOptions& options,
+              const LogReader& reader, Random& random, absl::Duration now);
+
+  void OnMessage(ReplicaId from, CoreMessage message, absl::Duration now);
+  void Tick(absl::Duration now);
+  void OnPersisted(uint64_t persist_id, absl::Duration now);
+  void OnComplete(LogPosition position) { log_.MarkComplete(position); }
+  // What the store holds, read linearizably.
+  void OnConfig(const GroupConfig& config, absl::Duration now);
+  void OnApplied(LogIndex index, Timestamp timestamp);
+  // Storage keeps only entries above `base`.
+  void OnTrimmed(LogIndex base);
+
+  // Appends a command; `entry` comes without epoch, index and timestamp, and its chunks are durable
+  // here. The entry's place, or UNAVAILABLE if this replica does not serve.
+  absl::StatusOr<LogPosition> Propose(storage::LogEntry entry, Timestamp wall_now);
+  // Ends in CoreOutput::reads or leadership_lost. UNAVAILABLE if this replica does not serve.
+  absl::Status ConfirmRead(uint64_t read_id);
+
+  // As a receiver: state and log are gone (P6); then: replaced by a snapshot, durable.
+  void BeginInstall();
+  void FinishInstall(LogPosition last, Timestamp timestamp, absl::Duration now);
+  // As a leader: a snapshot to `peer`, standing at `index`, was begun; has ended (nullopt: failed).
+  void OnSnapshotStarted(ReplicaId peer, LogIndex index);
+  void OnSnapshotEnded(ReplicaId peer, std::optional<LogIndex> installed);
+
+  CoreOutput TakeOutput(absl::Duration now);
+  // When to Tick next at the latest; InfiniteDuration if only an input can change anything.
+  absl::Duration NextDeadline() const;
+
+  bool is_leader() const { return leadership_ != nullptr; }
+  bool is_serving() const { return leadership_ && commit_ >= leadership_->start(); }
+  bool is_installing() const { return installing_; }
+  ReplicaId leader() const { return is_leader() ? self_ : leader_; }
+  Epoch promised() const { return promised_; }
+  const GroupConfig& config() const { return config_; }
+  LogIndex commit_index() const { return commit_; }
+  // Every member has durably passed it, as far as this replica knows (P8).
+  LogIndex freeable_index() const { return freeable_; }
+  const LogView& log() const { return log_; }
+  const Leadership* leadership() const { return leadership_.get(); }
+  const ReplicaCounters& counters() const { return counters_; }
+  absl::StatusOr<std::vector<storage::LogEntry>> ReadLog(LogIndex first, LogIndex last,
+                                                         size_t max_bytes) const {
+    return log_.Read(first, last, max_bytes, reader_);
+  }
+
+  // Everything that can be checked on one replica; stops the process if it does not hold.
+  void CheckInvariants() const;
+
+ private:
+  // Follower: replica_core_follower.cc.
+  void On(ReplicaId from, Append& append, absl::Duration now);
+  void On(ReplicaId from, const Probe& probe, absl::Duration now);
+  void On(ReplicaId from, const Fence& fence, absl::Duration now);
+  void On(ReplicaId from, const FetchLog& fetch, absl::Duration now);
+  void FollowAppend(ReplicaId from, Append& append);
+  void RefuseStale(ReplicaId from, CoreMessage reply);
+  void HeardLeader(absl::Duration now);
+  void FlushReplies();
+  // Adds what is new of `entries` (consecutive, from the log that this one shall equal), replacing
+  // what differs.
+  void Merge(std::vector<storage::LogEntry>& entries);
+  void Truncate(LogIndex first);
+
+  // Campaign: replica_core_campaign.cc.
+  void On(ReplicaId from, const ProbeReply& reply, absl::Duration now);
+  void On(ReplicaId from, const FenceReply& reply, absl::Duration now);
+  void On(ReplicaId from, FetchLogReply& reply, absl::Duration now);
+  void On(ReplicaId from, const HandOver& hand_over, absl::Duration now);
+  bool MayCampaign() const;
+  void BeginProbe(absl::Duration now);
+  void MaybeWinProbe(absl::Duration now);
+  void BeginSwap(absl::Duration now);
+  void BeginFence(absl::Duration now);
+  void MaybeWinFence(absl::Duration now);
+  void GiveTo(ReplicaId better, Epoch epoch, absl::Duration now);
+  void SendCampaignMessages(absl::Duration now);
+  void TickCampaign(absl::Duration now);
+  void BeginLeading(absl::Duration now);
+  absl::Duration RandomTimeout();
+
+  // Shared: replica_core.cc.
+  void On(ReplicaId from, const AppendReply& reply, absl::Duration now);
+  void RaisePromise(Epoch epoch);
+  void SetConfig(const GroupConfig& config);
+  void BecomeFollower(ReplicaId leader, absl::Duration now);
+  // Another member has promised `epoch`, above ours.
+  void SawHigherEpoch(absl::Duration now);
+  void AppendOwn(storage::LogEntry entry, Timestamp at_least);
+  void Recount();
+  void CollectPersist();
+  void Send(ReplicaId to, CoreMessage message) {
+    out_.messages.push_back({to, std::move(message)});
+  }
+
+  const ReplicaId self_;
+  const SessionId session_;
+  const CoreOptions options_;
+  const LogReader& reader_;
+  Random& random_;
+
+  GroupConfig config_;  // the newest known
+  Quorum quorum_;       // of config_
+  LogView log_;
+  bool installing_;
+
+  // Nothing below is accepted (I3). Messages that promise it wait until it is durable.
+  Epoch promised_;
+  Epoch issued_promise_;
+  Epoch durable_promise_;
+  struct InFlightPromise {
+    uint64_t persist_id;
+    Epoch promise;
+  };
+  std::vector<InFlightPromise> in_flight_promises_;
+  uint64_t next_persist_id_ = 1;
+
+  LogIndex commit_;   // never goes back (I5)
+  LogIndex applied_;  // <= min(commit, durable)
+  Timestamp applied_timestamp_;
+  LogIndex freeable_;
+
+  // As a follower of `leader_` in epoch promised_.
+  ReplicaId leader_;  // nil: unknown
+  LogIndex matched_;  // the log equals the leader's up to here
+  bool reply_owed_ = false;
+  uint64_t read_round_ = 0;
+  std::optional<ReplicaId> fence_reply_owed_;
+  absl::Duration last_heard_;
+  absl::Duration election_deadline_;
+
+  // At most one of them is set; none: a follower.
+  std::optional<Campaign> campaign_;
+  std::unique_ptr<Leadership> leadership_;
+  uint64_t probe_round_ = 0;
+  Timestamp last_timestamp_;  // of the last entry, while leading
+
+  ReplicaCounters counters_;
+  CoreOutput out_;
+};
+
+}  // namespace meridian::replication

@@ -1,0 +1,260 @@
+// A group of pure cores in one thread: messages, disks and the store's compare-and-swap are queues
+// that a test lets move, or holds back. Time is a number.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "base/random.h"
+#include "replication/core/replica_core.h"
+
+namespace meridian::replication {
+
+inline ReplicaId IdOf(int n) {
+  std::string bytes(16, '\0');
+  bytes[15] = static_cast<char>(n);
+  return *ReplicaId::FromBytes(bytes);
+}
+inline SessionId SessionOf(uint64_t n) {
+  std::string bytes(16, '\0');
+  for (int i = 0; i < 8; ++i) bytes[8 + i] = static_cast<char>(n >> (56 - 8 * i));
+  return *SessionId::FromBytes(bytes);
+}
+inline Member MemberOf(int n) { return {IdOf(n), "n" + std::to_string(n), DiskId()}; }
+
+// What is durable of one replica, and what is on its way there.
+class FakeDisk : public LogReader {
+ public:
+  absl::StatusOr<std::vector<storage::LogEntry>> ReadLog(LogIndex first, LogIndex last,
+                                                         size_t max_bytes) const override {
+    if (first.value() <= base.value()) return absl::OutOfRangeError("trimmed");
+    std::vector<storage::LogEntry> out;
+    size_t bytes = 0;
+    for (LogIndex i = first; i <= last && i - base <= log.size(); ++i) {
+      bytes += EntryBytes(log[i - base - 1]);
+      if (!out.empty() && bytes > max_bytes) break;
+      out.push_back(log[i - base - 1]);
+    }
+    return out;
+  }
+  void Write(const storage::PersistRequest& request) {
+    if (request.hard_state) promised = std::max(promised, request.hard_state->promised);
+    if (request.truncate_from) log.resize(*request.truncate_from - base - 1);
+    for (const auto& entry : request.entries) {
+      CHECK_INVARIANT(entry.index == base + log.size() + 1, "the disk's log has no gaps");
+      log.push_back(entry);
+    }
+  }
+  void Trim(LogIndex to) {
+    base_epoch = log[to - base - 1].epoch;
+    log.erase(log.begin(), log.begin() + (to - base));
+    base = to;
+  }
+
+  Epoch promised;
+  LogIndex base;
+  Epoch base_epoch;
+  std::vector<storage::LogEntry> log;  // durable
+  LogIndex applied;
+  Timestamp applied_timestamp;
+  bool installing = false;
+  std::deque<CoreOutput::Persist> queue;
+};
+
+class CoreCluster {
+ public:
+  struct Node {
+    FakeDisk disk;
+    std::unique_ptr<ReplicaCore> core;  // null: down
+    std::vector<std::string> applied;
+    std::vector<ConfirmedRead> reads;
+    std::vector<CoreOutput::Incomplete> incomplete;
+    std::vector<ReplicaId> need_snapshot;
+    std::optional<GroupConfig> swap;
+    bool hold_disk = false;
+    bool hold_chunks = false;
+    int leadership_lost = 0;
+  };
+
+  explicit CoreCluster(int size, uint64_t seed = 1) : random_(seed) {
+    for (int n = 1; n <= size; ++n) stored.members.push_back(MemberOf(n));
+  }
+
+  void StartAll() {
+    for (const Member& member : stored.members) Start(member.replica);
+    for (const Member& member : stored.joint_old) Start(member.replica);
+    for (const Member& member : stored.learners) Start(member.replica);
+  }
+  void Start(ReplicaId id) {
+    Node& node = nodes[id];
+    if (node.core) return;
+    storage::RecoveredReplica recovered;
+    recovered.hard_state.promised = node.disk.promised;
+    recovered.base_index = node.disk.base;
+    recovered.base_epoch = node.disk.base_epoch;
+    for (const auto& entry : node.disk.log) recovered.epochs.push_back(entry.epoch);
+    recovered.applied_index = node.disk.applied;
+    recovered.applied_timestamp = node.disk.applied_timestamp;
+    recovered.installing = node.disk.installing;
+    node.core = std::make_unique<ReplicaCore>(id, SessionOf(++sessions_), stored, recovered,
+                                              options, node.disk, random_, now);
+  }
+  // Loses what is not durable.
+  void Crash(ReplicaId id) {
+    Node& node = nodes[id];
+    node.core.reset();
+    node.disk.queue.clear();
+    node.incomplete.clear();
+    node.swap.reset();
+    std::erase_if(in_flight, [&](const auto& m) { return m.to == id; });
+  }
+
+  ReplicaCore& core(int n) { return *nodes.at(IdOf(n)).core; }
+  Node& node(int n) { return nodes.at(IdOf(n)); }
+
+  void Cut(int a, int b) {
+    cut.insert({IdOf(a), IdOf(b)});
+    cut.insert({IdOf(b), IdOf(a)});
+  }
+  void Isolate(int a) {
+    for (auto& [id, node] : nodes) {
+      cut.insert({IdOf(a), id});
+      cut.insert({id, IdOf(a)});
+    }
+  }
+  void Heal() { cut.clear(); }
+
+  // Takes every core's output, completes disks, delivers messages, until nothing moves.
+  void Settle() {
+    for (int round = 0; round < 10000; ++round) {
+      bool moved = false;
+      for (auto& [id, node] : nodes) moved |= Pump(id, node);
+      if (!in_flight.empty()) {
+        Delivery delivery = std::move(in_flight.front());
+        in_flight.pop_front();
+        moved = true;
+        Node& to = nodes.at(delivery.to);
+        if (to.core && !cut.contains({delivery.from, delivery.to}) &&
+            (!filter || filter(delivery.from, delivery.to, delivery.message))) {
+          to.core->OnMessage(delivery.from, std::move(delivery.message), now);
+        }
+      }
+      if (!moved) return;
+    }
+    CHECK_INVARIANT(false, "the cluster does not settle");
+  }
+
+  // Lets `duration` pass in steps, settling after each.
+  void Run(absl::Duration duration) {
+    absl::Duration end = now + duration;
+    while (now < end) {
+      now += absl::Milliseconds(10);
+      for (auto& [id, node] : nodes) {
+        if (node.core && node.core->NextDeadline() <= now) node.core->Tick(now);
+      }
+      Settle();
+    }
+  }
+
+  // The serving leader with the highest epoch; 0: none.
+  int Leader() {
+    int leader = 0;
+    Epoch epoch;
+    for (auto& [id, node] : nodes) {
+      if (node.core && node.core->is_serving() && node.core->promised() > epoch) {
+        epoch = node.core->promised();
+        leader = static_cast<uint8_t>(id.bytes()[15]);
+      }
+    }
+    return leader;
+  }
+
+  absl::StatusOr<LogPosition> Propose(int n, std::string command, Timestamp wall = Timestamp(0)) {
+    storage::LogEntry entry;
+    entry.command = std::move(command);
+    return core(n).Propose(std::move(entry), wall);
+  }
+
+  struct Delivery {
+    ReplicaId from;
+    ReplicaId to;
+    CoreMessage message;
+  };
+
+  GroupConfig stored;  // in the coordination store
+  bool store_up = true;
+  bool hide_swap_outcome = false;  // the swap happens, its answer is lost
+  CoreOptions options{{absl::Milliseconds(150), absl::Milliseconds(1500), 1 << 16, 1 << 18}, 4096};
+  std::map<ReplicaId, Node> nodes;
+  std::deque<Delivery> in_flight;
+  std::set<std::pair<ReplicaId, ReplicaId>> cut;
+  std::function<bool(ReplicaId, ReplicaId, CoreMessage&)> filter;
+  absl::Duration now = absl::Seconds(100);
+
+ private:
+  bool Pump(ReplicaId id, Node& node) {
+    if (!node.core) return false;
+    bool moved = false;
+    if (!node.hold_disk && !node.disk.queue.empty()) {
+      CoreOutput::Persist persist = std::move(node.disk.queue.front());
+      node.disk.queue.pop_front();
+      node.disk.Write(persist.request);
+      node.core->OnPersisted(persist.id, now);
+      moved = true;
+    }
+    if (!node.hold_chunks) {
+      for (const auto& entry : std::exchange(node.incomplete, {})) {
+        node.core->OnComplete(entry.position);
+      }
+    }
+    CoreOutput out = node.core->TakeOutput(now);
+    node.core->CheckInvariants();
+    CHECK_INVARIANT(out.failure.ok(), "the fake disk does not fail");
+    for (auto& message : out.messages) {
+      in_flight.push_back({id, message.to, std::move(message.message)});
+    }
+    if (out.persist) node.disk.queue.push_back(*std::move(out.persist));
+    for (auto& entry : out.incomplete) node.incomplete.push_back(std::move(entry));
+    for (auto& read : out.reads) node.reads.push_back(read);
+    for (auto& peer : out.need_snapshot) node.need_snapshot.push_back(peer);
+    node.leadership_lost += out.leadership_lost;
+    while (node.disk.applied < out.apply_to) Apply(node);
+    if (out.read_config && store_up) node.core->OnConfig(stored, now);
+    if (out.swap) node.swap = out.swap;
+    if (node.swap && store_up) Swap(node);
+    return moved || !out.messages.empty() || out.persist || out.swap || out.read_config;
+  }
+  void Apply(Node& node) {
+    LogIndex next = node.disk.applied + 1;
+    auto entries = node.core->ReadLog(next, next, 1);
+    CHECK_INVARIANT(entries.ok(), "an entry to apply can be read");
+    // No two replicas ever apply different entries at one index (I3, I5).
+    auto [it, fresh] = applied_.emplace(next, entries->front());
+    CHECK_INVARIANT(fresh || (it->second.epoch == entries->front().epoch &&
+                              it->second.command == entries->front().command),
+                    "replicas apply the same entries");
+    CHECK_INVARIANT(entries->front().timestamp > node.disk.applied_timestamp,
+                    "timestamps are strictly monotone along the log (P14)");
+    if (!entries->front().command.empty()) node.applied.push_back(entries->front().command);
+    node.disk.applied = next;
+    node.disk.applied_timestamp = entries->front().timestamp;
+    node.core->OnApplied(next, entries->front().timestamp);
+  }
+  void Swap(Node& node) {
+    GroupConfig next = *std::exchange(node.swap, std::nullopt);
+    if (next.epoch == stored.epoch + 1) stored = next;
+    if (!hide_swap_outcome) node.core->OnConfig(stored, now);
+  }
+
+  SeededRandom random_;
+  uint64_t sessions_ = 0;
+  std::map<LogIndex, storage::LogEntry> applied_;
+};
+
+}  // namespace meridian::replication
