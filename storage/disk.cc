@@ -5,14 +5,10 @@
 #include "base/status.h"
 
 namespace meridian::storage {
-namespace {
-
 std::string FolderOf(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "" : path.substr(0, slash);
 }
-
-}  // namespace
 
 absl::StatusOr<std::string> ReadWholeFile(Disk& disk, const std::string& path, size_t max_bytes) {
   ASSIGN_OR_RETURN(const std::unique_ptr<File> file, disk.Open(path, {}));

@@ -38,10 +38,10 @@ class DiskHealth {
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 };
 
-// An open file. Thread-safe where the ranges do not overlap. A failed Write, Preallocate or Sync takes
-// the disk out of service, unless it is refused before anything is written (INVALID_ARGUMENT) or for
-// want of space (RESOURCE_EXHAUSTED: part of the range may be written). A failed read (UNAVAILABLE)
-// does not: one bad sector is not a bad disk.
+// An open file. Thread-safe where the ranges do not overlap. A failed Write, Preallocate or Sync
+// takes the disk out of service, unless it is refused before anything is written (INVALID_ARGUMENT)
+// or for want of space (RESOURCE_EXHAUSTED: part of the range may be written). A failed read
+// (UNAVAILABLE) does not: one bad sector is not a bad disk.
 class File {
  public:
   virtual ~File() = default;
@@ -107,6 +107,8 @@ class Disk {
   DiskHealth health_;
 };
 
+// The folder that holds `path`; "" for the disk's own.
+std::string FolderOf(const std::string& path);
 // The whole of a small file; at most `max_bytes`, else OUT_OF_RANGE.
 absl::StatusOr<std::string> ReadWholeFile(Disk& disk, const std::string& path, size_t max_bytes);
 // Replaces a small file so that after any crash it has either the old or the new content: written

@@ -39,7 +39,8 @@ struct LogEntry {
   Kind kind = Kind::kCommand;
   // Opaque to replication: the encoded proto meridian.internal.v1.Command.
   std::string command;
-  // Ciphertext of a small body, carried in the log: chunk 0 of `inline_run`. Empty if there is none.
+  // Ciphertext of a small body, carried in the log: chunk 0 of `inline_run`. Empty if there is
+  // none.
   Buffer inline_body;
   RunId inline_run;
   uint32_t inline_crc32c = 0;

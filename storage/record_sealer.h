@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -17,29 +16,28 @@ namespace meridian::storage {
 
 inline constexpr size_t kSegmentSaltBytes = 32;
 
-// An AEAD under one key. Thread-safe.
+// An AEAD under one key. One thread seals; any number may open at the same time.
 class RecordSealer {
  public:
   // What sealing adds, in bytes.
   static constexpr size_t kTagBytes = 16;
 
   virtual ~RecordSealer() = default;
-  // Encrypts the concatenation of `plaintext` into `out`, whose size is that of the plaintext plus
-  // kTagBytes. `sequence` makes the nonce: the caller never uses one twice.
-  virtual absl::Status Seal(uint64_t sequence, std::string_view aad,
-                            std::span<const std::string_view> plaintext,
-                            std::span<char> out) const = 0;
-  // The inverse; `out` is kTagBytes smaller than `sealed`. DATA_LOSS if it is not authentic; `out`
-  // is then unspecified.
+  // Writes plaintext.size() + kTagBytes bytes to `out`, which may be the plaintext's own memory.
+  // `sequence` makes the nonce: it is above that of every earlier call.
+  virtual void Seal(uint64_t sequence, std::string_view aad, std::string_view plaintext,
+                    char* out) = 0;
+  // Writes sealed.size() - kTagBytes bytes to `out`, which may be sealed's own memory. DATA_LOSS if
+  // these are not the bytes sealed under this sequence and aad; `out` is then unspecified.
   virtual absl::Status Open(uint64_t sequence, std::string_view aad, std::string_view sealed,
-                            std::span<char> out) const = 0;
+                            char* out) const = 0;
 };
 
 // Makes the sealer of one segment's life. Thread-safe.
 class RecordSealerFactory {
  public:
   virtual ~RecordSealerFactory() = default;
-  // `salt` is kSegmentSaltBytes long.
+  // `salt` is kSegmentSaltBytes of random bytes, drawn for this life.
   virtual absl::StatusOr<std::unique_ptr<RecordSealer>> NewSealer(const DiskId& disk,
                                                                   std::string_view salt) const = 0;
 };

@@ -113,7 +113,8 @@ class ReplicaStorage {
   // are kept, and may be raised meanwhile. Chunks that the snapshot references are written with
   // WriteChunk before Finish. Chunks that were here stay.
   virtual absl::Status BeginInstall() = 0;
-  virtual absl::Status LoadInstall(const std::vector<std::pair<std::string, std::string>>& rows) = 0;
+  virtual absl::Status LoadInstall(
+      const std::vector<std::pair<std::string, std::string>>& rows) = 0;
   virtual void FinishInstall(LogIndex index, Epoch epoch, Timestamp timestamp, Done done) = 0;
 };
 

@@ -39,7 +39,7 @@ struct ChunkIdentity {
 struct ExtentOptions {
   std::string dir = "extents";
   DiskId disk_id;
-  uint32_t extent_bytes = 64 << 20;      // multiple of 4096
+  uint32_t extent_bytes = 64 << 20;      // of a new file; multiple of 4096
   uint32_t max_chunk_bytes = 2 << 20;    // of ciphertext
   uint32_t max_batch_bytes = 8 << 20;    // written before one sync
   uint64_t max_queued_bytes = 64 << 20;  // waiting appends beyond are refused: RESOURCE_EXHAUSTED

@@ -45,15 +45,17 @@ struct JournalOptions {
   uint32_t max_record_bytes = 4 << 20;
   // A group takes what is waiting, up to this many payload bytes (or one larger record).
   uint32_t max_group_bytes = 1 << 20;
-  // Made when the journal is, so that a full disk still takes deletes, aborts and promises.
-  uint32_t min_segments = 4;
+  // Made when the journal is, so that a full disk still takes deletes, aborts and promises. At
+  // least 3: the one being written, the next, and one kept back for the restart after a crash.
+  uint32_t min_segments = 3;
   // Never more files than this. With all in use, appends wait until the user has released one.
   uint32_t max_segments = 16;
   // When this many are in use, `on_pressure` is called at each roll: time to flush and release.
   uint32_t pressure_segments = 3;
   // Waiting appends beyond are refused with RESOURCE_EXHAUSTED.
   uint64_t max_queued_bytes = 64 << 20;
-  // Replay visits groups from here on; earlier ones stay readable by location.
+  // Replay visits groups from here on; earlier ones stay readable by location. DATA_LOSS if the
+  // journal does not reach it or has recycled it.
   GroupNumber replay_from = 1;
   // On the journal's thread; must not block nor call the journal.
   std::function<void()> on_pressure;
@@ -79,7 +81,6 @@ struct SegmentInfo {
   uint32_t segment = 0;
   uint64_t life = 0;
   GroupNumber first_group = 0;
-  uint64_t used_bytes = 0;  // on disk
 };
 
 // Thread-safe. Completions run on the journal's own thread, in the order of Append, and must not
@@ -102,7 +103,8 @@ class Journal {
   // options.replay_from in order, and begins a new life for appends. A torn tail is dropped:
   // nothing of it was acknowledged. DATA_LOSS if anything that may have been acknowledged is
   // damaged or missing: the disk's replicas must not vote (P9). FAILED_PRECONDITION if the folder
-  // is another disk's or of a later version. `disk`, `sealers` and `random` outlive the journal.
+  // is another disk's or of a later version. `disk`, `sealers` and `random` (thread-safe)
+  // outlive the journal.
   static absl::StatusOr<std::unique_ptr<Journal>> Open(Disk& disk,
                                                        const RecordSealerFactory& sealers,
                                                        Random& random, JournalOptions options,

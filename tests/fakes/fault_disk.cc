@@ -17,11 +17,6 @@ namespace {
 
 constexpr size_t kSector = FaultDisk::kSectorBytes;
 
-std::string FolderOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash);
-}
-
 bool HasPrefix(const std::string& path, const std::string& prefix) {
   return path.compare(0, prefix.size(), prefix) == 0;
 }
