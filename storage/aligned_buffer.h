@@ -20,15 +20,19 @@ inline constexpr uint64_t RoundUpToDirectUnit(uint64_t bytes) {
   return (bytes + kDirectUnitBytes - 1) / kDirectUnitBytes * kDirectUnitBytes;
 }
 
-// Zeroed when made. Not thread-safe.
+// Not thread-safe.
 class AlignedBuffer {
  public:
+  // What is zeroed when it is made: all, or only what rounding up has added.
+  enum class Fill { kAll, kTail };
+
   // `size_bytes` is rounded up to a multiple of kDirectUnitBytes.
-  explicit AlignedBuffer(size_t size_bytes)
+  explicit AlignedBuffer(size_t size_bytes, Fill fill = Fill::kAll)
       : size_(RoundUpToDirectUnit(size_bytes)),
         data_(static_cast<char*>(std::aligned_alloc(kDirectUnitBytes, size_))) {
     CHECK_INVARIANT(data_ != nullptr, "out of memory");
-    std::memset(data_.get(), 0, size_);
+    const size_t from = fill == Fill::kAll ? 0 : size_bytes;
+    std::memset(data_.get() + from, 0, size_ - from);
   }
 
   char* data() { return data_.get(); }

@@ -118,8 +118,8 @@ class ExtentStore {
   virtual absl::Status health() const = 0;
 };
 
-// The fullest-of-garbage extent worth evacuating: not open, garbage ratio at least `threshold`
-// (0-1]. Empty if there is none.
+// The extents worth evacuating, in the order given: not open, with live bytes, and a garbage ratio
+// of at least `threshold`.
 std::vector<uint32_t> EvacuationCandidates(const std::vector<ExtentInfo>& extents,
                                            double threshold);
 
