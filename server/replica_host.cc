@@ -1,0 +1,281 @@
+#include "server/replica_host.h"
+
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "server/await.h"
+#include "server/cluster_records.h"
+#include "server/log.h"
+
+namespace meridian::server {
+namespace {
+
+// Between attempts while the coordination store or a disk fails.
+constexpr absl::Duration kRetryDelay = absl::Seconds(1);
+constexpr absl::Duration kCoordinationTimeout = absl::Seconds(10);
+
+}  // namespace
+
+ReplicaHost::ReplicaHost(Environment environment) : environment_(std::move(environment)) {}
+
+ReplicaHost::~ReplicaHost() { Stop(); }
+
+absl::Status ReplicaHost::Start() {
+  worker_ = MakeThreadExecutor(environment_.node + "-host");
+  // Watched first, so that no change falls between.
+  watch_ = environment_.coordination.Watch(kGroupKeyPrefix, [this] { ScheduleReconcile(); });
+  const auto first = AwaitUntil<absl::Status>(
+      absl::InfiniteFuture(), [this](std::function<void(absl::Status)> done) {
+        worker_->Post([this, done = std::move(done)] { done(TryReconcile()); });
+      });
+  return *first;
+}
+
+void ReplicaHost::Stop() {
+  watch_.reset();
+  worker_.reset();
+  std::map<PartitionId, Hosted> hosted;
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    hosted.swap(hosted_);
+  }
+  for (auto& [partition, one] : hosted) Drop(std::move(one.replica));
+  hosted.clear();
+  absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(
+      +[](size_t* alive) { return *alive == 0; }, &alive_));
+}
+
+void ReplicaHost::Drop(std::shared_ptr<HostedReplica> replica) {
+  environment_.strand.Post([replica = std::move(replica)] { replica->Stop(); });
+}
+
+std::shared_ptr<HostedReplica> ReplicaHost::Find(PartitionId partition) const {
+  absl::MutexLock lock(&mutex_);
+  const auto hosted = hosted_.find(partition);
+  return hosted == hosted_.end() ? nullptr : hosted->second.replica;
+}
+
+std::vector<std::shared_ptr<HostedReplica>> ReplicaHost::List() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<std::shared_ptr<HostedReplica>> replicas;
+  for (const auto& [partition, hosted] : hosted_) replicas.push_back(hosted.replica);
+  return replicas;
+}
+
+std::map<PartitionId, absl::Status> ReplicaHost::Problems() const {
+  absl::MutexLock lock(&mutex_);
+  return problems_;
+}
+
+void ReplicaHost::OnMessage(replication::PeerMessage message) {
+  const std::shared_ptr<HostedReplica> replica = Find(message.partition);
+  // A message for an earlier life of the replica is not for this one (P4).
+  if (replica == nullptr || replica->identity().replica != message.to) return;
+  replica->OnMessage(std::move(message));
+}
+
+void ReplicaHost::ScheduleReconcile() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (scheduled_ || stopping_) return;
+    scheduled_ = true;
+  }
+  worker_->Post([this] { Reconcile(); });
+}
+
+void ReplicaHost::Reconcile() {
+  {
+    // Before reading: a change from here on schedules another round.
+    absl::MutexLock lock(&mutex_);
+    scheduled_ = false;
+  }
+  const absl::Status status = TryReconcile();
+  if (status.ok()) return;
+  Log(absl::StrCat("node ", environment_.node, ": cannot follow the groups: ", status.ToString()));
+  worker_->PostAfter(kRetryDelay, [this] { ScheduleReconcile(); });
+}
+
+absl::Status ReplicaHost::TryReconcile() {
+  ASSIGN_OR_RETURN(const std::vector<Group> groups, ListGroups());
+  RETURN_IF_ERROR(RemoveDeleted());
+  absl::Status result;
+  for (const Group& group : groups) {
+    std::shared_ptr<HostedReplica> changed;
+    bool open = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto hosted = hosted_.find(group.partition);
+      open = hosted == hosted_.end() && group.local.has_value();
+      if (hosted != hosted_.end() && hosted->second.config_revision != group.revision) {
+        hosted->second.config_revision = group.revision;
+        changed = hosted->second.replica;
+      }
+    }
+    if (changed != nullptr) environment_.strand.Post([changed] { changed->OnConfigHint(); });
+    if (!open) continue;
+    const absl::Status opened = OpenGroup(group);
+    absl::MutexLock lock(&mutex_);
+    if (opened.ok()) {
+      problems_.erase(group.partition);
+    } else {
+      problems_[group.partition] = opened;
+      if (result.ok()) result = opened;  // tried again, as the others are meanwhile
+    }
+  }
+  return result;
+}
+
+absl::StatusOr<std::vector<coordination::KeyValue>> ReplicaHost::ListKeys(
+    const std::string& prefix) {
+  using Rows = absl::StatusOr<std::vector<coordination::KeyValue>>;
+  std::optional<Rows> rows = AwaitUntil<Rows>(
+      absl::Now() + kCoordinationTimeout, [&](std::function<void(Rows)> done) {
+        environment_.coordination.List(prefix, std::move(done));
+      });
+  if (!rows) return absl::UnavailableError("the coordination store does not answer");
+  return *std::move(rows);
+}
+
+absl::StatusOr<std::vector<ReplicaHost::Group>> ReplicaHost::ListGroups() {
+  ASSIGN_OR_RETURN(const std::vector<coordination::KeyValue> rows, ListKeys(kGroupKeyPrefix));
+  ASSIGN_OR_RETURN(const std::vector<coordination::KeyValue> partition_rows,
+                   ListKeys(kPartitionKeyPrefix));
+  std::map<PartitionId, ContainerId> containers;
+  for (const coordination::KeyValue& row : partition_rows) {
+    const std::optional<PartitionId> partition = PartitionOfKey(kPartitionKeyPrefix, row.key);
+    if (!partition) return absl::DataLossError(absl::StrCat("malformed key ", row.key));
+    ASSIGN_OR_RETURN(const PartitionRecord record, DecodePartitionRecord(row.value));
+    containers[*partition] = record.container;
+  }
+  std::vector<Group> groups;
+  for (const coordination::KeyValue& row : rows) {
+    const std::optional<PartitionId> partition = PartitionOfKey(kGroupKeyPrefix, row.key);
+    if (!partition) return absl::DataLossError(absl::StrCat("malformed key ", row.key));
+    const auto container = containers.find(*partition);
+    if (container == containers.end()) continue;  // deleted between the two reads
+    ASSIGN_OR_RETURN(replication::GroupConfig config, replication::DecodeGroupConfig(row.value));
+    Group group{*partition, std::move(config), row.mod_revision, container->second, std::nullopt};
+    group.local = LocalMember(group.config);
+    groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
+std::optional<replication::Member> ReplicaHost::LocalMember(
+    const replication::GroupConfig& config) const {
+  for (const auto* set : {&config.members, &config.joint_old, &config.learners}) {
+    for (const replication::Member& member : *set) {
+      // A disk that was replaced has another id, and none of the old one's replicas (P4).
+      if (member.node == environment_.node && FindDisk(member.disk) != nullptr) return member;
+    }
+  }
+  return std::nullopt;
+}
+
+storage::DiskStore* ReplicaHost::FindDisk(DiskId disk) const {
+  for (storage::DiskStore* store : environment_.disks) {
+    if (store->disk_id() == disk) return store;
+  }
+  return nullptr;
+}
+
+absl::Status ReplicaHost::RemoveDeleted() {
+  ASSIGN_OR_RETURN(const std::vector<coordination::KeyValue> rows, ListKeys(kRemovedKeyPrefix));
+  std::set<PartitionId> removed;
+  for (const coordination::KeyValue& row : rows) {
+    if (const auto partition = PartitionOfKey(kRemovedKeyPrefix, row.key)) {
+      removed.insert(*partition);
+    }
+  }
+  for (storage::DiskStore* disk : environment_.disks) {
+    for (const storage::ReplicaOnDisk& replica : disk->ListReplicas()) {
+      if (!removed.contains(replica.partition)) continue;
+      std::shared_ptr<HostedReplica> open;
+      {
+        absl::MutexLock lock(&mutex_);
+        const auto hosted = hosted_.find(replica.partition);
+        if (hosted != hosted_.end()) {
+          open = std::move(hosted->second.replica);
+          hosted_.erase(hosted);
+        }
+      }
+      if (open != nullptr) {
+        Drop(std::move(open));  // its end schedules the next round, which removes the data
+        continue;
+      }
+      const absl::Status status = disk->RemoveReplica(replica.replica);
+      // Still used by a running call: its end schedules the next round.
+      if (!status.ok() && !absl::IsFailedPrecondition(status)) return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReplicaHost::OpenGroup(const Group& group) {
+  storage::DiskStore* disk = FindDisk(group.local->disk);
+  const ReplicaId replica = group.local->replica;
+  bool on_disk = false;
+  for (const storage::ReplicaOnDisk& known : disk->ListReplicas()) {
+    on_disk = on_disk || known.replica == replica;
+  }
+  if (!on_disk) {
+    RETURN_IF_ERROR(disk->CreateReplica({replica, group.partition, group.container}));
+  }
+  const auto opened = AwaitUntil<absl::Status>(
+      absl::InfiniteFuture(), [&](std::function<void(absl::Status)> done) {
+        environment_.strand.Post([this, &group, disk, replica, done = std::move(done)] {
+          auto storage = disk->OpenReplica(replica);
+          if (!storage.ok()) {
+            done(storage.status());
+            return;
+          }
+          std::shared_ptr<HostedReplica> hosted = MakeHosted(group, *std::move(storage));
+          {
+            absl::MutexLock lock(&mutex_);
+            hosted_[group.partition] = {std::move(hosted), group.revision};
+          }
+          done(absl::OkStatus());
+        });
+      });
+  return *opened;
+}
+
+std::unique_ptr<HostedReplica> ReplicaHost::MakeHosted(
+    const Group& group, std::unique_ptr<storage::ReplicaStorage> storage) {
+  {
+    absl::MutexLock lock(&mutex_);
+    ++alive_;
+  }
+  const PartitionId partition = group.partition;
+  replication::Replica::Environment environment{
+      environment_.strand,
+      environment_.clock,
+      environment_.random,
+      environment_.transport,
+      environment_.coordination,
+      std::move(storage),
+      environment_.state_machine,
+      environment_.encode_abort_run,
+      [this, partition](const absl::Status& status) {
+        Log(absl::StrCat("node ", environment_.node, ": replica of partition ", partition.ToHex(),
+                         " is out of service: ", status.ToString()));
+        absl::MutexLock lock(&mutex_);
+        problems_[partition] = status;
+      }};
+  auto replica =
+      replication::MakeReplica(partition, group.local->replica, group.config, group.revision,
+                               environment_.options, std::move(environment));
+  return std::make_unique<HostedReplica>(
+      HostedReplica::Identity{partition, group.local->replica, group.container, group.local->disk},
+      environment_.strand, std::move(replica), [this] {
+        ScheduleReconcile();
+        absl::MutexLock lock(&mutex_);
+        --alive_;
+      });
+}
+
+}  // namespace meridian::server

@@ -1,0 +1,106 @@
+// The replicas of one node: makes them be what the coordination store says, and hands them out.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "base/clock.h"
+#include "base/executor.h"
+#include "base/id.h"
+#include "base/random.h"
+#include "coordination/coordination_store.h"
+#include "replication/replica.h"
+#include "server/hosted_replica.h"
+#include "storage/disk_store.h"
+
+namespace meridian::server {
+
+// Follows the keys group/ in the coordination store. A group that names a disk of this node gets
+// its replica here; one that was deleted on purpose (removed/) loses it, with its data.
+// Thread-safe.
+class ReplicaHost {
+ public:
+  // All outlive the host, except that it must be stopped before any of them goes.
+  struct Environment {
+    NodeId node;
+    Executor& strand;
+    Clock& clock;
+    Random& random;
+    replication::Transport& transport;
+    coordination::CoordinationStore& coordination;
+    std::vector<storage::DiskStore*> disks;
+    const storage::StateMachine& state_machine;
+    std::function<std::string(RunId)> encode_abort_run;
+    replication::ReplicaOptions options;
+  };
+
+  explicit ReplicaHost(Environment environment);
+  // Stops.
+  ~ReplicaHost();
+
+  // Once. Returns when the replicas that are known now have been opened.
+  absl::Status Start();
+  // Answers what waits in replicas with UNAVAILABLE, and returns when no call uses one any more and
+  // all have been destroyed. Not on the strand.
+  void Stop();
+
+  // Nullptr: none here.
+  std::shared_ptr<HostedReplica> Find(PartitionId partition) const ABSL_LOCKS_EXCLUDED(mutex_);
+  std::vector<std::shared_ptr<HostedReplica>> List() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Why replicas that belong here are not, or do not serve.
+  std::map<PartitionId, absl::Status> Problems() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // On the strand.
+  void OnMessage(replication::PeerMessage message);
+
+ private:
+  struct Hosted {
+    std::shared_ptr<HostedReplica> replica;
+    int64_t config_revision = 0;  // that it was last told of
+  };
+  // A group as the coordination store has it.
+  struct Group {
+    PartitionId partition;
+    replication::GroupConfig config;
+    int64_t revision = 0;
+    ContainerId container;
+    // Of this node; nullopt: none.
+    std::optional<replication::Member> local;
+  };
+
+  // On the worker.
+  void Reconcile() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status TryReconcile() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<std::vector<Group>> ListGroups();
+  absl::Status RemoveDeleted();
+  absl::Status OpenGroup(const Group& group);
+  void ScheduleReconcile() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  storage::DiskStore* FindDisk(DiskId disk) const;
+  std::optional<replication::Member> LocalMember(const replication::GroupConfig& config) const;
+  std::unique_ptr<HostedReplica> MakeHosted(const Group& group,
+                                            std::unique_ptr<storage::ReplicaStorage> storage);
+  // Stops it on the strand and lets go of it.
+  void Drop(std::shared_ptr<HostedReplica> replica);
+  absl::StatusOr<std::vector<coordination::KeyValue>> ListKeys(const std::string& prefix);
+
+  const Environment environment_;
+  mutable absl::Mutex mutex_;
+  std::map<PartitionId, Hosted> hosted_ ABSL_GUARDED_BY(mutex_);
+  std::map<PartitionId, absl::Status> problems_ ABSL_GUARDED_BY(mutex_);
+  // HostedReplicas made and not yet destroyed.
+  size_t alive_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool scheduled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::unique_ptr<coordination::CoordinationStore::WatchHandle> watch_;
+  // Blocks on the coordination store and on disks, which the strand must not.
+  std::unique_ptr<Executor> worker_;
+};
+
+}  // namespace meridian::server
