@@ -22,24 +22,34 @@ ReplicaHost::ReplicaHost(Environment environment) : environment_(std::move(envir
 
 ReplicaHost::~ReplicaHost() { Stop(); }
 
-absl::Status ReplicaHost::Start() {
-  worker_ = MakeThreadExecutor(environment_.node + "-host");
+void ReplicaHost::Start() {
+  {
+    absl::MutexLock lock(&mutex_);
+    worker_ = MakeThreadExecutor(environment_.node + "-host");
+  }
   // Watched first, so that no change falls between.
   watch_ = environment_.coordination.Watch(kGroupKeyPrefix, [this] { ScheduleReconcile(); });
-  const auto first = AwaitUntil<absl::Status>(
-      absl::InfiniteFuture(), [this](std::function<void(absl::Status)> done) {
-        worker_->Post([this, done = std::move(done)] { done(TryReconcile()); });
-      });
-  return *first;
+  AwaitUntil<bool>(absl::InfiniteFuture(), [this](std::function<void(bool)> done) {
+    absl::MutexLock lock(&mutex_);
+    worker_->Post([this, done = std::move(done)] {
+      Reconcile();
+      done(true);
+    });
+  });
 }
 
 void ReplicaHost::Stop() {
   watch_.reset();
-  worker_.reset();
-  std::map<PartitionId, Hosted> hosted;
+  std::unique_ptr<Executor> worker;
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
+    worker = std::move(worker_);
+  }
+  worker.reset();  // a round that runs comes to its end
+  std::map<PartitionId, Hosted> hosted;
+  {
+    absl::MutexLock lock(&mutex_);
     hosted.swap(hosted_);
   }
   for (auto& [partition, one] : hosted) Drop(std::move(one.replica));
@@ -79,11 +89,9 @@ void ReplicaHost::OnMessage(replication::PeerMessage message) {
 }
 
 void ReplicaHost::ScheduleReconcile() {
-  {
-    absl::MutexLock lock(&mutex_);
-    if (scheduled_ || stopping_) return;
-    scheduled_ = true;
-  }
+  absl::MutexLock lock(&mutex_);
+  if (scheduled_ || stopping_) return;
+  scheduled_ = true;
   worker_->Post([this] { Reconcile(); });
 }
 
@@ -94,9 +102,13 @@ void ReplicaHost::Reconcile() {
     scheduled_ = false;
   }
   const absl::Status status = TryReconcile();
+  if (status != last_error_ && !status.ok()) {
+    Log(absl::StrCat("node ", environment_.node, ": replicas are missing: ", status.ToString()));
+  }
+  last_error_ = status;
   if (status.ok()) return;
-  Log(absl::StrCat("node ", environment_.node, ": cannot follow the groups: ", status.ToString()));
-  worker_->PostAfter(kRetryDelay, [this] { ScheduleReconcile(); });
+  absl::MutexLock lock(&mutex_);
+  if (!stopping_) worker_->PostAfter(kRetryDelay, [this] { ScheduleReconcile(); });
 }
 
 absl::Status ReplicaHost::TryReconcile() {
@@ -132,8 +144,8 @@ absl::Status ReplicaHost::TryReconcile() {
 absl::StatusOr<std::vector<coordination::KeyValue>> ReplicaHost::ListKeys(
     const std::string& prefix) {
   using Rows = absl::StatusOr<std::vector<coordination::KeyValue>>;
-  std::optional<Rows> rows = AwaitUntil<Rows>(
-      absl::Now() + kCoordinationTimeout, [&](std::function<void(Rows)> done) {
+  std::optional<Rows> rows =
+      AwaitUntil<Rows>(absl::Now() + kCoordinationTimeout, [&](std::function<void(Rows)> done) {
         environment_.coordination.List(prefix, std::move(done));
       });
   if (!rows) return absl::UnavailableError("the coordination store does not answer");
@@ -225,8 +237,8 @@ absl::Status ReplicaHost::OpenGroup(const Group& group) {
   if (!on_disk) {
     RETURN_IF_ERROR(disk->CreateReplica({replica, group.partition, group.container}));
   }
-  const auto opened = AwaitUntil<absl::Status>(
-      absl::InfiniteFuture(), [&](std::function<void(absl::Status)> done) {
+  const auto opened =
+      AwaitUntil<absl::Status>(absl::InfiniteFuture(), [&](std::function<void(absl::Status)> done) {
         environment_.strand.Post([this, &group, disk, replica, done = std::move(done)] {
           auto storage = disk->OpenReplica(replica);
           if (!storage.ok()) {

@@ -44,8 +44,9 @@ class ReplicaHost {
   // Stops.
   ~ReplicaHost();
 
-  // Once. Returns when the replicas that are known now have been opened.
-  absl::Status Start();
+  // Once. Returns when it was tried to open all replicas that are known now; what failed is tried
+  // again.
+  void Start();
   // Answers what waits in replicas with UNAVAILABLE, and returns when no call uses one any more and
   // all have been destroyed. Not on the strand.
   void Stop();
@@ -98,9 +99,10 @@ class ReplicaHost {
   size_t alive_ ABSL_GUARDED_BY(mutex_) = 0;
   bool scheduled_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status last_error_;  // of the worker's last round
   std::unique_ptr<coordination::CoordinationStore::WatchHandle> watch_;
   // Blocks on the coordination store and on disks, which the strand must not.
-  std::unique_ptr<Executor> worker_;
+  std::unique_ptr<Executor> worker_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace meridian::server
