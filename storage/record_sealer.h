@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -23,10 +24,10 @@ class RecordSealer {
   static constexpr size_t kTagBytes = 16;
 
   virtual ~RecordSealer() = default;
-  // Writes plaintext.size() + kTagBytes bytes to `out`, which may be the plaintext's own memory.
-  // `sequence` makes the nonce: it is above that of every earlier call.
-  virtual void Seal(uint64_t sequence, std::string_view aad, std::string_view plaintext,
-                    char* out) = 0;
+  // Writes the joined plaintext's size + kTagBytes bytes to `out`. `sequence` makes the nonce: it is
+  // above that of every earlier call.
+  virtual void Seal(uint64_t sequence, std::string_view aad,
+                    std::span<const std::string_view> plaintext, char* out) = 0;
   // Writes sealed.size() - kTagBytes bytes to `out`, which may be sealed's own memory. DATA_LOSS if
   // these are not the bytes sealed under this sequence and aad; `out` is then unspecified.
   virtual absl::Status Open(uint64_t sequence, std::string_view aad, std::string_view sealed,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "base/check.h"
 
@@ -41,16 +42,17 @@ void GroupBuilder::Put(std::string_view bytes) {
 uint64_t GroupBuilder::Add(const JournalRecord& record, uint64_t sequence, RecordSealer& sealer) {
   const uint64_t offset = journal_format::StreamOffset(first_block_) + position_;
   const uint64_t length = PayloadBytes(record);
-  scratch_.resize(kRecordHeaderBytes);
+  scratch_.resize(length + journal_format::kRecordOverheadBytes);
   journal_format::EncodeRecordHeader({.type = record.type,
                                       .length = static_cast<uint32_t>(length),
                                       .sequence = sequence,
                                       .owner = record.owner},
                                      scratch_.data());
-  for (const Buffer& piece : record.payload) scratch_.append(piece.view());
-  scratch_.resize(scratch_.size() + RecordSealer::kTagBytes);
-  char* sealed = scratch_.data() + kRecordHeaderBytes;
-  sealer.Seal(sequence, {scratch_.data(), kRecordHeaderBytes}, {sealed, length}, sealed);
+  std::vector<std::string_view> pieces;
+  pieces.reserve(record.payload.size());
+  for (const Buffer& piece : record.payload) pieces.push_back(piece.view());
+  sealer.Seal(sequence, {scratch_.data(), kRecordHeaderBytes}, pieces,
+              scratch_.data() + kRecordHeaderBytes);
   Put(scratch_);
   ++record_count_;
   return offset;

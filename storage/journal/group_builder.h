@@ -47,7 +47,7 @@ class GroupBuilder {
   AlignedBuffer image_;
   uint64_t position_ = journal_format::kGroupHeaderBytes;  // in the group's stream
   uint32_t record_count_ = 0;
-  std::string scratch_;  // a record, sealed in place before it is cut into blocks
+  std::string scratch_;  // a sealed record, before it is cut into blocks
 };
 
 }  // namespace meridian::storage
