@@ -1,0 +1,80 @@
+// The network between nodes: loses, delays, duplicates, reorders and cuts.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "base/id.h"
+#include "base/random.h"
+#include "replication/transport.h"
+#include "tests/simulation/executor.h"
+
+namespace meridian::simulation {
+
+struct LinkQuality {
+  // Each a probability of a message.
+  double loss = 0;
+  double duplication = 0;
+  // It takes up to `straggle` longer than the others: they overtake it.
+  double straggling = 0;
+  absl::Duration min_delay = absl::Microseconds(200);
+  absl::Duration max_delay = absl::Milliseconds(2);
+  absl::Duration straggle = absl::Milliseconds(800);
+};
+
+struct NetworkTotals {
+  uint64_t delivered = 0;
+  uint64_t dropped = 0;
+  uint64_t duplicated = 0;
+  uint64_t reordered = 0;  // delivered after one that was sent later
+};
+
+// Not thread-safe.
+class Network {
+ public:
+  // Both outlive the network and its transports.
+  Network(Scheduler& scheduler, Random& random);
+  ~Network();
+
+  // Lives as long as the network.
+  replication::Transport& TransportOf(const NodeId& node);
+  // The node takes messages, those on their way from before too, until Disconnect.
+  void Connect(const NodeId& node, replication::PeerMessageHandler handler);
+  void Disconnect(const NodeId& node);
+
+  void SetQuality(const LinkQuality& quality) { quality_ = quality; }
+  // One way only.
+  void Cut(const NodeId& from, const NodeId& to) { cuts_.emplace(from, to); }
+  void MendAll() { cuts_.clear(); }
+  bool IsCut(const NodeId& from, const NodeId& to) const { return cuts_.contains({from, to}); }
+
+  const NetworkTotals& totals() const { return totals_; }
+
+ private:
+  class Endpoint;
+  struct Link {
+    uint64_t sent = 0;
+    uint64_t newest_delivered = 0;
+  };
+
+  void Send(const NodeId& from, const NodeId& to, replication::PeerMessage message);
+  void Deliver(const NodeId& from, const NodeId& to, uint64_t number,
+               const replication::PeerMessage& message);
+  bool Chance(double probability);
+  absl::Duration UpTo(absl::Duration limit);
+
+  Scheduler& scheduler_;
+  Random& random_;
+  LinkQuality quality_;
+  std::map<NodeId, std::unique_ptr<Endpoint>> endpoints_;
+  std::map<NodeId, replication::PeerMessageHandler> handlers_;
+  std::map<std::pair<NodeId, NodeId>, Link> links_;
+  std::set<std::pair<NodeId, NodeId>> cuts_;
+  NetworkTotals totals_;
+};
+
+}  // namespace meridian::simulation
