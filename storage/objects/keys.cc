@@ -54,6 +54,7 @@ std::string EncodeObjectKey(std::string_view name, const VersionPlace& place) {
 }
 
 std::string_view NameOfObjectKey(std::string_view key) {
+  if (key.size() < 2 + kPlaceBytes) return {};
   return key.substr(1, key.size() - 2 - kPlaceBytes);
 }
 

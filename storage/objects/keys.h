@@ -1,8 +1,9 @@
 // Keys of the object state's rows. The first byte is the row's tag; all integers are big endian, so
 // that byte order is the order of values.
 //
-//   o name 0x00 ~timestamp(8) ~geo_epoch(4) ~version id(16)   VersionRecord; of a name, newest first
-//   i name 0x00 version id(16)       timestamp(8) geo_epoch(4): where a version is that is not the
+//   o name 0x00 ~timestamp(8) ~geo_epoch(4) ~version id(16)   VersionRecord; of a name, newest
+//   first i name 0x00 version id(16)       timestamp(8) geo_epoch(4): where a version is that is
+//   not the
 //                                    newest of its name
 //   q request id(16)                 RequestRecord
 //   u upload id(16)                  UploadRecord
@@ -67,7 +68,7 @@ struct ObjectKey {
 std::string EncodeObjectKey(std::string_view name, const VersionPlace& place);
 // DATA_LOSS if `key` is not one.
 absl::StatusOr<ObjectKey> DecodeObjectKey(std::string_view key);
-// The name in an object's key, without a copy; `key` must be one.
+// The name in an object's key, without a copy and unchecked: anything if `key` is not one.
 std::string_view NameOfObjectKey(std::string_view key);
 
 // The rows of a name's versions are [ObjectRangeBegin, ObjectRangeEnd).

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -36,8 +38,9 @@ class ObjectStateMachine : public storage::StateMachine {
   absl::Status VisitChunks(
       const storage::KvReader& state,
       const std::function<absl::Status(const storage::ChunkRange&)>& visit) const override;
-  absl::StatusOr<Garbage> CollectGarbage(const storage::KvReader& state, LogIndex up_to,
-                                         size_t max_runs) const override;
+  absl::StatusOr<std::vector<Garbage>> CollectGarbage(
+      const storage::KvReader& state, LogIndex up_to, size_t max_runs,
+      const std::function<bool(RunId)>& held) const override;
   absl::StatusOr<bool> KnowsRun(const storage::KvReader& state, RunId run) const override;
   absl::StatusOr<std::string> Digest(const storage::KvReader& state) const override;
 
