@@ -1,5 +1,7 @@
 #include "storage/objects/records.h"
 
+#include <utility>
+
 namespace meridian::objects {
 
 std::string EtagOf(VersionId version) { return version.ToHex(); }
@@ -15,6 +17,12 @@ absl::StatusOr<pb::Manifest> ManifestOf(const pb::VersionRecord& record) {
 
 storage::ChunkRange AllChunksOf(RunId run, uint64_t plaintext_bytes) {
   return {.run = run, .first = 0, .count = ChunkCountOf(plaintext_bytes)};
+}
+
+std::string EncodeAbortRun(RunId run) {
+  pb::Command command;
+  command.mutable_abort_run()->set_run_id(std::string(run.bytes()));
+  return EncodeRecord(std::move(command));
 }
 
 }  // namespace meridian::objects

@@ -60,4 +60,7 @@ absl::StatusOr<pb::Manifest> ManifestOf(const pb::VersionRecord& record);
 // For Proposal::chunks.
 storage::ChunkRange AllChunksOf(RunId run, uint64_t plaintext_bytes);
 
+// The command that aborts a run, encoded: for the replica, which knows no commands.
+std::string EncodeAbortRun(RunId run);
+
 }  // namespace meridian::objects

@@ -1,0 +1,38 @@
+// What every operation gets to know of its caller and of the container it works on.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/id.h"
+#include "base/random.h"
+#include "crypto/container_keys.h"
+#include "replication/replica.h"
+
+namespace meridian::ops {
+
+// A container, opened for a caller who may work on it, at the node that leads its partition.
+// Operations block: they run on a handler's thread, never on a strand. What is shared here is
+// thread-safe, and a context may be copied.
+struct Context {
+  // `tenants/{tenant}/containers/{container}`, as answers show it.
+  std::string container_name;
+  // Of the container's newest KEK: what is written is written under these. They name tenant and
+  // container.
+  std::shared_ptr<const crypto::ContainerKeys> keys;
+  // Of another version of its KEK, for what was written under that. May block on the KMS.
+  std::function<absl::StatusOr<std::shared_ptr<const crypto::ContainerKeys>>(uint32_t)> open_keys;
+  // Whether versions that are replaced stay.
+  bool keep_versions = false;
+  // Never null.
+  std::shared_ptr<replication::Replica> replica;
+  Random* random = nullptr;
+  // Of the call; operations answer DEADLINE_EXCEEDED soon after.
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+}  // namespace meridian::ops

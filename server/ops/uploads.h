@@ -1,0 +1,28 @@
+// The operations on resumable uploads: one function a call of meridian.v1.UploadService; see
+// objects.h. Of an upload's resource name they read what follows `/uploads/`: that the rest names
+// the context's container is up to the caller.
+#pragma once
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "meridian/v1/uploads.pb.h"
+#include "server/ops/byte_stream.h"
+#include "server/ops/context.h"
+
+namespace meridian::ops {
+
+absl::StatusOr<v1::Upload> StartUpload(const Context& context,
+                                       const v1::StartUploadRequest& request);
+// `source` delivers the bytes from `start.offset_bytes` on. Whatever it returned before an error is
+// made durable, as far as possible.
+absl::StatusOr<v1::WriteUploadResponse> WriteUpload(const Context& context,
+                                                    const v1::WriteUploadStart& start,
+                                                    ByteSource& source);
+absl::StatusOr<v1::Upload> GetUpload(const Context& context, const v1::GetUploadRequest& request);
+absl::StatusOr<v1::Object> FinishUpload(const Context& context,
+                                        const v1::FinishUploadRequest& request);
+absl::Status AbortUpload(const Context& context, const v1::AbortUploadRequest& request);
+absl::StatusOr<v1::ListUploadsResponse> ListUploads(const Context& context,
+                                                    const v1::ListUploadsRequest& request);
+
+}  // namespace meridian::ops
