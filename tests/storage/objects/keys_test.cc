@@ -18,8 +18,8 @@ VersionPlace PlaceOf(uint64_t timestamp, uint32_t geo_epoch, uint8_t version) {
 }
 
 TEST(Keys, OrderNamesByBytesAlsoWhereOneIsAPrefixOfTheOther) {
-  const std::vector<std::string> names = {"\x01", "a",  "a\x01", "a/", "a/b", "a0",
-                                          "aa",   "b",  "\x7f",  "ä",  "€",   "😀"};
+  const std::vector<std::string> names = {"\x01", "a", "a\x01", "a/", "a/b", "a0",
+                                          "aa",   "b", "\x7f",  "ä",  "€",   "😀"};
   std::vector<std::string> sorted = names;
   std::sort(sorted.begin(), sorted.end());
   std::vector<std::string> keys;
@@ -49,8 +49,7 @@ TEST(Keys, OrderVersionsNewestFirstByTimestampThenGeoEpochThenVersionId) {
 
 TEST(Keys, KeepANamesRowsInItsRange) {
   for (const std::string name : {"a", "a/b", "ab"}) {
-    for (const VersionPlace& place :
-         {PlaceOf(0, 0, 0), PlaceOf(~uint64_t{0}, ~uint32_t{0}, 255)}) {
+    for (const VersionPlace& place : {PlaceOf(0, 0, 0), PlaceOf(~uint64_t{0}, ~uint32_t{0}, 255)}) {
       const std::string key = EncodeObjectKey(name, place);
       EXPECT_GE(key, ObjectRangeBegin(name));
       EXPECT_LT(key, ObjectRangeEnd(name));

@@ -176,8 +176,8 @@ void Partition::Stamp(pb::Command& command, RequestId request, std::string diges
 
 std::vector<RunId> Partition::CollectGarbage(LogIndex up_to) {
   std::vector<RunId> runs;
-  for (const auto& garbage : Value(
-           machine_.CollectGarbage(*NewView(), up_to, 1000, [](RunId) { return false; }))) {
+  for (const auto& garbage :
+       Value(machine_.CollectGarbage(*NewView(), up_to, 1000, [](RunId) { return false; }))) {
     kv_.Apply(garbage.forget);
     runs.push_back(garbage.run);
   }
