@@ -32,7 +32,9 @@ absl::StatusOr<pb::Outcome> ApplyDeleteObject(const pb::DeleteObject& deletion,
     return AddVersion(context, deletion.name(), newest, MakeMarker(deletion.marker_version_id()));
   }
   RETURN_IF_ERROR(RemoveNewest(context, *newest));
-  return MakeOutcome(pb::Outcome::OK);
+  pb::Outcome outcome = MakeOutcome(pb::Outcome::OK);
+  outcome.set_timestamp_us(context.now_us());  // also what a retry is told
+  return outcome;
 }
 
 absl::StatusOr<pb::Outcome> ApplyDeleteVersion(const pb::DeleteVersion& deletion,
