@@ -1,0 +1,57 @@
+// The groups and nodes as the coordination store last showed them: what requests are routed by. A
+// hint; replicas decide. Goes on with what it knows while the store is down (I12).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/id.h"
+#include "coordination/coordination_store.h"
+#include "replication/core/group_config.h"
+#include "server/cluster_records.h"
+
+namespace meridian::server {
+
+// Thread-safe.
+class ClusterView {
+ public:
+  struct Group {
+    replication::GroupConfig config;
+    int64_t revision = 0;
+    bool operator==(const Group&) const = default;
+  };
+
+  // `coordination` outlives the view. `nodes_changed`, if set, is called with all nodes after a
+  // change, on a thread of the store's; it must not block.
+  using NodesChanged = std::function<void(const std::map<NodeId, NodeRecord>&)>;
+  explicit ClusterView(coordination::CoordinationStore& coordination,
+                       NodesChanged nodes_changed = {});
+  ~ClusterView();
+
+  // Until both have been read once. UNAVAILABLE after the timeout.
+  absl::Status WaitUntilRead(absl::Duration timeout);
+
+  std::optional<Group> FindGroup(PartitionId partition) const;
+  std::map<PartitionId, Group> groups() const;
+  std::map<NodeId, NodeRecord> nodes() const;
+
+  // The leader's public endpoint; empty if the group has no leader or is not known.
+  std::string LeaderEndpoint(PartitionId partition) const;
+  // Null if there is none.
+  static const replication::Member* LeaderOf(const replication::GroupConfig& config);
+
+ private:
+  class State;
+  const std::shared_ptr<State> state_;
+  std::unique_ptr<coordination::CoordinationStore::WatchHandle> group_watch_;
+  std::unique_ptr<coordination::CoordinationStore::WatchHandle> node_watch_;
+};
+
+}  // namespace meridian::server

@@ -1,0 +1,147 @@
+#include "server/peer_client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/blocking_counter.h"
+#include "absl/synchronization/mutex.h"
+#include "base/status.h"
+#include "meridian/internal/v1/cluster.grpc.pb.h"
+#include "server/grpc_status.h"
+
+namespace meridian::server {
+namespace {
+
+namespace pb = ::meridian::internal::v1;
+using Stub = pb::NodeService::Stub;
+
+std::chrono::system_clock::time_point Deadline(absl::Time time) { return absl::ToChronoTime(time); }
+
+// Thread-safe.
+class GrpcPeerClient final : public PeerClient {
+ public:
+  GrpcPeerClient(const ClusterView& view, TlsMaterial tls) : view_(view), tls_(std::move(tls)) {}
+
+  std::map<NodeId, absl::StatusOr<pb::NodeStatus>> GetNodeStatuses(
+      const std::vector<NodeId>& nodes, const pb::GetNodeStatusRequest& request,
+      absl::Duration timeout) override {
+    struct Call {
+      std::shared_ptr<Stub> stub;
+      grpc::ClientContext context;
+      pb::NodeStatus response;
+      grpc::Status status;
+    };
+    std::map<NodeId, absl::StatusOr<pb::NodeStatus>> answers;
+    std::map<NodeId, Call> calls;
+    for (const NodeId& node : nodes) {
+      auto stub = StubOf(node);
+      if (stub.ok()) {
+        calls[node].stub = *std::move(stub);
+      } else {
+        answers.emplace(node, stub.status());
+      }
+    }
+    absl::BlockingCounter pending(static_cast<int>(calls.size()));
+    for (auto& [node, call] : calls) {
+      call.context.set_deadline(Deadline(absl::Now() + timeout));
+      call.stub->async()->GetNodeStatus(&call.context, &request, &call.response,
+                                        [&pending, &call](grpc::Status status) {
+                                          call.status = std::move(status);
+                                          pending.DecrementCount();
+                                        });
+    }
+    pending.Wait();
+    for (auto& [node, call] : calls) {
+      if (call.status.ok()) {
+        answers.emplace(node, std::move(call.response));
+      } else {
+        answers.emplace(node, FromGrpcStatus(call.status));
+      }
+    }
+    return answers;
+  }
+
+  absl::Status CheckEmpty(PartitionId partition, absl::Time deadline) override {
+    pb::RemovePartitionRequest request;
+    request.set_check_only(true);
+    return AskLeader(partition, std::move(request), deadline);
+  }
+
+  absl::Status RemovePartition(PartitionId partition, const coordination::Transaction& transaction,
+                               absl::Time deadline) override {
+    pb::RemovePartitionRequest request;
+    for (const coordination::Compare& compare : transaction.compares) {
+      auto* proto = request.mutable_transaction()->add_compares();
+      proto->set_key(compare.key);
+      proto->set_mod_revision(compare.mod_revision);
+    }
+    for (const coordination::Write& write : transaction.writes) {
+      auto* proto = request.mutable_transaction()->add_writes();
+      proto->set_key(write.key);
+      if (write.value) proto->set_value(*write.value);
+    }
+    return AskLeader(partition, std::move(request), deadline);
+  }
+
+ private:
+  struct Peer {
+    std::string endpoint;
+    std::shared_ptr<Stub> stub;
+  };
+
+  absl::Status AskLeader(PartitionId partition, pb::RemovePartitionRequest request,
+                         absl::Time deadline) {
+    const std::optional<ClusterView::Group> group = view_.FindGroup(partition);
+    const replication::Member* leader = group ? ClusterView::LeaderOf(group->config) : nullptr;
+    if (leader == nullptr) return absl::UnavailableError("the partition has no leader");
+    ASSIGN_OR_RETURN(const std::shared_ptr<Stub> stub, StubOf(leader->node));
+    request.set_partition_id(std::string(partition.bytes()));
+    grpc::ClientContext context;
+    context.set_deadline(Deadline(deadline));
+    pb::RemovePartitionResponse response;
+    const grpc::Status status = stub->RemovePartition(&context, request, &response);
+    if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+      return absl::UnavailableError("the partition's leader did not answer in time");
+    }
+    return FromGrpcStatus(status);
+  }
+
+  absl::StatusOr<std::shared_ptr<Stub>> StubOf(const NodeId& node) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const std::map<NodeId, NodeRecord> nodes = view_.nodes();
+    const auto record = nodes.find(node);
+    if (record == nodes.end()) {
+      return absl::UnavailableError(absl::StrCat("node ", node, " has never started"));
+    }
+    const std::string& endpoint = record->second.internal_endpoint;
+    absl::MutexLock lock(&mutex_);
+    Peer& peer = peers_[node];
+    if (peer.stub == nullptr || peer.endpoint != endpoint) {
+      grpc::ChannelArguments arguments;
+      arguments.SetSslTargetNameOverride(node);
+      arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+      arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+      peer.endpoint = endpoint;
+      peer.stub = pb::NodeService::NewStub(grpc::CreateCustomChannel(
+          endpoint, grpc::SslCredentials({tls_.ca_certificate, tls_.private_key, tls_.certificate}),
+          arguments));
+    }
+    return peer.stub;
+  }
+
+  const ClusterView& view_;
+  const TlsMaterial tls_;
+  absl::Mutex mutex_;
+  std::map<NodeId, Peer> peers_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+std::unique_ptr<PeerClient> MakePeerClient(const ClusterView& view, TlsMaterial tls) {
+  return std::make_unique<GrpcPeerClient>(view, std::move(tls));
+}
+
+}  // namespace meridian::server

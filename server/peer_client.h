@@ -1,0 +1,39 @@
+// Asks other nodes, on their node-to-node ports, over mutual TLS.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/id.h"
+#include "coordination/coordination_store.h"
+#include "meridian/internal/v1/cluster.pb.h"
+#include "server/cluster_view.h"
+#include "server/tls_material.h"
+
+namespace meridian::server {
+
+// Thread-safe; calls block, never on a strand.
+class PeerClient {
+ public:
+  virtual ~PeerClient() = default;
+
+  // Of all `nodes` at once. A node that does not answer in time has an error.
+  virtual std::map<NodeId, absl::StatusOr<internal::v1::NodeStatus>> GetNodeStatuses(
+      const std::vector<NodeId>& nodes, const internal::v1::GetNodeStatusRequest& request,
+      absl::Duration timeout) = 0;
+
+  // See NodeService.RemovePartition; asked of the partition's leader.
+  virtual absl::Status CheckEmpty(PartitionId partition, absl::Time deadline) = 0;
+  virtual absl::Status RemovePartition(PartitionId partition,
+                                       const coordination::Transaction& transaction,
+                                       absl::Time deadline) = 0;
+};
+
+// `view` outlives the client.
+std::unique_ptr<PeerClient> MakePeerClient(const ClusterView& view, TlsMaterial tls);
+
+}  // namespace meridian::server
