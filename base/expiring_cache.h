@@ -53,6 +53,11 @@ class ExpiringCache {
     index_[ToAbsl(entries_.front().key)] = entries_.begin();
   }
 
+  void Erase(std::string_view key) {
+    absl::MutexLock lock(&mutex_);
+    if (const auto it = index_.find(ToAbsl(key)); it != index_.end()) Remove(it->second);
+  }
+
   void EraseIf(const std::function<bool(std::string_view key)>& matches) {
     absl::MutexLock lock(&mutex_);
     for (auto it = entries_.begin(); it != entries_.end();) {

@@ -30,6 +30,9 @@ struct CreatedAccessKey {
   std::string token;
 };
 
+// Draws a key that no catalog has yet. `tenant` nil: an administrator's.
+CreatedAccessKey DrawAccessKey(CatalogStore& store, TenantId tenant, std::string_view display_name);
+
 // Thread-safe; calls block (see CatalogStore).
 class AccessKeyCatalog {
  public:
@@ -56,8 +59,6 @@ class AccessKeyCatalog {
   absl::StatusOr<AccessKeyRecord> Revoke(TenantId tenant, AccessKeyId key);
 
  private:
-  CreatedAccessKey Draw(TenantId tenant, std::string_view display_name);
-
   CatalogStore& store_;
   TenantCatalog& tenants_;
 };

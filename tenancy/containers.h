@@ -61,6 +61,7 @@ class ContainerCatalog {
   // kActive.
   absl::StatusOr<ContainerRecord> SetState(TenantId tenant, std::string_view name,
                                            ContainerRecord::State state);
+  // Takes the container out of its tenant and the catalog; its groups are the caller's to remove.
   // FAILED_PRECONDITION unless it is kDeleting.
   absl::StatusOr<PreparedChange> PrepareDelete(TenantId tenant, std::string_view name);
 
@@ -71,6 +72,7 @@ class ContainerCatalog {
     CatalogStore::Row name_row;
   };
   absl::StatusOr<std::optional<Stored>> Find(TenantId tenant, std::string_view name);
+  absl::Status Missing(TenantId tenant, std::string_view name);
   absl::StatusOr<Stored> MustFind(TenantId tenant, std::string_view name);
   template <typename Change>
   absl::StatusOr<ContainerRecord> Update(TenantId tenant, std::string_view name, Change change);
