@@ -1,0 +1,87 @@
+// What replicas say to each other, and its encoding: meridian.internal.v1.PeerMessageBody
+// (proto/meridian/internal/v1/replication.proto), bulk bytes beside it as attachments.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/buffer.h"
+#include "base/id.h"
+#include "base/strong_int.h"
+#include "replication/core/messages.h"
+#include "storage/log_entry.h"
+
+namespace meridian::replication {
+
+struct ChunkWrite {
+  storage::ChunkId chunk;
+  uint32_t crc32c = 0;
+  Buffer ciphertext;
+};
+
+struct ChunkAck {
+  storage::ChunkId chunk;
+  // kOk once durable; kResourceExhausted if the disk is full.
+  absl::StatusCode code = absl::StatusCode::kOk;
+};
+
+struct ChunkFetch {
+  storage::ChunkId chunk;
+};
+
+struct ChunkFetchReply {
+  storage::ChunkId chunk;
+  absl::StatusCode code = absl::StatusCode::kOk;
+  uint32_t crc32c = 0;
+  Buffer ciphertext;
+};
+
+// Opens a snapshot of the state after `last` was applied. Pieces follow, numbered from 0.
+struct SnapshotBegin {
+  uint64_t snapshot = 0;
+  Epoch epoch;
+  LogPosition last;
+  Timestamp timestamp;
+};
+
+struct SnapshotPiece {
+  uint64_t snapshot = 0;
+  Epoch epoch;
+  uint64_t number = 0;
+  std::vector<std::pair<std::string, std::string>> rows;
+  bool final = false;
+};
+
+struct SnapshotAck {
+  uint64_t snapshot = 0;
+  Epoch epoch;
+  // All pieces below are loaded, and every chunk that their rows reference is durable.
+  uint64_t next_piece = 0;
+  bool installed = false;
+  bool refused = false;
+};
+
+struct OrphanReport {
+  std::vector<RunId> runs;
+};
+
+using PeerBody = std::variant<CoreMessage, ChunkWrite, ChunkAck, ChunkFetch, ChunkFetchReply,
+                              SnapshotBegin, SnapshotPiece, SnapshotAck, OrphanReport>;
+
+struct EncodedBody {
+  std::string body;
+  std::vector<Buffer> attachments;
+};
+
+EncodedBody EncodeBody(const PeerBody& body);
+
+// INVALID_ARGUMENT, with what is wrong, for anything that EncodeBody cannot have made.
+absl::StatusOr<PeerBody> DecodeBody(std::string_view body, const std::vector<Buffer>& attachments);
+
+}  // namespace meridian::replication
