@@ -10,11 +10,10 @@ struct ClientOptions {
   absl::Duration default_timeout = absl::Seconds(60);
   // A server that accepts no connection for so long is left for another.
   absl::Duration connect_timeout = absl::Seconds(2);
-  // How long the first attempt of a call may take before it is repeated, with the same request id,
-  // where the leader is by then. Doubles with each attempt, so that a slow cluster is not flooded.
+  // How long the first attempt of a call may take, or of a call that carries a body each of its
+  // messages, before the call is repeated or resumed where the leader is by then. Doubles with each
+  // attempt that runs into it, so that a slow cluster is not flooded.
   absl::Duration attempt_timeout = absl::Seconds(3);
-  // A stream on which no message passes for so long is broken off and resumed.
-  absl::Duration stall_timeout = absl::Seconds(10);
   // Pause before the second attempt; grows by 1.6 each time up to max_backoff, each pause drawn
   // evenly between half and all of that.
   absl::Duration initial_backoff = absl::Milliseconds(50);

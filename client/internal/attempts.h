@@ -30,7 +30,7 @@ class Attempts {
 
   // Where the next attempt goes.
   std::shared_ptr<Endpoint> Begin();
-  // How long it may take until the first answer.
+  // How long it may take, or with a body each of its messages.
   absl::Duration attempt_timeout() const;
   // After a failed attempt: pauses and returns true if another one is worth it and in time.
   bool ShouldRetry(const absl::Status& status);

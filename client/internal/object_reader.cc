@@ -41,14 +41,14 @@ absl::StatusOr<v1::Object> ObjectReader::Run() {
   return header_->object();
 }
 
-absl::Status ObjectReader::Attempt(Stubs& stubs, absl::Duration first_timeout) {
+absl::Status ObjectReader::Attempt(Stubs& stubs, absl::Duration step_timeout) {
   const v1::ReadObjectRequest request = NextRequest();
   ReceiveStream<v1::ReadObjectResponse> stream(
       session_,
       [&](grpc::ClientContext* context, grpc::CompletionQueue* queue) {
         return stubs.objects->PrepareAsyncReadObject(context, request, queue);
       },
-      first_timeout, session_.options().stall_timeout);
+      step_timeout);
   v1::ReadObjectResponse message;
   bool first = true;
   while (stream.Receive(&message)) {

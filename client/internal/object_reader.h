@@ -27,7 +27,7 @@ class ObjectReader {
 
  private:
   // One stream; takes up where the one before broke off.
-  absl::Status Attempt(Stubs& stubs, absl::Duration first_timeout);
+  absl::Status Attempt(Stubs& stubs, absl::Duration step_timeout);
   absl::Status TakeHeader(const v1::ReadHeader& header);
   absl::Status TakeData(const v1::ReadObjectResponse& message);
   v1::ReadObjectRequest NextRequest() const;

@@ -38,7 +38,7 @@ absl::StatusOr<v1::Object> PutInOneMessage(Session& session, v1::WriteSpec spec,
 }
 
 // One attempt: from the source's beginning. `source_error` is set if it is the source that failed.
-absl::Status StreamOnce(Session& session, Stubs& stubs, absl::Duration first_timeout,
+absl::Status StreamOnce(Session& session, Stubs& stubs, absl::Duration step_timeout,
                         const v1::WriteSpec& spec, ByteSource& body, absl::Status* source_error,
                         v1::Object* object) {
   *source_error = body.Seek(0);
@@ -49,7 +49,7 @@ absl::Status StreamOnce(Session& session, Stubs& stubs, absl::Duration first_tim
       [&](grpc::ClientContext* context, v1::Object* response, grpc::CompletionQueue* queue) {
         return stubs.objects->PrepareAsyncWriteObject(context, response, queue);
       },
-      first_timeout, session.options().stall_timeout);
+      step_timeout);
   v1::WriteObjectRequest message;
   *message.mutable_spec() = spec;
   bool open = stream.Send(message);

@@ -62,15 +62,13 @@ class StepWaiter {
 template <typename Request, typename Response>
 class SendStream {
  public:
-  // `prepare(context, response, queue)` is a stub's PrepareAsync method. `first_timeout` bounds the
-  // first message, which waits for the connection; `stall_timeout` each later one and the answer.
+  // `prepare(context, response, queue)` is a stub's PrepareAsync method. `step_timeout` bounds
+  // each message, the first of which waits for the connection, and the answer.
   template <typename Prepare>
-  SendStream(Session& session, Prepare prepare, absl::Duration first_timeout,
-             absl::Duration stall_timeout)
+  SendStream(Session& session, Prepare prepare, absl::Duration step_timeout)
       : context_(session.NewContext(absl::InfiniteDuration())),
         waiter_(*context_),
-        next_timeout_(first_timeout),
-        stall_timeout_(stall_timeout) {
+        step_timeout_(step_timeout) {
     context_->set_initial_metadata_corked(true);
     writer_ = prepare(context_.get(), &response_, waiter_.queue());
     // Corked: begins with the first message, and completes with it.
@@ -96,7 +94,7 @@ class SendStream {
     if (open_ && !complete) context_->TryCancel();
     grpc::Status status;
     writer_->Finish(&status, nullptr);
-    waiter_.Await(stall_timeout_);
+    waiter_.Await(step_timeout_);
     *response = std::move(response_);
     return waiter_.Outcome(status);
   }
@@ -105,8 +103,7 @@ class SendStream {
   // Waits for the message on its way.
   bool Settle() {
     if (sending_) {
-      open_ = waiter_.Await(next_timeout_) && open_;
-      next_timeout_ = stall_timeout_;
+      open_ = waiter_.Await(step_timeout_) && open_;
       sending_ = false;
     }
     return open_;
@@ -115,8 +112,7 @@ class SendStream {
   Response response_;
   const std::unique_ptr<grpc::ClientContext> context_;
   StepWaiter waiter_;
-  absl::Duration next_timeout_;
-  const absl::Duration stall_timeout_;
+  const absl::Duration step_timeout_;
   std::unique_ptr<grpc::ClientAsyncWriter<Request>> writer_;
   bool open_ = true;
   bool sending_ = false;
@@ -128,23 +124,20 @@ class ReceiveStream {
  public:
   // `prepare(context, queue)` is a stub's PrepareAsync method with its request.
   template <typename Prepare>
-  ReceiveStream(Session& session, Prepare prepare, absl::Duration first_timeout,
-                absl::Duration stall_timeout)
+  ReceiveStream(Session& session, Prepare prepare, absl::Duration step_timeout)
       : context_(session.NewContext(absl::InfiniteDuration())),
         waiter_(*context_),
-        next_timeout_(first_timeout),
-        stall_timeout_(stall_timeout) {
+        step_timeout_(step_timeout) {
     reader_ = prepare(context_.get(), waiter_.queue());
     reader_->StartCall(nullptr);
-    open_ = waiter_.Await(next_timeout_);
+    open_ = waiter_.Await(step_timeout_);
   }
 
   // False: the stream has ended; Finish says how.
   bool Receive(Response* message) {
     if (!open_) return false;
     reader_->Read(message, nullptr);
-    open_ = waiter_.Await(next_timeout_);
-    next_timeout_ = stall_timeout_;
+    open_ = waiter_.Await(step_timeout_);
     return open_;
   }
 
@@ -153,15 +146,14 @@ class ReceiveStream {
     if (open_) context_->TryCancel();
     grpc::Status status;
     reader_->Finish(&status, nullptr);
-    waiter_.Await(stall_timeout_);
+    waiter_.Await(step_timeout_);
     return waiter_.Outcome(status);
   }
 
  private:
   const std::unique_ptr<grpc::ClientContext> context_;
   StepWaiter waiter_;
-  absl::Duration next_timeout_;
-  const absl::Duration stall_timeout_;
+  const absl::Duration step_timeout_;
   std::unique_ptr<grpc::ClientAsyncReader<Response>> reader_;
   bool open_ = false;
 };

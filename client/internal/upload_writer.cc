@@ -72,7 +72,7 @@ absl::Status UploadWriter::SendAll() {
   return absl::OkStatus();
 }
 
-absl::Status UploadWriter::SendOnce(Stubs& stubs, absl::Duration first_timeout) {
+absl::Status UploadWriter::SendOnce(Stubs& stubs, absl::Duration step_timeout) {
   fatal_ = body_.Seek(durable_bytes_);
   if (!fatal_.ok()) return fatal_;
   sent_bytes_ = durable_bytes_;
@@ -85,7 +85,7 @@ absl::Status UploadWriter::SendOnce(Stubs& stubs, absl::Duration first_timeout) 
           grpc::CompletionQueue* queue) {
         return stubs.uploads->PrepareAsyncWriteUpload(context, response, queue);
       },
-      first_timeout, session_.options().stall_timeout);
+      step_timeout);
   v1::WriteUploadRequest message;
   message.mutable_start()->set_upload(upload_);
   message.mutable_start()->set_offset_bytes(static_cast<int64_t>(durable_bytes_));

@@ -37,7 +37,7 @@ class UploadWriter {
   absl::Status Start();
   absl::Status SendAll();
   // One stream from durable_bytes_; sets ended_ when the body was sent to its end.
-  absl::Status SendOnce(Stubs& stubs, absl::Duration first_timeout);
+  absl::Status SendOnce(Stubs& stubs, absl::Duration step_timeout);
   // Fills the message with what comes next; no data: the end or the limit of this stream.
   absl::Status NextMessage(v1::WriteUploadRequest& message, uint64_t limit);
   // Finds out where to go on after a broken stream.
