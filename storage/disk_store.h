@@ -56,6 +56,7 @@ struct DiskStoreOptions {
   // With so many segments in use, the older ones are emptied and recycled.
   uint32_t pressure_segments = 3;
   uint32_t extent_bytes = 64 << 20;
+  uint32_t max_chunk_bytes = 2 << 20;  // of ciphertext
   // Free space that only RocksDB may use, so that deletes and promises go on when the disk is full.
   uint64_t reserve_bytes = 64 << 20;
   // Recent entries that a replica keeps in memory for ReadLog.

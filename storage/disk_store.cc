@@ -1,0 +1,298 @@
+#include "storage/disk_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/status.h"
+#include "storage/extents/extent_store.h"
+#include "storage/journal/journal.h"
+#include "storage/rocks/rocks_kv.h"
+#include "storage/store/checkpointer.h"
+#include "storage/store/commit_pipeline.h"
+#include "storage/store/data_reader.h"
+#include "storage/store/disk_index.h"
+#include "storage/store/disk_replica.h"
+#include "storage/store/identity.h"
+#include "storage/store/out_of_service.h"
+#include "storage/store/space_guard.h"
+
+namespace meridian::storage {
+namespace {
+
+constexpr char kLockFile[] = "lock";
+constexpr char kJournalDir[] = "journal";
+constexpr char kExtentsDir[] = "extents";
+
+// Members are destroyed from the last to the first: whatever still runs finds what it uses.
+class DiskStoreImpl final : public DiskStore {
+ public:
+  DiskStoreImpl(Disk& disk, DiskStoreOptions options)
+      : disk_(disk),
+        options_(std::move(options)),
+        out_of_service_(disk, options_.on_out_of_service) {}
+
+  absl::Status Open();
+
+  DiskId disk_id() const override { return identity_.disk; }
+  uint64_t incarnation() const override { return identity_.incarnation; }
+  absl::Status CreateReplica(const ReplicaOnDisk& replica) override;
+  absl::Status RemoveReplica(ReplicaId replica) override;
+  std::vector<ReplicaOnDisk> ListReplicas() const override { return index_->Replicas(); }
+  absl::StatusOr<std::unique_ptr<ReplicaStorage>> OpenReplica(ReplicaId replica) override;
+  absl::Status AdmitNewData() const override { return space_->Admit(); }
+  absl::Status Checkpoint() override { return checkpointer_->Run(); }
+  absl::StatusOr<DiskStats> Stats() const override;
+  absl::Status health() const override { return disk_.health(); }
+
+ private:
+  absl::Status OpenRows();
+  // A disk that was in use misses neither journal nor extents (P9): they would be made anew, empty.
+  absl::Status CheckNothingIsMissing() const;
+  absl::Status OpenJournal();
+  absl::Status OpenExtents();
+  void Start();
+
+  Disk& disk_;
+  const DiskStoreOptions options_;
+  OutOfService out_of_service_;
+  std::unique_ptr<DiskLock> lock_;
+  DiskIdentity identity_;
+  std::unique_ptr<RocksKv> kv_;
+  std::unique_ptr<DiskIndex> index_;
+  std::unique_ptr<CommitPipeline> pipeline_;
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<ExtentStore> extents_;
+  std::unique_ptr<DataReader> reader_;
+  std::unique_ptr<SpaceGuard> space_;
+  // The journal may call for a checkpoint before there is a checkpointer, or after it has gone.
+  absl::Mutex checkpointer_mutex_;
+  Checkpointer* to_kick_ ABSL_GUARDED_BY(checkpointer_mutex_) = nullptr;
+  std::unique_ptr<Checkpointer> checkpointer_;
+
+ public:
+  ~DiskStoreImpl() override {
+    absl::MutexLock lock(&checkpointer_mutex_);
+    to_kick_ = nullptr;
+  }
+};
+
+absl::Status DiskStoreImpl::Open() {
+  ASSIGN_OR_RETURN(lock_, disk_.Lock(kLockFile));
+  ASSIGN_OR_RETURN(identity_, ClaimDisk(disk_, options_.cluster, options_.node, *options_.random));
+  RETURN_IF_ERROR(CheckNothingIsMissing());
+  RETURN_IF_ERROR(OpenRows());
+  pipeline_ = std::make_unique<CommitPipeline>(*index_, *options_.strand, *options_.clock,
+                                               out_of_service_, options_.max_queued_bytes);
+  RETURN_IF_ERROR(OpenJournal());
+  RETURN_IF_ERROR(OpenExtents());
+  if (!identity_.initialised) {
+    identity_.initialised = true;
+    RETURN_IF_ERROR(WriteIdentity(disk_, identity_));
+  }
+  Start();
+  return absl::OkStatus();
+}
+
+absl::Status DiskStoreImpl::CheckNothingIsMissing() const {
+  if (!identity_.initialised) return absl::OkStatus();
+  for (const char* dir : {kJournalDir, kExtentsDir}) {
+    const absl::StatusOr<std::vector<std::string>> names = disk_.List(dir);
+    if (absl::IsNotFound(names.status())) {
+      return absl::DataLossError(absl::StrCat("the disk's folder '", dir, "' is missing"));
+    }
+    RETURN_IF_ERROR(names.status());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DiskStoreImpl::OpenRows() {
+  RocksOptions rocks;
+  rocks.folder = options_.rocks_folder;
+  rocks.ciphers = options_.file_ciphers;
+  rocks.base_env = options_.rocks_env;
+  rocks.memory = options_.memory;
+  rocks.memtable_bytes = options_.memtable_bytes;
+  ASSIGN_OR_RETURN(kv_, RocksKv::Open(rocks));
+  ASSIGN_OR_RETURN(const std::optional<std::string> format, kv_->Get(Family::kMeta, FormatKey()));
+  if (format.has_value()) {
+    ASSIGN_OR_RETURN(const DiskId disk, DecodeFormatRow(*format));
+    if (disk != identity_.disk) {
+      return absl::DataLossError("the rows in RocksDB are another disk's");
+    }
+  } else if (identity_.initialised) {
+    return absl::DataLossError("the rows in RocksDB are gone");
+  } else {
+    RocksBatch batch;
+    batch.Put(Family::kMeta, FormatKey(), EncodeFormatRow(identity_.disk));
+    RETURN_IF_ERROR(kv_->Write(batch));
+    RETURN_IF_ERROR(kv_->Flush());
+  }
+  index_ = std::make_unique<DiskIndex>(*kv_);
+  return index_->Load();
+}
+
+absl::Status DiskStoreImpl::OpenJournal() {
+  JournalOptions journal;
+  journal.dir = kJournalDir;
+  journal.disk_id = identity_.disk;
+  journal.segment_bytes = options_.segment_bytes;
+  journal.max_record_bytes = options_.max_record_bytes;
+  journal.min_segments = options_.min_segments;
+  journal.max_segments = options_.max_segments;
+  journal.pressure_segments = options_.pressure_segments;
+  // The pipeline holds writers back before the journal would refuse a record in their midst.
+  journal.max_queued_bytes = 4 * options_.max_queued_bytes;
+  const GroupNumber position = index_->position().group;
+  journal.replay_from = std::max<GroupNumber>(position, 1);
+  journal.on_pressure = [this] {
+    absl::MutexLock lock(&checkpointer_mutex_);
+    if (to_kick_ != nullptr) to_kick_->Kick();
+  };
+  ASSIGN_OR_RETURN(journal_, Journal::Open(disk_, *options_.record_sealers, *options_.random,
+                                           journal, [this](const ReplayedRecord& record) {
+                                             const DiskIndex::Record indexed = {
+                                                 .type = static_cast<RecordType>(record.type),
+                                                 .owner = record.owner,
+                                                 .payload = record.payload,
+                                                 .location = record.location,
+                                                 .group = record.group};
+                                             return index_->Add({&indexed, 1});
+                                           }));
+  if (journal_->durable_group() < position) {
+    return absl::DataLossError("the journal ends before what RocksDB has of it");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DiskStoreImpl::OpenExtents() {
+  ExtentOptions extents;
+  extents.dir = kExtentsDir;
+  extents.disk_id = identity_.disk;
+  extents.extent_bytes = options_.extent_bytes;
+  extents.max_chunk_bytes = options_.max_chunk_bytes;
+  extents.max_queued_bytes = options_.max_queued_bytes;
+  extents.reserve_bytes = options_.reserve_bytes;
+  ASSIGN_OR_RETURN(extents_, ExtentStore::Open(disk_, extents));
+  reader_ = std::make_unique<DataReader>(*index_, *journal_, *extents_);
+  std::vector<std::pair<ChunkKeyParts, ChunkRow>> lost;
+  RETURN_IF_ERROR(index_->ScanChunks([&](const ChunkKeyParts& key, const ChunkRow& row) {
+    if (row.place != ChunkPlace::kExtent) return absl::OkStatus();
+    const absl::Status referenced = extents_->Reference(row.extent);
+    if (!absl::IsDataLoss(referenced)) return referenced;
+    lost.emplace_back(key, row);
+    return absl::OkStatus();
+  }));
+  // Reads of these say DATA_LOSS, so that they are repaired from a peer.
+  for (const auto& [key, row] : lost) {
+    ChunkRow damaged = row;
+    damaged.place = ChunkPlace::kLost;
+    damaged.extent = {};
+    RETURN_IF_ERROR(index_->MoveChunk(key.container, key.chunk, row, damaged));
+    reader_->CountCorrupt();
+  }
+  // Their places are nobody's: there is nothing to free.
+  index_->TakeFrees();
+  return extents_->FinishRecovery();
+}
+
+void DiskStoreImpl::Start() {
+  space_ = std::make_unique<SpaceGuard>(disk_, *journal_, *extents_,
+                                        SpaceGuard::Sizes{.reserve_bytes = options_.reserve_bytes,
+                                                          .segment_bytes = options_.segment_bytes,
+                                                          .extent_bytes = options_.extent_bytes});
+  pipeline_->Start(*journal_);
+  checkpointer_ =
+      std::make_unique<Checkpointer>(Checkpointer::Parts{.kv = *kv_,
+                                                         .index = *index_,
+                                                         .pipeline = *pipeline_,
+                                                         .journal = *journal_,
+                                                         .extents = *extents_,
+                                                         .reader = *reader_,
+                                                         .out_of_service = out_of_service_},
+                                     options_.maintenance_interval, options_.pressure_segments);
+  absl::MutexLock lock(&checkpointer_mutex_);
+  to_kick_ = checkpointer_.get();
+  // Each opening begins a segment: repeated crashes must not use them up.
+  if (journal_->SegmentsInUse().size() >= options_.pressure_segments) to_kick_->Kick();
+}
+
+absl::Status DiskStoreImpl::CreateReplica(const ReplicaOnDisk& replica) {
+  if (const auto owner = index_->FindOwner(replica.container); owner.has_value()) {
+    return absl::AlreadyExistsError(absl::StrCat("container ", replica.container.ToHex(),
+                                                 " has replica ", owner->replica.ToHex(),
+                                                 " on this disk"));
+  }
+  RETURN_IF_ERROR(pipeline_->AppendAndWait(
+      RecordType::kReplicaCreated, replica.replica,
+      Buffer::FromString(
+          EncodeReplicaCreated({.partition = replica.partition, .container = replica.container}))));
+  // Two at once: the first one in the journal has the range.
+  return index_->FindOwner(replica.container) == replica
+             ? absl::OkStatus()
+             : absl::AlreadyExistsError("another replica took the range first");
+}
+
+absl::Status DiskStoreImpl::RemoveReplica(ReplicaId replica) {
+  const absl::Status opened = index_->OpenReplica(replica).status();
+  if (absl::IsNotFound(opened)) return absl::OkStatus();
+  RETURN_IF_ERROR(opened);
+  const absl::Status removed = pipeline_->AppendAndWait(RecordType::kReplicaRemoved, replica,
+                                                        Buffer::FromString(EncodeEmpty()));
+  if (!removed.ok()) index_->CloseReplica(replica);
+  return removed;
+}
+
+absl::StatusOr<std::unique_ptr<ReplicaStorage>> DiskStoreImpl::OpenReplica(ReplicaId replica) {
+  ASSIGN_OR_RETURN(const ReplicaOnDisk id, index_->FindReplica(replica));
+  ASSIGN_OR_RETURN(auto base, index_->OpenReplica(replica));
+  absl::StatusOr<RecoveredReplica> recovered = index_->Recover(replica);
+  if (!recovered.ok()) {
+    index_->CloseReplica(replica);
+    return recovered.status();
+  }
+  return std::make_unique<DiskReplica>(
+      DiskReplica::Parts{.strand = *options_.strand,
+                         .clock = *options_.clock,
+                         .kv = *kv_,
+                         .index = *index_,
+                         .pipeline = *pipeline_,
+                         .extents = *extents_,
+                         .reader = *reader_,
+                         .space = *space_,
+                         .checkpointer = *checkpointer_,
+                         .out_of_service = out_of_service_,
+                         .log_cache_bytes = options_.log_cache_bytes},
+      id, *std::move(recovered), std::move(base));
+}
+
+absl::StatusOr<DiskStats> DiskStoreImpl::Stats() const {
+  DiskStats stats;
+  ASSIGN_OR_RETURN(stats.free_bytes, disk_.FreeBytes());
+  for (const ExtentInfo& extent : extents_->Extents()) {
+    stats.chunk_live_bytes += extent.live_bytes;
+    stats.chunk_space_bytes += extent.size_bytes;
+  }
+  stats.segments_in_use = static_cast<uint32_t>(journal_->SegmentsInUse().size());
+  stats.checkpoints = checkpointer_->checkpoints();
+  stats.corrupt_reads = reader_->corrupt();
+  const CommitPipeline::SyncTimes times = pipeline_->sync_times();
+  stats.sync_p50 = times.p50;
+  stats.sync_p99 = times.p99;
+  return stats;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DiskStore>> DiskStore::Open(Disk& disk, DiskStoreOptions options) {
+  CHECK_INVARIANT(options.strand != nullptr && options.clock != nullptr &&
+                      options.random != nullptr && options.file_ciphers != nullptr &&
+                      options.record_sealers != nullptr,
+                  "a disk is opened without its surroundings");
+  auto store = std::make_unique<DiskStoreImpl>(disk, std::move(options));
+  RETURN_IF_ERROR(store->Open());
+  return store;
+}
+
+}  // namespace meridian::storage

@@ -1,0 +1,251 @@
+#include "storage/store/checkpointer.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/synchronization/blocking_counter.h"
+#include "base/status.h"
+
+namespace meridian::storage {
+namespace {
+
+constexpr uint64_t kPackBatchBytes = 4 << 20;
+constexpr size_t kPackBatchBodies = 1024;
+constexpr size_t kPackBatchEntries = 256;
+// Copying the rest of an extent that is half garbage wins as much as it costs.
+constexpr double kCompactGarbageRatio = 0.5;
+constexpr size_t kCompactExtentsAtOnce = 2;
+constexpr absl::Duration kRetryUnderPressure = absl::Milliseconds(200);
+
+}  // namespace
+
+Checkpointer::Checkpointer(Parts parts, absl::Duration interval, uint32_t pressure_segments)
+    : parts_(parts), interval_(interval), pressure_segments_(pressure_segments) {
+  thread_ = std::thread([this] { Loop(); });
+}
+
+Checkpointer::~Checkpointer() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    changed_.SignalAll();
+  }
+  thread_.join();
+}
+
+void Checkpointer::Kick() {
+  absl::MutexLock lock(&mutex_);
+  kicked_ = true;
+  changed_.SignalAll();
+}
+
+void Checkpointer::FlushThen(std::function<void(absl::Status)> done) {
+  absl::MutexLock lock(&mutex_);
+  flushes_.push_back(std::move(done));
+  changed_.SignalAll();
+}
+
+uint64_t Checkpointer::checkpoints() const {
+  absl::MutexLock lock(&mutex_);
+  return checkpoints_;
+}
+
+absl::Status Checkpointer::Run() {
+  absl::MutexLock lock(&run_mutex_);
+  RETURN_IF_ERROR(EmptySegments());
+  return Compact();
+}
+
+void Checkpointer::Loop() {
+  bool pressure = false;
+  while (true) {
+    std::vector<std::function<void(absl::Status)>> flushes;
+    bool due = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      while (!stopping_ && !kicked_ && flushes_.empty() && !due) {
+        due = changed_.WaitWithTimeout(&mutex_, pressure ? kRetryUnderPressure : interval_);
+      }
+      if (stopping_) return;
+      flushes.swap(flushes_);
+      pressure = pressure || kicked_;
+      kicked_ = false;
+    }
+    absl::MutexLock lock(&run_mutex_);
+    if (!flushes.empty()) {
+      const absl::Status flushed = FlushAndFree();
+      for (const auto& done : flushes) done(flushed);
+    }
+    // What fails for want of space is tried again until there is some; all else is the disk's end.
+    if (pressure) pressure = absl::IsResourceExhausted(EmptySegments());
+    if (due && !pressure) {
+      if (parts_.index.has_frees()) FlushAndFree().IgnoreError();
+      Compact().IgnoreError();
+    }
+  }
+}
+
+absl::Status Checkpointer::EmptySegments() {
+  const std::vector<SegmentInfo> segments = parts_.journal.SegmentsInUse();
+  // Records of earlier lives were durable before the last one began: now they are in the rows.
+  RETURN_IF_ERROR(parts_.pipeline.WaitUntilIndexed());
+  const uint64_t life = segments.back().life;
+  RETURN_IF_ERROR(PackBodies(life));
+  for (const ReplicaOnDisk& replica : parts_.index.Replicas()) {
+    RETURN_IF_ERROR(PackEntries(replica.replica, life));
+  }
+  RETURN_IF_ERROR(FlushAndFree());
+  parts_.journal.ReleaseBefore(life);
+  absl::MutexLock lock(&mutex_);
+  ++checkpoints_;
+  return absl::OkStatus();
+}
+
+absl::Status Checkpointer::FlushAndFree() {
+  const std::vector<ChunkLocation> frees = parts_.index.TakeFrees();
+  const absl::Status flushed = parts_.kv.Flush();
+  if (!flushed.ok()) {
+    parts_.index.ReturnFrees(frees);
+    return parts_.out_of_service.Fail(flushed);
+  }
+  for (const ChunkLocation& place : frees) parts_.extents.MarkFree(place);
+  return absl::OkStatus();
+}
+
+absl::Status Checkpointer::PackBodies(uint64_t life) {
+  std::vector<DiskIndex::Body> bodies = parts_.index.TakeBodies(life);
+  size_t next = 0;
+  absl::Status status;
+  while (status.ok() && next < bodies.size()) {
+    const size_t first = next;
+    status = PackSomeBodies(bodies, next, life);
+    if (!status.ok()) next = first;  // those that were moved are skipped the next time
+  }
+  bodies.erase(bodies.begin(), bodies.begin() + static_cast<ptrdiff_t>(next));
+  if (!bodies.empty()) parts_.index.ReturnBodies(std::move(bodies), life - 1);
+  return status;
+}
+
+absl::Status Checkpointer::PackSomeBodies(const std::vector<DiskIndex::Body>& bodies, size_t& next,
+                                          uint64_t life) {
+  struct Packed {
+    DiskIndex::Body body;
+    ChunkRow from;
+    Buffer bytes;
+    absl::StatusOr<ChunkLocation> to = absl::DataLossError("damaged in the journal");
+  };
+  std::vector<Packed> batch;
+  uint64_t bytes = 0;
+  for (; next < bodies.size() && bytes < kPackBatchBytes && batch.size() < kPackBatchBodies;
+       ++next) {
+    const DiskIndex::Body& body = bodies[next];
+    ASSIGN_OR_RETURN(const std::optional<ChunkRow> row,
+                     parts_.index.FindChunk(body.container, {.run = body.run, .number = 0}));
+    if (!row.has_value() || row->place != ChunkPlace::kJournal || row->record.life >= life) {
+      continue;
+    }
+    absl::StatusOr<Buffer> read = parts_.reader.ReadBody(*row);
+    // A body that cannot be read must not hold the journal: a peer will repair it.
+    if (!read.ok()) parts_.reader.CountCorrupt();
+    bytes += row->size_bytes;
+    batch.push_back({.body = body, .from = *row, .bytes = read.ok() ? *read : Buffer()});
+  }
+  absl::BlockingCounter waiting(static_cast<int>(batch.size()));
+  for (Packed& packed : batch) {
+    if (packed.bytes.empty()) {
+      waiting.DecrementCount();
+      continue;
+    }
+    parts_.extents.Append({.container = packed.body.container,
+                           .chunk = {.run = packed.body.run, .number = 0},
+                           .crc32c = packed.from.crc32c},
+                          packed.bytes,
+                          [&packed, &waiting](const absl::StatusOr<ChunkLocation>& to) {
+                            packed.to = to;
+                            waiting.DecrementCount();
+                          });
+  }
+  waiting.Wait();
+
+  absl::Status first_error;
+  for (const Packed& packed : batch) {
+    ChunkRow to = packed.from;
+    to.record = {};
+    to.body_offset = 0;
+    if (packed.to.ok()) {
+      to.place = ChunkPlace::kExtent;
+      to.extent = *packed.to;
+    } else if (packed.bytes.empty()) {
+      to.place = ChunkPlace::kLost;
+    } else {
+      parts_.out_of_service.Check();
+      if (first_error.ok()) first_error = packed.to.status();
+      continue;
+    }
+    RETURN_IF_ERROR(parts_.index.MoveChunk(packed.body.container,
+                                           {.run = packed.body.run, .number = 0}, packed.from, to));
+  }
+  return first_error;
+}
+
+absl::Status Checkpointer::PackEntries(ReplicaId replica, uint64_t life) {
+  while (true) {
+    ASSIGN_OR_RETURN(const std::vector<DiskIndex::OldEntry> old,
+                     parts_.index.TrimAndListOld(replica, life, kPackBatchEntries));
+    if (old.empty()) return absl::OkStatus();
+    std::vector<LogRow> rows;
+    for (const DiskIndex::OldEntry& entry : old) {
+      ASSIGN_OR_RETURN(LogRow row, PackEntry(entry.row));
+      rows.push_back(std::move(row));
+    }
+    RETURN_IF_ERROR(parts_.index.ReplaceEntries(replica, old, rows));
+  }
+}
+
+absl::StatusOr<LogRow> Checkpointer::PackEntry(const LogRow& row) const {
+  LogRow packed = row;
+  packed.record = {};
+  absl::StatusOr<Buffer> payload = parts_.journal.Read(row.record);
+  if (!payload.ok()) {
+    parts_.reader.CountCorrupt();
+    packed.place = EntryPlace::kLost;
+    return packed;
+  }
+  ASSIGN_OR_RETURN(const EntryHeader header, DecodeEntryHeader(payload->view()));
+  packed.place = EntryPlace::kRow;
+  packed.head = std::string(payload->view().substr(0, header.body_offset));
+  return packed;
+}
+
+absl::Status Checkpointer::Compact() {
+  std::vector<uint32_t> extents =
+      EvacuationCandidates(parts_.extents.Extents(), kCompactGarbageRatio);
+  if (extents.size() > kCompactExtentsAtOnce) extents.resize(kCompactExtentsAtOnce);
+  for (const uint32_t extent : extents) {
+    RETURN_IF_ERROR(parts_.extents.Evacuate(
+        extent, {.is_live = [this](const ChunkIdentity& identity,
+                                   const ChunkLocation& place) -> absl::StatusOr<bool> {
+                   ASSIGN_OR_RETURN(const std::optional<ChunkRow> row,
+                                    parts_.index.FindChunk(identity.container, identity.chunk));
+                   return row.has_value() && row->place == ChunkPlace::kExtent &&
+                          row->extent == place;
+                 },
+                 .moved = [this](const ChunkIdentity& identity, const ChunkLocation& from,
+                                 const ChunkLocation& to) -> absl::Status {
+                   ASSIGN_OR_RETURN(std::optional<ChunkRow> row,
+                                    parts_.index.FindChunk(identity.container, identity.chunk));
+                   ChunkRow old = row.value_or(ChunkRow());
+                   old.place = ChunkPlace::kExtent;
+                   old.extent = from;
+                   ChunkRow moved = old;
+                   moved.extent = to;
+                   return parts_.index.MoveChunk(identity.container, identity.chunk, old, moved);
+                 },
+                 .damaged = [this](const ChunkIdentity&,
+                                   const ChunkLocation&) { parts_.reader.CountCorrupt(); }}));
+  }
+  return extents.empty() ? absl::OkStatus() : FlushAndFree();
+}
+
+}  // namespace meridian::storage

@@ -1,0 +1,83 @@
+// Gives a disk's space back: empties old journal segments, flushes the rows, frees what they
+// superseded, compacts extents that are mostly garbage.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "storage/extents/extent_store.h"
+#include "storage/journal/journal.h"
+#include "storage/rocks/rocks_kv.h"
+#include "storage/store/commit_pipeline.h"
+#include "storage/store/data_reader.h"
+#include "storage/store/disk_index.h"
+#include "storage/store/out_of_service.h"
+
+namespace meridian::storage {
+
+// Thread-safe.
+class Checkpointer {
+ public:
+  // All outlive it.
+  struct Parts {
+    RocksKv& kv;
+    DiskIndex& index;
+    CommitPipeline& pipeline;
+    Journal& journal;
+    ExtentStore& extents;
+    const DataReader& reader;
+    OutOfService& out_of_service;
+  };
+  Checkpointer(Parts parts, absl::Duration interval, uint32_t pressure_segments);
+  // Finishes the step it is at.
+  ~Checkpointer();
+
+  // Soon, on its own thread: the journal has many segments in use.
+  void Kick();
+  // Flushes the rows and calls `done` on its own thread; not after the destructor began.
+  void FlushThen(std::function<void(absl::Status)> done);
+  // The whole, now; blocks.
+  absl::Status Run();
+
+  uint64_t checkpoints() const;
+
+ private:
+  void Loop();
+  // Frees all segments but the last: inline bodies go to extents, log entries that may not be
+  // trimmed into rows; then a flush, then the release (P2).
+  absl::Status EmptySegments() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
+  absl::Status FlushAndFree() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
+  absl::Status Compact() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
+
+  absl::Status PackBodies(uint64_t life) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
+  // Packs bodies from `next` on, about kPackBatchBytes of them, and moves `next` behind them.
+  absl::Status PackSomeBodies(const std::vector<DiskIndex::Body>& bodies, size_t& next,
+                              uint64_t life) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
+  absl::Status PackEntries(ReplicaId replica, uint64_t life)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
+  absl::StatusOr<LogRow> PackEntry(const LogRow& row) const;
+
+  const Parts parts_;
+  const absl::Duration interval_;
+  const uint32_t pressure_segments_;
+
+  // One at a time: a release follows its own flush.
+  absl::Mutex run_mutex_;
+
+  mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(run_mutex_);
+  absl::CondVar changed_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool kicked_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::function<void(absl::Status)>> flushes_ ABSL_GUARDED_BY(mutex_);
+  uint64_t checkpoints_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  std::thread thread_;
+};
+
+}  // namespace meridian::storage

@@ -1,0 +1,196 @@
+#include "storage/store/commit_pipeline.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "base/status.h"
+
+namespace meridian::storage {
+namespace {
+
+constexpr size_t kSyncTimesKept = 1024;
+constexpr absl::Duration kRetryWhenFull = absl::Milliseconds(100);
+
+}  // namespace
+
+CommitPipeline::CommitPipeline(DiskIndex& index, Executor& strand, Clock& clock,
+                               OutOfService& out_of_service, uint64_t max_queued_bytes)
+    : index_(index),
+      strand_(strand),
+      clock_(clock),
+      out_of_service_(out_of_service),
+      max_queued_bytes_(max_queued_bytes) {}
+
+CommitPipeline::~CommitPipeline() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    changed_.SignalAll();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void CommitPipeline::Start(Journal& journal) {
+  journal_ = &journal;
+  thread_ = std::thread([this] { Run(); });
+}
+
+absl::Status CommitPipeline::Reserve(uint64_t bytes) const {
+  absl::MutexLock lock(&mutex_);
+  if (queued_bytes_ > 0 && queued_bytes_ + bytes > max_queued_bytes_) {
+    return absl::ResourceExhaustedError("too much is waiting for the disk's journal");
+  }
+  return absl::OkStatus();
+}
+
+void CommitPipeline::Append(RecordType type, ReplicaId owner, std::vector<Buffer> payload,
+                            Done done) {
+  Completion completion;
+  completion.type = type;
+  completion.owner = owner;
+  completion.head = payload.front();
+  completion.done = std::move(done);
+  AppendRecord({.type = static_cast<uint8_t>(type), .owner = owner, .payload = std::move(payload)},
+               std::move(completion));
+}
+
+absl::Status CommitPipeline::AppendAndWait(RecordType type, ReplicaId owner, Buffer payload) {
+  absl::Notification indexed;
+  absl::Status result;
+  Completion completion;
+  completion.type = type;
+  completion.owner = owner;
+  completion.head = payload;
+  completion.on_strand = false;
+  completion.done = [&](absl::Status status) {
+    result = std::move(status);
+    indexed.Notify();
+  };
+  AppendRecord(
+      {.type = static_cast<uint8_t>(type), .owner = owner, .payload = {std::move(payload)}},
+      std::move(completion));
+  indexed.WaitForNotification();
+  return result;
+}
+
+void CommitPipeline::AppendRecord(JournalRecord record, Completion completion) {
+  for (const Buffer& part : record.payload) completion.bytes += part.size();
+  completion.appended_at = clock_.MonotonicNow();
+  {
+    absl::MutexLock lock(&mutex_);
+    queued_bytes_ += completion.bytes;
+  }
+  auto shared = std::make_shared<Completion>(std::move(completion));
+  journal_->Append(std::move(record),
+                   [this, shared](const absl::StatusOr<Journal::Appended>& result) {
+                     shared->result = result;
+                     absl::MutexLock lock(&mutex_);
+                     NoteSyncTime(clock_.MonotonicNow() - shared->appended_at);
+                     queue_.push_back(std::move(*shared));
+                     ++completed_;
+                     if (queue_.size() == 1) changed_.SignalAll();
+                   });
+}
+
+void CommitPipeline::Run() {
+  std::vector<Completion> batch;
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      while (queue_.empty() && !stopping_) changed_.Wait(&mutex_);
+      if (stopping_) return;
+      batch.swap(queue_);
+    }
+    Process(batch);
+    batch.clear();
+  }
+}
+
+void CommitPipeline::Process(std::vector<Completion>& batch) {
+  std::vector<DiskIndex::Record> records;
+  uint64_t bytes = 0;
+  for (Completion& completion : batch) {
+    bytes += completion.bytes;
+    if (!completion.result.ok()) {
+      if (completion.type != RecordType::kChunkPlaced) refused_.insert(completion.owner);
+    } else if (refused_.contains(completion.owner) && completion.type != RecordType::kChunkPlaced) {
+      completion.result = absl::AbortedError("an earlier record of the replica was refused");
+    } else {
+      records.push_back({.type = completion.type,
+                         .owner = completion.owner,
+                         .payload = completion.head.view(),
+                         .location = completion.result->location,
+                         .group = completion.result->group});
+    }
+  }
+  if (failure_.ok()) failure_ = Index(records);
+  Answer(batch, failure_);
+  absl::MutexLock lock(&mutex_);
+  queued_bytes_ -= bytes;
+  processed_ += batch.size();
+  changed_.SignalAll();
+}
+
+absl::Status CommitPipeline::Index(const std::vector<DiskIndex::Record>& records) {
+  absl::Status status = index_.Add(records);
+  while (absl::IsResourceExhausted(status)) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (stopping_) return status;
+      changed_.WaitWithTimeout(&mutex_, kRetryWhenFull);
+    }
+    status = index_.Commit();
+  }
+  return status;
+}
+
+void CommitPipeline::Answer(std::vector<Completion>& batch, const absl::Status& indexed) {
+  if (!indexed.ok()) out_of_service_.Fail(absl::UnavailableError(indexed.ToString())).IgnoreError();
+  std::vector<std::pair<Done, absl::Status>> answers;
+  for (Completion& completion : batch) {
+    absl::Status status = completion.result.ok() ? indexed : completion.result.status();
+    if (!status.ok()) out_of_service_.Check();
+    if (completion.done == nullptr) continue;
+    if (completion.on_strand) {
+      answers.emplace_back(std::move(completion.done), std::move(status));
+    } else {
+      completion.done(std::move(status));
+    }
+  }
+  if (answers.empty()) return;
+  strand_.Post([answers = std::move(answers)] {
+    for (const auto& [done, status] : answers) done(status);
+  });
+}
+
+absl::Status CommitPipeline::WaitUntilIndexed() {
+  absl::MutexLock lock(&mutex_);
+  const uint64_t target = completed_;
+  while (processed_ < target && !stopping_) changed_.Wait(&mutex_);
+  return processed_ < target ? absl::CancelledError("the disk is closed") : absl::OkStatus();
+}
+
+void CommitPipeline::NoteSyncTime(absl::Duration time) {
+  if (sync_times_.size() < kSyncTimesKept) {
+    sync_times_.push_back(time);
+  } else {
+    sync_times_[next_sync_time_] = time;
+    next_sync_time_ = (next_sync_time_ + 1) % kSyncTimesKept;
+  }
+}
+
+CommitPipeline::SyncTimes CommitPipeline::sync_times() const {
+  std::vector<absl::Duration> times;
+  {
+    absl::MutexLock lock(&mutex_);
+    times = sync_times_;
+  }
+  if (times.empty()) return {};
+  std::sort(times.begin(), times.end());
+  return {.p50 = times[times.size() / 2], .p99 = times[times.size() * 99 / 100]};
+}
+
+}  // namespace meridian::storage

@@ -1,0 +1,160 @@
+// The rows of one disk: what its journal's records amount to, and what the strand and the
+// checkpointer change of them. Every read-modify-write of log and chunk rows happens under one
+// lock.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "storage/disk_store.h"
+#include "storage/journal/journal.h"
+#include "storage/replica_storage.h"
+#include "storage/rocks/rocks_kv.h"
+#include "storage/store/records.h"
+#include "storage/store/rows.h"
+
+namespace meridian::storage {
+
+// Thread-safe. Nothing here waits for a sync: rows are durable after RocksKv::Flush.
+class DiskIndex {
+ public:
+  explicit DiskIndex(RocksKv& kv) : kv_(kv) {}
+
+  // Reads who owns what, and where in the journal the rows stand; before anything else.
+  absl::Status Load();
+  JournalPosition position() const;
+
+  // ---- Records of the journal, in its order.
+  struct Record {
+    RecordType type;
+    ReplicaId owner;
+    std::string_view payload;  // of an entry, its head suffices
+    RecordLocation location;
+    GroupNumber group = 0;
+  };
+  // Those of the position or before are skipped. Records of a replica that is not here are ignored.
+  // After RESOURCE_EXHAUSTED call Commit until it is OK.
+  absl::Status Add(std::span<const Record> records);
+  absl::Status Commit();
+
+  // ---- Replicas
+  std::vector<ReplicaOnDisk> Replicas() const;
+  absl::StatusOr<ReplicaOnDisk> FindReplica(ReplicaId replica) const;
+  // nullopt if no replica here owns the container's range.
+  std::optional<ReplicaOnDisk> FindOwner(ContainerId container) const;
+  // One opening at a time: FAILED_PRECONDITION. The result is the log's base, for as long as
+  // wanted.
+  absl::StatusOr<std::shared_ptr<const std::atomic<uint64_t>>> OpenReplica(ReplicaId replica);
+  void CloseReplica(ReplicaId replica);
+  absl::StatusOr<RecoveredReplica> Recover(ReplicaId replica) const;
+  // The snapshot's rows are in: the replica stands at `applied`, its log begins after it.
+  absl::Status FinishInstall(ReplicaId replica, const AppliedPoint& applied, Epoch epoch);
+
+  // ---- Log index
+  // nullopt: no such entry (any more).
+  absl::StatusOr<std::optional<LogRow>> FindEntry(const ReplicaOnDisk& replica,
+                                                  LogIndex index) const;
+  void AllowTrim(ReplicaId replica, LogIndex index);
+  struct OldEntry {
+    LogIndex index;
+    LogRow row;
+  };
+  // Trims what may be trimmed of the entries in lives before `life`; of the others returns the next
+  // ones to pack, at most `max`, none: all are done.
+  absl::StatusOr<std::vector<OldEntry>> TrimAndListOld(ReplicaId replica, uint64_t life,
+                                                       size_t max);
+  // Replaces rows that have not changed since they were listed; never undone by a truncation after.
+  absl::Status ReplaceEntries(ReplicaId replica, const std::vector<OldEntry>& old,
+                              const std::vector<LogRow>& rows);
+
+  // ---- Chunk index
+  absl::StatusOr<std::optional<ChunkRow>> FindChunk(ContainerId container, ChunkId chunk) const;
+  // Calls `visit` with all rows, in any order; stops at its first error. Forgets what was to be
+  // freed and which bodies are in the journal: the opening tells anew by ScanChunks.
+  absl::Status ScanChunks(
+      const std::function<absl::Status(const ChunkKeyParts&, const ChunkRow&)>& visit);
+  // Inline bodies that may lie in lives before `life`; the list is taken: give back with
+  // ReturnBodies what was not moved.
+  struct Body {
+    ContainerId container;
+    RunId run;
+  };
+  std::vector<Body> TakeBodies(uint64_t life);
+  void ReturnBodies(std::vector<Body> bodies, uint64_t life);
+  // If the row is still `from`, it becomes `to` and from's extent place is freed, else `to`'s is.
+  absl::Status MoveChunk(ContainerId container, ChunkId chunk, const ChunkRow& from,
+                         const ChunkRow& to);
+  absl::Status DropRun(ContainerId container, RunId run);
+  // Without the inline runs of entries that are not applied yet.
+  absl::StatusOr<std::vector<RunId>> ListRuns(ReplicaId replica) const;
+
+  // Places that no row names any more: to be freed after a flush that began after this call (P2).
+  std::vector<ChunkLocation> TakeFrees();
+  // After a flush that failed.
+  void ReturnFrees(const std::vector<ChunkLocation>& frees);
+  bool has_frees() const;
+
+ private:
+  struct Replica {
+    ReplicaOnDisk id;
+    std::shared_ptr<std::atomic<uint64_t>> base;
+    LogIndex last;            // entry in the rows (or the batch)
+    LogIndex packed_through;  // no entry up to it is in the journal
+    LogIndex trim_allowed;
+    bool installing = false;
+    bool open = false;
+  };
+
+  absl::StatusOr<Replica> LoadReplica(const ReplicaOnDisk& id) const;
+  absl::Status CommitLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AddLocked(const Record& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AddEntry(Replica& replica, const Record& record)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AddTruncate(Replica& replica, LogIndex from) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AddChunk(const Replica& replica, const ChunkPlaced& placed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AddReplica(const ReplicaOnDisk& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AddRemoval(ReplicaId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AddInstallBegin(Replica& replica) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Adds the deletion of all chunk rows whose keys begin with `prefix` to `batch`, and their places
+  // to `frees`.
+  absl::Status DeleteChunks(const std::string& prefix, RocksBatch& batch,
+                            std::vector<ChunkLocation>& frees)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  RocksKv& kv_;
+  mutable absl::Mutex mutex_;
+  absl::flat_hash_map<ReplicaId, Replica> replicas_ ABSL_GUARDED_BY(mutex_);
+  // Rows of records that are not written yet; readers do not see them.
+  RocksBatch batch_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> batched_chunks_ ABSL_GUARDED_BY(mutex_);
+  std::vector<ChunkLocation> batched_frees_ ABSL_GUARDED_BY(mutex_);
+  JournalPosition position_ ABSL_GUARDED_BY(mutex_);
+  JournalPosition committed_ ABSL_GUARDED_BY(mutex_);
+  // Records of position_.group that replay shows again.
+  uint32_t to_skip_ ABSL_GUARDED_BY(mutex_) = 0;
+  // By journal life. Bounded by what max_segments segments hold.
+  std::map<uint64_t, std::vector<Body>> bodies_ ABSL_GUARDED_BY(mutex_);
+  // Only places whose last row is gone from kv_.
+  std::vector<ChunkLocation> frees_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Adds a chunk's place in an extent, if that is where it is.
+inline void AppendPlace(const ChunkRow& row, std::vector<ChunkLocation>& places) {
+  if (row.place == ChunkPlace::kExtent) places.push_back(row.extent);
+}
+
+}  // namespace meridian::storage

@@ -1,0 +1,119 @@
+// One replica's part of a disk.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/executor.h"
+#include "storage/replica_storage.h"
+#include "storage/store/checkpointer.h"
+#include "storage/store/commit_pipeline.h"
+#include "storage/store/data_reader.h"
+#include "storage/store/disk_index.h"
+#include "storage/store/space_guard.h"
+
+namespace meridian::storage {
+
+// Thread confinement as ReplicaStorage says.
+class DiskReplica : public ReplicaStorage {
+ public:
+  // All outlive it.
+  struct Parts {
+    Executor& strand;
+    Clock& clock;
+    RocksKv& kv;
+    DiskIndex& index;
+    CommitPipeline& pipeline;
+    ExtentStore& extents;
+    const DataReader& reader;
+    const SpaceGuard& space;
+    Checkpointer& checkpointer;
+    OutOfService& out_of_service;
+    size_t log_cache_bytes;
+  };
+  // `base` is the index's, of the opening that CloseReplica ends.
+  DiskReplica(const Parts& parts, const ReplicaOnDisk& id, RecoveredReplica recovered,
+              std::shared_ptr<const std::atomic<uint64_t>> base);
+  ~DiskReplica() override;
+
+  const RecoveredReplica& recovered() const override { return recovered_; }
+  void Persist(PersistRequest request, Done done) override;
+  absl::StatusOr<std::vector<LogEntry>> ReadLog(LogIndex first, LogIndex last,
+                                                size_t max_bytes) const override;
+  absl::Status Apply(const KvBatch& batch, LogIndex applied_index,
+                     Timestamp applied_timestamp) override;
+  void AllowTrim(LogIndex index) override;
+  LogIndex base_index() const override { return LogIndex(*base_); }
+  std::unique_ptr<KvReader> NewView() const override;
+  void WriteChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) override;
+  absl::StatusOr<Buffer> ReadChunk(ChunkId chunk, size_t offset, size_t size) const override;
+  void RepairChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) override;
+  absl::StatusOr<std::optional<ChunkInfo>> StatChunk(ChunkId chunk) const override;
+  absl::StatusOr<std::vector<ChunkId>> MissingChunks(const ChunkRange& range) const override;
+  absl::Status DropRun(RunId run) override;
+  absl::StatusOr<std::vector<RunId>> ListRuns() const override;
+  absl::Status BeginInstall() override;
+  absl::Status LoadInstall(const std::vector<std::pair<std::string, std::string>>& rows) override;
+  void FinishInstall(LogIndex index, Epoch epoch, Timestamp timestamp, Done done) override;
+
+ private:
+  // A Persist that has not been answered; answers are given in order.
+  struct Waiting {
+    Done done;
+    std::optional<absl::Status> answer;
+  };
+  struct CachedEntry {
+    LogEntry entry;
+    uint64_t ticket = 0;  // of the Persist that brought it
+  };
+
+  // Shows the request's effect to ReadLog.
+  void Remember(const PersistRequest& request, uint64_t ticket);
+  void Write(PersistRequest request, uint64_t ticket);
+  void OnPersisted(uint64_t ticket, const absl::Status& status);
+  void ShrinkCache();
+  void PlaceChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, bool replaces, Done done);
+  void OnInstallFlushed(const absl::Status& status, const Done& done);
+  absl::StatusOr<LogEntry> ReadEntry(LogIndex index) const;
+  // Runs on the strand, unless the replica has gone by then.
+  Done OnStrand(Done done);
+  void PostDone(Done done, absl::Status status);
+  absl::Status WriteRows(const RocksBatch& batch);
+
+  const Parts parts_;
+  const ReplicaOnDisk id_;
+  const std::string state_prefix_;
+  const RecoveredReplica recovered_;
+  const std::shared_ptr<const std::atomic<uint64_t>> base_;
+
+  HardState hard_state_;
+  LogIndex last_index_;
+  // The newest entries, consecutive up to last_index_; those whose Persist is not answered are all
+  // here, the rows do not show them yet.
+  std::deque<CachedEntry> cache_;
+  size_t cache_bytes_ = 0;
+
+  // Tickets number Persists from 1; waiting_ holds those above answered_.
+  std::deque<Waiting> waiting_;
+  uint64_t answered_ = 0;
+  // Of the first Persist that failed: entries after it would leave a gap.
+  absl::Status failure_;
+
+  bool installing_ = false;
+  // FinishInstall waits for its flush: Persists wait for it, their records must not be durable
+  // before the state that they follow.
+  bool finishing_install_ = false;
+  std::vector<std::pair<PersistRequest, uint64_t>> deferred_;
+
+  // Read and written on the strand only.
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace meridian::storage

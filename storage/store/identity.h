@@ -1,0 +1,41 @@
+// The file that says whose folder a disk's is.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "base/id.h"
+#include "base/random.h"
+#include "storage/disk.h"
+
+namespace meridian::storage {
+
+struct DiskIdentity {
+  ClusterId cluster;
+  NodeId node;
+  DiskId disk;
+  // Counts openings (P11).
+  uint64_t incarnation = 0;
+  // The folder's first opening came to its end: from then on nothing in it may be missing.
+  bool initialised = false;
+  bool operator==(const DiskIdentity&) const = default;
+};
+
+// identity    := magic(8) version(4) cluster(16) disk(16) incarnation(8) initialised(1)
+//                node_size(1) node crc32c(4)
+// magic       := "MRDNDISK"
+// version     := 1
+// Integers are little endian; crc32c is of all bytes before it.
+std::string EncodeIdentity(const DiskIdentity& identity);
+// DATA_LOSS if damaged; FAILED_PRECONDITION if of a newer version.
+absl::StatusOr<DiskIdentity> DecodeIdentity(std::string_view bytes);
+
+// Checks that the folder is `cluster`'s and `node`'s, or takes an empty one for it; counts the
+// incarnation up, durably. FAILED_PRECONDITION if it is somebody else's or of a newer version.
+absl::StatusOr<DiskIdentity> ClaimDisk(Disk& disk, ClusterId cluster, const NodeId& node,
+                                       Random& random);
+absl::Status WriteIdentity(Disk& disk, const DiskIdentity& identity);
+
+}  // namespace meridian::storage

@@ -1,0 +1,128 @@
+// The chunk index.
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "base/status.h"
+#include "storage/store/disk_index.h"
+
+namespace meridian::storage {
+
+absl::StatusOr<std::optional<ChunkRow>> DiskIndex::FindChunk(ContainerId container,
+                                                             ChunkId chunk) const {
+  ASSIGN_OR_RETURN(const std::optional<std::string> value,
+                   kv_.Get(Family::kChunk, ChunkKey(container, chunk)));
+  if (!value.has_value()) return std::nullopt;
+  return DecodeChunkRow(*value);
+}
+
+absl::Status DiskIndex::ScanChunks(
+    const std::function<absl::Status(const ChunkKeyParts&, const ChunkRow&)>& visit) {
+  absl::MutexLock lock(&mutex_);
+  frees_.clear();
+  bodies_.clear();
+  auto rows = kv_.NewIterator(Family::kChunk, "", "");
+  for (rows->Seek(""); rows->Valid(); rows->Next()) {
+    ASSIGN_OR_RETURN(const ChunkKeyParts key, DecodeChunkKey(rows->key()));
+    ASSIGN_OR_RETURN(const ChunkRow row, DecodeChunkRow(rows->value()));
+    if (row.place == ChunkPlace::kJournal) {
+      bodies_[row.record.life].push_back({.container = key.container, .run = key.chunk.run});
+    }
+    RETURN_IF_ERROR(visit(key, row));
+  }
+  return rows->status();
+}
+
+std::vector<DiskIndex::Body> DiskIndex::TakeBodies(uint64_t life) {
+  absl::MutexLock lock(&mutex_);
+  std::vector<Body> taken;
+  while (!bodies_.empty() && bodies_.begin()->first < life) {
+    auto& oldest = bodies_.begin()->second;
+    taken.insert(taken.end(), oldest.begin(), oldest.end());
+    bodies_.erase(bodies_.begin());
+  }
+  return taken;
+}
+
+void DiskIndex::ReturnBodies(std::vector<Body> bodies, uint64_t life) {
+  absl::MutexLock lock(&mutex_);
+  auto& list = bodies_[life];
+  list.insert(list.end(), bodies.begin(), bodies.end());
+}
+
+absl::Status DiskIndex::MoveChunk(ContainerId container, ChunkId chunk, const ChunkRow& from,
+                                  const ChunkRow& to) {
+  absl::MutexLock lock(&mutex_);
+  const std::string key = ChunkKey(container, chunk);
+  ASSIGN_OR_RETURN(const std::optional<std::string> present, kv_.Get(Family::kChunk, key));
+  if (present.has_value()) {
+    ASSIGN_OR_RETURN(const ChunkRow row, DecodeChunkRow(*present));
+    if (row == from) {
+      RocksBatch batch;
+      batch.Put(Family::kChunk, key, EncodeChunkRow(to));
+      RETURN_IF_ERROR(kv_.Write(batch));
+      AppendPlace(from, frees_);
+      return absl::OkStatus();
+    }
+  }
+  AppendPlace(to, frees_);
+  return absl::OkStatus();
+}
+
+absl::Status DiskIndex::DeleteChunks(const std::string& prefix, RocksBatch& batch,
+                                     std::vector<ChunkLocation>& frees) {
+  const std::string end = PrefixEnd(prefix);
+  auto rows = kv_.NewIterator(Family::kChunk, prefix, end);
+  bool any = false;
+  for (rows->Seek(""); rows->Valid(); rows->Next()) {
+    ASSIGN_OR_RETURN(const ChunkRow row, DecodeChunkRow(rows->value()));
+    AppendPlace(row, frees);
+    any = true;
+  }
+  RETURN_IF_ERROR(rows->status());
+  if (any) batch.DeleteRange(Family::kChunk, prefix, end);
+  return absl::OkStatus();
+}
+
+absl::Status DiskIndex::DropRun(ContainerId container, RunId run) {
+  absl::MutexLock lock(&mutex_);
+  RocksBatch batch;
+  std::vector<ChunkLocation> frees;
+  RETURN_IF_ERROR(DeleteChunks(RunPrefix(container, run), batch, frees));
+  RETURN_IF_ERROR(kv_.Write(batch));
+  frees_.insert(frees_.end(), frees.begin(), frees.end());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<RunId>> DiskIndex::ListRuns(ReplicaId id) const {
+  ASSIGN_OR_RETURN(const ReplicaOnDisk replica, FindReplica(id));
+  ASSIGN_OR_RETURN(const auto applied, kv_.Get(Family::kMeta, AppliedKey(id)));
+  LogIndex applied_index;
+  if (applied.has_value()) {
+    ASSIGN_OR_RETURN(const AppliedPoint point, DecodeApplied(*applied));
+    applied_index = point.index;
+  }
+  std::vector<RunId> runs;
+  const std::string prefix(replica.container.bytes());
+  auto chunks = kv_.NewIterator(Family::kChunk, prefix, PrefixEnd(prefix));
+  chunks->Seek("");
+  while (chunks->Valid()) {
+    ASSIGN_OR_RETURN(const ChunkKeyParts key, DecodeChunkKey(chunks->key()));
+    runs.push_back(key.chunk.run);
+    chunks->Seek(PrefixEnd(RunPrefix(replica.container, key.chunk.run)));
+  }
+  RETURN_IF_ERROR(chunks->status());
+
+  // Read after the chunks: the run of an entry that came meanwhile is not among them.
+  absl::flat_hash_set<RunId> waiting;
+  auto entries = kv_.NewIterator(Family::kLog, LogKey(replica, applied_index + 1),
+                                 PrefixEnd(LogPrefix(replica)));
+  for (entries->Seek(""); entries->Valid(); entries->Next()) {
+    ASSIGN_OR_RETURN(const LogRow row, DecodeLogRow(entries->value()));
+    waiting.insert(row.inline_run);
+  }
+  RETURN_IF_ERROR(entries->status());
+  std::erase_if(runs, [&](const RunId& run) { return waiting.contains(run); });
+  return runs;
+}
+
+}  // namespace meridian::storage

@@ -1,0 +1,207 @@
+// Records of the journal become rows.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "storage/store/disk_index.h"
+
+namespace meridian::storage {
+
+absl::Status DiskIndex::Add(std::span<const Record> records) {
+  absl::MutexLock lock(&mutex_);
+  for (const Record& record : records) {
+    if (record.group < position_.group) continue;
+    if (record.group == position_.group && to_skip_ > 0) {
+      --to_skip_;
+      continue;
+    }
+    to_skip_ = 0;
+    RETURN_IF_ERROR(Annotate(AddLocked(record), "index a journal record"));
+    // Once the record's rows are in the batch: what it wrote out before stands at the record
+    // before.
+    if (record.group != position_.group) position_ = {.group = record.group, .records = 0};
+    ++position_.records;
+  }
+  return CommitLocked();
+}
+
+absl::Status DiskIndex::Commit() {
+  absl::MutexLock lock(&mutex_);
+  return CommitLocked();
+}
+
+absl::Status DiskIndex::CommitLocked() {
+  if (position_ == committed_) return absl::OkStatus();
+  batch_.Put(Family::kMeta, PositionKey(), EncodePosition(position_));
+  RETURN_IF_ERROR(kv_.Write(batch_));
+  committed_ = position_;
+  batch_ = RocksBatch();
+  batched_chunks_.clear();
+  frees_.insert(frees_.end(), batched_frees_.begin(), batched_frees_.end());
+  batched_frees_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status DiskIndex::AddLocked(const Record& record) {
+  if (record.type == RecordType::kReplicaCreated) {
+    ASSIGN_OR_RETURN(const ReplicaCreated created, DecodeReplicaCreated(record.payload));
+    return AddReplica(
+        {.replica = record.owner, .partition = created.partition, .container = created.container});
+  }
+  const auto found = replicas_.find(record.owner);
+  if (found == replicas_.end()) {
+    if (record.type != RecordType::kChunkPlaced) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const ChunkPlaced placed, DecodeChunkPlaced(record.payload));
+    batched_frees_.push_back(placed.location);
+    return absl::OkStatus();
+  }
+  Replica& replica = found->second;
+  switch (record.type) {
+    case RecordType::kHardState: {
+      ASSIGN_OR_RETURN(const Epoch promised, DecodeHardState(record.payload));
+      batch_.Put(Family::kMeta, PromiseKey(record.owner), EncodePromise(promised));
+      return absl::OkStatus();
+    }
+    case RecordType::kTruncate: {
+      ASSIGN_OR_RETURN(const LogIndex from, DecodeTruncate(record.payload));
+      return AddTruncate(replica, from);
+    }
+    case RecordType::kEntry:
+      return AddEntry(replica, record);
+    case RecordType::kChunkPlaced: {
+      ASSIGN_OR_RETURN(const ChunkPlaced placed, DecodeChunkPlaced(record.payload));
+      return AddChunk(replica, placed);
+    }
+    case RecordType::kReplicaRemoved:
+      return AddRemoval(record.owner);
+    case RecordType::kInstallBegin:
+      return AddInstallBegin(replica);
+    case RecordType::kReplicaCreated:
+      break;
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "a journal record of unknown type ", static_cast<int>(record.type), ": a newer version's?"));
+}
+
+absl::Status DiskIndex::AddEntry(Replica& replica, const Record& record) {
+  ASSIGN_OR_RETURN(const EntryHeader header, DecodeEntryHeader(record.payload));
+  // It follows one that the journal refused, so it was never acknowledged.
+  if (header.index > replica.last + 1 || replica.installing) return absl::OkStatus();
+  if (header.index <= replica.last) {
+    return absl::DataLossError(absl::StrCat("log entry ", header.index.value(), " comes twice"));
+  }
+  batch_.Put(Family::kLog, LogKey(replica.id, header.index),
+             EncodeLogRow({.place = EntryPlace::kJournal,
+                           .epoch = header.epoch,
+                           .timestamp = header.timestamp,
+                           .inline_run = header.inline_run,
+                           .record = record.location,
+                           .head = {}}));
+  replica.last = header.index;
+  if (header.inline_size == 0) return absl::OkStatus();
+
+  std::string key = ChunkKey(replica.id.container, {.run = header.inline_run, .number = 0});
+  batch_.Put(Family::kChunk, key,
+             EncodeChunkRow({.place = ChunkPlace::kJournal,
+                             .size_bytes = header.inline_size,
+                             .crc32c = header.inline_crc32c,
+                             .first_written = header.timestamp,
+                             .record = record.location,
+                             .body_offset = header.body_offset,
+                             .extent = {}}));
+  batched_chunks_.insert(std::move(key));
+  bodies_[record.location.life].push_back(
+      {.container = replica.id.container, .run = header.inline_run});
+  return absl::OkStatus();
+}
+
+absl::Status DiskIndex::AddTruncate(Replica& replica, LogIndex from) {
+  if (from > replica.last) return absl::OkStatus();
+  RETURN_IF_ERROR(CommitLocked());
+  auto rows =
+      kv_.NewIterator(Family::kLog, LogKey(replica.id, from), PrefixEnd(LogPrefix(replica.id)));
+  for (rows->Seek(""); rows->Valid(); rows->Next()) {
+    ASSIGN_OR_RETURN(const LogRow row, DecodeLogRow(rows->value()));
+    if (row.inline_run.is_nil()) continue;
+    const std::string key = ChunkKey(replica.id.container, {.run = row.inline_run, .number = 0});
+    ASSIGN_OR_RETURN(const std::optional<std::string> chunk, kv_.Get(Family::kChunk, key));
+    if (!chunk.has_value()) continue;
+    ASSIGN_OR_RETURN(const ChunkRow chunk_row, DecodeChunkRow(*chunk));
+    AppendPlace(chunk_row, batched_frees_);
+    batch_.Delete(Family::kChunk, key);
+  }
+  RETURN_IF_ERROR(rows->status());
+  batch_.DeleteRange(Family::kLog, LogKey(replica.id, from), LogKey(replica.id, replica.last + 1));
+  replica.last = from - 1;
+  replica.packed_through = std::min(replica.packed_through, replica.last);
+  return absl::OkStatus();
+}
+
+absl::Status DiskIndex::AddChunk(const Replica& replica, const ChunkPlaced& placed) {
+  std::string key = ChunkKey(replica.id.container, placed.chunk);
+  if (batched_chunks_.contains(key)) RETURN_IF_ERROR(CommitLocked());
+  ASSIGN_OR_RETURN(const std::optional<std::string> present, kv_.Get(Family::kChunk, key));
+  ChunkRow row = {.place = ChunkPlace::kExtent,
+                  .size_bytes = placed.location.length,
+                  .crc32c = placed.crc32c,
+                  .first_written = placed.first_written,
+                  .record = {},
+                  .body_offset = 0,
+                  .extent = placed.location};
+  if (present.has_value()) {
+    if (!placed.replaces) {
+      AppendPlace(row, batched_frees_);
+      return absl::OkStatus();
+    }
+    ASSIGN_OR_RETURN(const ChunkRow old, DecodeChunkRow(*present));
+    AppendPlace(old, batched_frees_);
+    row.first_written = old.first_written;
+  }
+  batch_.Put(Family::kChunk, key, EncodeChunkRow(row));
+  batched_chunks_.insert(std::move(key));
+  return absl::OkStatus();
+}
+
+absl::Status DiskIndex::AddReplica(const ReplicaOnDisk& id) {
+  for (const auto& [other, replica] : replicas_) {
+    if (replica.id.container == id.container) return absl::OkStatus();  // lost the race (P6)
+  }
+  batch_.Put(Family::kMeta, RangeKey(id.container), EncodeRange(id));
+  Replica replica;
+  replica.id = id;
+  replica.base = std::make_shared<std::atomic<uint64_t>>(0);
+  replicas_[id.replica] = std::move(replica);
+  return absl::OkStatus();
+}
+
+absl::Status DiskIndex::AddRemoval(ReplicaId id) {
+  RETURN_IF_ERROR(CommitLocked());
+  const Replica& replica = replicas_.at(id);
+  const std::string container(replica.id.container.bytes());
+  RETURN_IF_ERROR(DeleteChunks(container, batch_, batched_frees_));
+  batch_.DeleteRange(Family::kState, container, PrefixEnd(container));
+  batch_.DeleteRange(Family::kLog, LogPrefix(replica.id), PrefixEnd(LogPrefix(replica.id)));
+  for (const std::string& key : {RangeKey(replica.id.container), PromiseKey(id), BaseKey(id),
+                                 AppliedKey(id), InstallKey(id)}) {
+    batch_.Delete(Family::kMeta, key);
+  }
+  replicas_.erase(id);
+  return absl::OkStatus();
+}
+
+absl::Status DiskIndex::AddInstallBegin(Replica& replica) {
+  RETURN_IF_ERROR(CommitLocked());
+  const std::string container(replica.id.container.bytes());
+  const ReplicaId id = replica.id.replica;
+  batch_.DeleteRange(Family::kState, container, PrefixEnd(container));
+  batch_.DeleteRange(Family::kLog, LogPrefix(replica.id), PrefixEnd(LogPrefix(replica.id)));
+  batch_.Delete(Family::kMeta, AppliedKey(id));
+  batch_.Delete(Family::kMeta, BaseKey(id));
+  batch_.Put(Family::kMeta, InstallKey(id), EncodeInstalling());
+  replica.installing = true;
+  *replica.base = 0;
+  replica.last = replica.packed_through = replica.trim_allowed = LogIndex(0);
+  return absl::OkStatus();
+}
+
+}  // namespace meridian::storage
