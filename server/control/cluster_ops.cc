@@ -1,0 +1,337 @@
+#include "server/control/cluster_ops.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/status.h"
+#include "server/cluster_records.h"
+#include "server/control/convert.h"
+#include "server/errors.h"
+#include "server/resource_names.h"
+#include "tenancy/errors.h"
+
+namespace meridian::server {
+namespace {
+
+namespace pb = ::meridian::internal::v1;
+using tenancy::Principal;
+
+constexpr absl::Duration kStatusTimeout = absl::Seconds(2);
+constexpr absl::Duration kDigestTimeout = absl::Seconds(30);
+constexpr int32_t kRouteTtlSeconds = 30;
+constexpr int32_t kDefaultPage = 100;
+constexpr int32_t kMaxPage = 1000;
+constexpr int32_t kMaxDigestPage = 10;
+// A member this many entries behind the leader is lagging.
+constexpr uint64_t kLag = 1000;
+
+const pb::ReplicaStatus* FindReplica(const pb::NodeStatus& status, ReplicaId replica) {
+  for (const pb::ReplicaStatus& candidate : status.replicas()) {
+    if (candidate.replica_id() == replica.bytes()) return &candidate;
+  }
+  return nullptr;
+}
+
+v1::Disk ToProto(const pb::DiskStatus& status) {
+  v1::Disk disk;
+  disk.set_id(absl::BytesToHexString(status.disk_id()));
+  disk.set_capacity_bytes(static_cast<int64_t>(status.capacity_bytes()));
+  disk.set_free_bytes(static_cast<int64_t>(status.free_bytes()));
+  disk.set_in_service(status.in_service());
+  disk.set_corrupt_records(static_cast<int64_t>(status.corrupt_records()));
+  return disk;
+}
+
+void DescribeNode(const pb::NodeStatus& status, v1::Node& node) {
+  int64_t repaired = 0;
+  for (const pb::ReplicaStatus& replica : status.replicas()) {
+    node.set_replica_count(node.replica_count() + 1);
+    if (replica.is_serving()) node.set_leader_count(node.leader_count() + 1);
+    if (!replica.problem().empty()) node.set_problem(replica.problem());
+    repaired += static_cast<int64_t>(replica.repaired_chunks());
+  }
+  for (const pb::DiskStatus& disk : status.disks()) {
+    v1::Disk* proto = node.add_disks();
+    *proto = ToProto(disk);
+    // A node has one disk today, so all its repairs are that disk's.
+    proto->set_repaired_records(repaired);
+    if (!disk.problem().empty()) node.set_problem(disk.problem());
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<v1::Topology> ClusterOps::GetTopology(const Principal& principal,
+                                                     const v1::GetTopologyRequest&) {
+  RETURN_IF_ERROR(env_.authorizer.AuthorizeAdministrator(principal));
+  v1::Topology response;
+  response.set_cluster_id(env_.cluster.ToHex());
+  response.set_dev_mode(env_.dev != nullptr);
+  for (const Topology::Region& region : env_.topology.regions()) {
+    v1::Region* region_proto = response.add_regions();
+    region_proto->set_name(region.name);
+    for (const Topology::Zone& zone : region.zones) {
+      v1::Zone* zone_proto = region_proto->add_zones();
+      zone_proto->set_name(zone.name);
+      for (const NodeId& node : zone.nodes) zone_proto->add_nodes(node);
+    }
+  }
+  return response;
+}
+
+v1::Node::State ClusterOps::StateOf(const NodeId& node, bool answered) const {
+  if (env_.dev != nullptr) {
+    switch (env_.dev->StateOf(node)) {
+      case DevControl::NodeState::kStopped:
+        return v1::Node::STOPPED;
+      case DevControl::NodeState::kStarting:
+        return v1::Node::STARTING;
+      case DevControl::NodeState::kRunning:
+        break;
+    }
+  }
+  return answered ? v1::Node::UP : v1::Node::DOWN;
+}
+
+absl::StatusOr<v1::ListNodesResponse> ClusterOps::ListNodes(const Principal& principal,
+                                                            const v1::ListNodesRequest&) {
+  RETURN_IF_ERROR(env_.authorizer.AuthorizeAdministrator(principal));
+  std::vector<NodeId> ids;
+  for (const Topology::Node& node : env_.topology.nodes()) ids.push_back(node.id);
+  const NodeStatuses statuses = env_.peers.GetNodeStatuses(ids, {}, kStatusTimeout);
+  const std::map<NodeId, NodeRecord> records = env_.view.nodes();
+  v1::ListNodesResponse response;
+  for (const Topology::Node& node : env_.topology.nodes()) {
+    v1::Node* proto = response.add_nodes();
+    proto->set_name(node.id);
+    proto->set_region(node.region);
+    proto->set_zone(node.zone);
+    const absl::StatusOr<pb::NodeStatus>& status = statuses.at(node.id);
+    proto->set_state(StateOf(node.id, status.ok()));
+    const auto record = records.find(node.id);
+    if (record != records.end()) proto->set_endpoint(record->second.public_endpoint);
+    if (status.ok()) {
+      DescribeNode(*status, *proto);
+    } else if (proto->state() == v1::Node::DOWN) {
+      proto->set_problem(std::string(FromAbsl(status.status().message())));
+    }
+  }
+  return response;
+}
+
+absl::StatusOr<ClusterOps::GroupPage> ClusterOps::PageOfGroups(
+    const v1::ListGroupsRequest& request) {
+  const int32_t bound = request.with_digest() ? kMaxDigestPage : kMaxPage;
+  if (request.page_size() < 0 || request.page_size() > kMaxPage) {
+    return InvalidField("page_size", absl::StrCat("must be 0-", kMaxPage));
+  }
+  const size_t size = static_cast<size_t>(
+      std::min(bound, request.page_size() == 0 ? kDefaultPage : request.page_size()));
+  const std::string scope = absl::StrCat("groups/", request.container());
+  ASSIGN_OR_RETURN(const std::string last,
+                   env_.store.OpenPageToken(scope, request.page_token()));
+  std::optional<ContainerId> only;
+  if (!request.container().empty()) {
+    ASSIGN_OR_RETURN(const ContainerPath path,
+                     ParseContainerName("container", request.container()));
+    ASSIGN_OR_RETURN(const tenancy::TenantRecord tenant, env_.tenants.Get(path.tenant));
+    ASSIGN_OR_RETURN(const tenancy::ContainerRecord container,
+                     env_.containers.Get(tenant.id, path.container));
+    GroupPage page;
+    for (const tenancy::PartitionRange& range : container.partitions) {
+      page.partitions.push_back(range.partition);
+    }
+    return page;
+  }
+  GroupPage page;
+  for (const auto& [partition, group] : env_.view.groups()) {
+    if (partition.bytes() <= last) continue;
+    if (page.partitions.size() == size) {
+      page.next_page_token = env_.store.SealPageToken(scope, page.partitions.back().bytes());
+      break;
+    }
+    page.partitions.push_back(partition);
+  }
+  return page;
+}
+
+absl::StatusOr<v1::ListGroupsResponse> ClusterOps::ListGroups(
+    const Principal& principal, const v1::ListGroupsRequest& request) {
+  RETURN_IF_ERROR(env_.authorizer.AuthorizeAdministrator(principal));
+  ASSIGN_OR_RETURN(GroupPage page, PageOfGroups(request));
+  const std::map<PartitionId, ClusterView::Group> groups = env_.view.groups();
+  pb::GetNodeStatusRequest ask;
+  ask.set_with_digest(request.with_digest());
+  std::vector<NodeId> nodes;
+  for (const PartitionId partition : page.partitions) {
+    ask.add_partition_ids(std::string(partition.bytes()));
+    const auto group = groups.find(partition);
+    if (group == groups.end()) continue;
+    for (const auto* set : {&group->second.config.members, &group->second.config.learners}) {
+      for (const replication::Member& member : *set) nodes.push_back(member.node);
+    }
+  }
+  std::sort(nodes.begin(), nodes.end());
+  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
+  const NodeStatuses statuses =
+      page.partitions.empty()
+          ? NodeStatuses()
+          : env_.peers.GetNodeStatuses(nodes, ask,
+                                       request.with_digest() ? kDigestTimeout : kStatusTimeout);
+  v1::ListGroupsResponse response;
+  for (const PartitionId partition : page.partitions) {
+    const auto group = groups.find(partition);
+    if (group == groups.end()) continue;  // deleted meanwhile
+    absl::StatusOr<v1::Group> proto = DescribeGroup(partition, group->second, statuses);
+    if (absl::IsNotFound(proto.status())) continue;
+    RETURN_IF_ERROR(proto.status());
+    *response.add_groups() = *std::move(proto);
+  }
+  response.set_next_page_token(std::move(page.next_page_token));
+  return response;
+}
+
+v1::Replica ClusterOps::DescribeReplica(const replication::Member& member,
+                                        const NodeStatuses& statuses) const {
+  v1::Replica proto;
+  proto.set_id(member.replica.ToHex());
+  proto.set_node(member.node);
+  proto.set_disk_id(member.disk.ToHex());
+  const Topology::Node* node = env_.topology.FindNode(member.node);
+  if (node != nullptr) proto.set_zone(node->zone);
+  const auto status = statuses.find(member.node);
+  if (status == statuses.end() || !status->second.ok()) return proto;
+  const pb::ReplicaStatus* replica = FindReplica(*status->second, member.replica);
+  if (replica == nullptr) return proto;
+  proto.set_reachable(replica->problem().empty());
+  proto.set_durable_index(replica->last_index());
+  proto.set_commit_index(replica->commit_index());
+  // A digest is of the state at its own index.
+  proto.set_applied_index(replica->digest().empty() ? replica->applied_index()
+                                                    : replica->digest_index());
+  proto.set_state_digest(absl::BytesToHexString(replica->digest()));
+  return proto;
+}
+
+absl::StatusOr<v1::Group> ClusterOps::DescribeGroup(PartitionId partition,
+                                                    const ClusterView::Group& group,
+                                                    const NodeStatuses& statuses) {
+  ASSIGN_OR_RETURN(const auto row, env_.store.Get(PartitionKeyOf(partition)));
+  if (!row) return absl::NotFoundError("the partition is gone");
+  ASSIGN_OR_RETURN(const PartitionRecord record, DecodePartitionRecord(row->value));
+  ASSIGN_OR_RETURN(const auto container_row,
+                   env_.store.Get(tenancy::ContainerKey(record.tenant, record.container)));
+  if (!container_row) return absl::NotFoundError("the container is gone");
+  ASSIGN_OR_RETURN(const tenancy::ContainerRecord container,
+                   tenancy::DecodeContainerRecord(container_row->value));
+  ASSIGN_OR_RETURN(const tenancy::StoredTenant tenant, env_.tenants.GetById(record.tenant));
+
+  v1::Group proto;
+  proto.set_partition_id(partition.ToHex());
+  proto.set_container(tenancy::ContainerResourceName(tenant.record.name, container.name));
+  proto.set_redundancy(static_cast<v1::Redundancy>(container.redundancy));
+  proto.set_region(record.region);
+  proto.set_epoch(group.config.epoch.value());
+  const replication::Member* leader = ClusterView::LeaderOf(group.config);
+  uint64_t leader_commit = 0;
+  bool serving = false;
+  if (leader != nullptr) {
+    proto.set_leader_node(leader->node);
+    const auto status = statuses.find(leader->node);
+    if (status != statuses.end() && status->second.ok()) {
+      const pb::ReplicaStatus* replica = FindReplica(*status->second, leader->replica);
+      serving = replica != nullptr && replica->is_serving();
+      if (replica != nullptr) leader_commit = replica->commit_index();
+    }
+  }
+  size_t close = 0;
+  size_t reachable = 0;
+  for (const replication::Member& member : group.config.members) {
+    v1::Replica* replica = proto.add_members();
+    *replica = DescribeReplica(member, statuses);
+    reachable += replica->reachable();
+    close += replica->reachable() && replica->applied_index() + kLag >= leader_commit;
+  }
+  for (const replication::Member& member : group.config.learners) {
+    *proto.add_learners() = DescribeReplica(member, statuses);
+  }
+  const size_t members = group.config.members.size();
+  proto.set_health(!serving || reachable <= members / 2 ? v1::Group::UNAVAILABLE
+                   : close == members                   ? v1::Group::HEALTHY
+                                                        : v1::Group::DEGRADED);
+  return proto;
+}
+
+absl::StatusOr<v1::Route> ClusterOps::GetRoute(const Principal& principal,
+                                               const v1::GetRouteRequest& request) {
+  ASSIGN_OR_RETURN(const ContainerPath path, ParseContainerName("container", request.container()));
+  ASSIGN_OR_RETURN(const auto tenant, env_.authorizer.AuthorizeTenant(principal, path.tenant,
+                                                                      tenancy::Access::kManage));
+  ASSIGN_OR_RETURN(const tenancy::ContainerRecord container,
+                   env_.containers.Get(tenant->id, path.container));
+  const tenancy::PartitionRange& range = container.PartitionOf(request.object_name());
+  v1::Route route;
+  route.set_partition_id(range.partition.ToHex());
+  route.set_begin_name(range.start);
+  route.set_end_name(range.end);
+  route.mutable_ttl()->set_seconds(kRouteTtlSeconds);
+  *route.mutable_read_time() = ToProto(absl::Now());
+  const std::optional<ClusterView::Group> group = env_.view.FindGroup(range.partition);
+  if (!group) return route;
+  route.set_epoch(group->config.epoch.value());
+  route.set_leader_endpoint(env_.view.LeaderEndpoint(range.partition));
+  const std::map<NodeId, NodeRecord> nodes = env_.view.nodes();
+  for (const replication::Member& member : group->config.members) {
+    const auto node = nodes.find(member.node);
+    if (node != nodes.end()) route.add_member_endpoints(node->second.public_endpoint);
+  }
+  return route;
+}
+
+absl::Status ClusterOps::AuthorizeDev(const Principal& principal) const {
+  RETURN_IF_ERROR(env_.authorizer.AuthorizeAdministrator(principal));
+  if (env_.dev != nullptr) return absl::OkStatus();
+  return Error(absl::StatusCode::kFailedPrecondition, v1::DEV_MODE_ONLY,
+               "only `meridiand dev` stops and starts nodes on request");
+}
+
+absl::StatusOr<v1::StopNodeResponse> ClusterOps::StopNode(const Principal& principal,
+                                                          const v1::StopNodeRequest& request) {
+  RETURN_IF_ERROR(AuthorizeDev(principal));
+  RETURN_IF_ERROR(env_.dev->StopNode(request.node()));
+  return v1::StopNodeResponse();
+}
+
+absl::StatusOr<v1::StartNodeResponse> ClusterOps::StartNode(const Principal& principal,
+                                                            const v1::StartNodeRequest& request) {
+  RETURN_IF_ERROR(AuthorizeDev(principal));
+  RETURN_IF_ERROR(env_.dev->StartNode(request.node()));
+  return v1::StartNodeResponse();
+}
+
+absl::StatusOr<v1::StopZoneResponse> ClusterOps::StopZone(const Principal& principal,
+                                                          const v1::StopZoneRequest& request) {
+  RETURN_IF_ERROR(AuthorizeDev(principal));
+  ASSIGN_OR_RETURN(const std::vector<NodeId> nodes, env_.dev->StopZone(request.zone()));
+  v1::StopZoneResponse response;
+  for (const NodeId& node : nodes) response.add_nodes(node);
+  return response;
+}
+
+absl::StatusOr<v1::StartZoneResponse> ClusterOps::StartZone(const Principal& principal,
+                                                            const v1::StartZoneRequest& request) {
+  RETURN_IF_ERROR(AuthorizeDev(principal));
+  ASSIGN_OR_RETURN(const std::vector<NodeId> nodes, env_.dev->StartZone(request.zone()));
+  v1::StartZoneResponse response;
+  for (const NodeId& node : nodes) response.add_nodes(node);
+  return response;
+}
+
+}  // namespace meridian::server

@@ -1,0 +1,74 @@
+// What operators see of the cluster and clients route by, as meridian/v1/cluster.proto describes it;
+// and faults on purpose, as dev.proto does.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "base/id.h"
+#include "meridian/internal/v1/cluster.pb.h"
+#include "meridian/v1/cluster.pb.h"
+#include "meridian/v1/dev.pb.h"
+#include "server/cluster_view.h"
+#include "server/dev_control.h"
+#include "server/peer_client.h"
+#include "server/topology.h"
+#include "tenancy/authenticator.h"
+#include "tenancy/authorizer.h"
+#include "tenancy/catalog_store.h"
+#include "tenancy/containers.h"
+#include "tenancy/tenants.h"
+
+namespace meridian::server {
+
+// Thread-safe; calls block. The references outlive it.
+class ClusterOps {
+ public:
+  struct Environment {
+    ClusterId cluster;
+    const Topology& topology;
+    ClusterView& view;
+    PeerClient& peers;
+    tenancy::CatalogStore& store;
+    tenancy::TenantCatalog& tenants;
+    tenancy::ContainerCatalog& containers;
+    tenancy::Authorizer& authorizer;
+    DevControl* dev;  // null: not in dev mode
+  };
+
+  explicit ClusterOps(const Environment& environment) : env_(environment) {}
+
+  absl::StatusOr<v1::Topology> GetTopology(const tenancy::Principal& principal,
+                                           const v1::GetTopologyRequest& request);
+  absl::StatusOr<v1::ListNodesResponse> ListNodes(const tenancy::Principal& principal,
+                                                  const v1::ListNodesRequest& request);
+  absl::StatusOr<v1::ListGroupsResponse> ListGroups(const tenancy::Principal& principal,
+                                                    const v1::ListGroupsRequest& request);
+  absl::StatusOr<v1::Route> GetRoute(const tenancy::Principal& principal,
+                                     const v1::GetRouteRequest& request);
+
+  absl::StatusOr<v1::StopNodeResponse> StopNode(const tenancy::Principal& principal,
+                                                const v1::StopNodeRequest& request);
+  absl::StatusOr<v1::StartNodeResponse> StartNode(const tenancy::Principal& principal,
+                                                  const v1::StartNodeRequest& request);
+  absl::StatusOr<v1::StopZoneResponse> StopZone(const tenancy::Principal& principal,
+                                                const v1::StopZoneRequest& request);
+  absl::StatusOr<v1::StartZoneResponse> StartZone(const tenancy::Principal& principal,
+                                                  const v1::StartZoneRequest& request);
+
+ private:
+  struct GroupPage {
+    std::vector<PartitionId> partitions;
+    std::string next_page_token;
+  };
+  using NodeStatuses = std::map<NodeId, absl::StatusOr<internal::v1::NodeStatus>>;
+
+  absl::Status AuthorizeDev(const tenancy::Principal& principal) const;
+  v1::Node::State StateOf(const NodeId& node, bool answered) const;
+  absl::StatusOr<GroupPage> PageOfGroups(const v1::ListGroupsRequest& request);
+  absl::StatusOr<v1::Group> DescribeGroup(PartitionId partition, const ClusterView::Group& group,
+                                          const NodeStatuses& statuses);
+  v1::Replica DescribeReplica(const replication::Member& member, const NodeStatuses& statuses) const;
+
+  const Environment env_;
+};
+
+}  // namespace meridian::server

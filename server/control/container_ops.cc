@@ -1,0 +1,249 @@
+#include "server/control/container_ops.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/status.h"
+#include "replication/replica.h"
+#include "server/cluster_records.h"
+#include "server/control/convert.h"
+#include "server/errors.h"
+#include "server/resource_names.h"
+#include "tenancy/errors.h"
+
+namespace meridian::server {
+namespace {
+
+using tenancy::Access;
+using tenancy::ContainerRecord;
+using tenancy::Principal;
+using tenancy::Redundancy;
+
+constexpr absl::Duration kLeaderWait = absl::Seconds(10);
+constexpr absl::Duration kLeaderPoll = absl::Milliseconds(20);
+constexpr absl::Duration kRemovalTimeout = absl::Seconds(10);
+// Of a transaction that lost against another change.
+constexpr int kMaxAttempts = 10;
+
+v1::Container ToProto(const std::string& tenant, const ContainerRecord& record) {
+  v1::Container proto;
+  proto.set_name(tenancy::ContainerResourceName(tenant, record.name));
+  proto.set_uid(record.id.ToHex());
+  proto.set_redundancy(static_cast<v1::Redundancy>(record.redundancy));
+  proto.set_home_region(record.home_region);
+  proto.set_versioning(record.versioning ? v1::VERSIONING_ON : v1::VERSIONING_OFF);
+  *proto.mutable_create_time() = ToProto(record.create_time);
+  return proto;
+}
+
+absl::StatusOr<Redundancy> SupportedRedundancy(v1::Redundancy redundancy) {
+  switch (redundancy) {
+    case v1::LRS:
+      return Redundancy::kLrs;
+    case v1::ZRS:
+      return Redundancy::kZrs;
+    case v1::GRS:
+    case v1::GZRS:
+    case v1::RA_GRS:
+    case v1::RA_GZRS:
+      return Error(absl::StatusCode::kUnimplemented, v1::REDUNDANCY_UNSUPPORTED,
+                   absl::StrCat(v1::Redundancy_Name(redundancy),
+                                " is not implemented in this version; LRS and ZRS are"));
+    default:
+      return InvalidField("container.redundancy", "must be LRS or ZRS");
+  }
+}
+
+absl::StatusOr<bool> VersioningOn(v1::Versioning versioning) {
+  if (versioning == v1::VERSIONING_ON) return true;
+  if (versioning == v1::VERSIONING_OFF || versioning == v1::VERSIONING_UNSPECIFIED) return false;
+  return InvalidField("container.versioning", "must be VERSIONING_OFF or VERSIONING_ON");
+}
+
+}  // namespace
+
+absl::StatusOr<v1::Container> ContainerOps::CreateContainer(
+    const Principal& principal, const v1::CreateContainerRequest& request) {
+  ASSIGN_OR_RETURN(const std::string tenant_name, ParseTenantName("parent", request.parent()));
+  ASSIGN_OR_RETURN(const auto tenant,
+                   env_.authorizer.AuthorizeTenant(principal, tenant_name, Access::kManage));
+  tenancy::NewContainer wanted;
+  wanted.tenant = tenant->id;
+  wanted.name = request.container_id();
+  ASSIGN_OR_RETURN(wanted.redundancy, SupportedRedundancy(request.container().redundancy()));
+  ASSIGN_OR_RETURN(wanted.versioning, VersioningOn(request.container().versioning()));
+  ASSIGN_OR_RETURN(wanted.request_id, RequestIdBytes(request.has_request_id(), request.request_id(),
+                                                     absl::Now()));
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    wanted.partition = PartitionId::Draw(env_.store.random());
+    ASSIGN_OR_RETURN(const std::optional<ContainerRecord> record,
+                     TryCreate(wanted, request.container().home_region()));
+    if (!record) continue;
+    WaitForLeader(record->partitions[0].partition);
+    return ToProto(tenant->name, *record);
+  }
+  return Error(absl::StatusCode::kUnavailable, v1::OUTCOME_UNKNOWN,
+               "the catalog changes too fast; nothing was done, try again");
+}
+
+absl::StatusOr<std::optional<ContainerRecord>> ContainerOps::TryCreate(
+    tenancy::NewContainer wanted, const std::string& region) {
+  ASSIGN_OR_RETURN(const Placement placement, Place(wanted.redundancy, region));
+  wanted.home_region = placement.region;
+  ASSIGN_OR_RETURN(tenancy::PreparedChange change, env_.containers.PrepareCreate(wanted));
+  // Made by an earlier attempt of the same request.
+  if (change.writes.empty()) return std::optional(std::move(change.record));
+  replication::GroupConfig config;
+  config.epoch = Epoch(1);
+  for (const replication::PlacedReplica& replica : placement.replicas) {
+    config.members.push_back({ReplicaId::Draw(env_.store.random()), replica.node, replica.disk});
+  }
+  const std::string group_key = replication::GroupConfigKey(wanted.partition);
+  coordination::Transaction transaction{std::move(change.compares), std::move(change.writes)};
+  transaction.compares.push_back(tenancy::CatalogStore::Absent(group_key));
+  transaction.writes.push_back({group_key, replication::EncodeGroupConfig(config)});
+  transaction.writes.push_back(
+      {PartitionKeyOf(wanted.partition),
+       EncodePartitionRecord({wanted.tenant, change.record.id, placement.region})});
+  ASSIGN_OR_RETURN(const bool committed, env_.store.Commit(std::move(transaction)));
+  if (!committed) return std::optional<ContainerRecord>();
+  return std::optional(std::move(change.record));
+}
+
+absl::StatusOr<ContainerOps::Placement> ContainerOps::Place(Redundancy redundancy,
+                                                            const std::string& region) {
+  const auto policy = redundancy == Redundancy::kLrs ? replication::PlacementPolicy::kOneZone
+                                                     : replication::PlacementPolicy::kThreeZones;
+  const std::vector<replication::PlacementDisk> disks = Disks();
+  bool known = false;
+  absl::Status refusal;
+  for (const Topology::Region& candidate : env_.topology.regions()) {
+    if (!region.empty() && candidate.name != region) continue;
+    known = true;
+    auto placed = replication::PlaceGroup(policy, candidate.name, disks);
+    if (placed.ok()) return Placement{candidate.name, *std::move(placed)};
+    if (refusal.ok()) refusal = placed.status();
+  }
+  if (!known) {
+    return InvalidField("container.home_region",
+                        absl::StrCat("there is no region \"", region, "\""));
+  }
+  return WithReason(refusal, v1::PLACEMENT_IMPOSSIBLE);
+}
+
+std::vector<replication::PlacementDisk> ContainerOps::Disks() {
+  std::map<DiskId, size_t> replicas;
+  for (const auto& [partition, group] : env_.view.groups()) {
+    for (const replication::Member& member : group.config.members) ++replicas[member.disk];
+    for (const replication::Member& member : group.config.learners) ++replicas[member.disk];
+  }
+  std::vector<replication::PlacementDisk> disks;
+  for (const auto& [id, record] : env_.view.nodes()) {
+    const Topology::Node* node = env_.topology.FindNode(id);
+    if (node == nullptr) continue;  // of an earlier topology
+    for (const DiskId& disk : record.disks) {
+      disks.push_back({id, node->zone, node->region, disk, replicas[disk]});
+    }
+  }
+  return disks;
+}
+
+void ContainerOps::WaitForLeader(PartitionId partition) {
+  for (const absl::Time end = absl::Now() + kLeaderWait; absl::Now() < end;) {
+    if (!env_.view.LeaderEndpoint(partition).empty()) return;
+    absl::SleepFor(kLeaderPoll);
+  }
+}
+
+absl::StatusOr<v1::Container> ContainerOps::GetContainer(const Principal& principal,
+                                                         const v1::GetContainerRequest& request) {
+  ASSIGN_OR_RETURN(const ContainerPath path, ParseContainerName("name", request.name()));
+  ASSIGN_OR_RETURN(const auto tenant,
+                   env_.authorizer.AuthorizeTenant(principal, path.tenant, Access::kManage));
+  ASSIGN_OR_RETURN(const ContainerRecord record,
+                   env_.containers.Get(tenant->id, path.container));
+  return ToProto(tenant->name, record);
+}
+
+absl::StatusOr<v1::ListContainersResponse> ContainerOps::ListContainers(
+    const Principal& principal, const v1::ListContainersRequest& request) {
+  ASSIGN_OR_RETURN(const std::string name, ParseTenantName("parent", request.parent()));
+  ASSIGN_OR_RETURN(const auto tenant,
+                   env_.authorizer.AuthorizeTenant(principal, name, Access::kManage));
+  ASSIGN_OR_RETURN(tenancy::ContainerCatalog::Listing listing,
+                   env_.containers.List(tenant->id, {request.page_size(), request.page_token()}));
+  v1::ListContainersResponse response;
+  for (const ContainerRecord& record : listing.containers) {
+    *response.add_containers() = ToProto(tenant->name, record);
+  }
+  response.set_next_page_token(std::move(listing.next_page_token));
+  return response;
+}
+
+absl::StatusOr<v1::Container> ContainerOps::UpdateContainer(
+    const Principal& principal, const v1::UpdateContainerRequest& request) {
+  ASSIGN_OR_RETURN(const ContainerPath path,
+                   ParseContainerName("container.name", request.container().name()));
+  ASSIGN_OR_RETURN(const auto tenant,
+                   env_.authorizer.AuthorizeTenant(principal, path.tenant, Access::kManage));
+  if (request.update_mask().paths_size() != 1 || request.update_mask().paths(0) != "versioning") {
+    return InvalidField("update_mask", "must be \"versioning\": nothing else can be changed");
+  }
+  if (request.container().versioning() == v1::VERSIONING_UNSPECIFIED) {
+    return InvalidField("container.versioning", "must be VERSIONING_OFF or VERSIONING_ON");
+  }
+  ASSIGN_OR_RETURN(const bool versioning, VersioningOn(request.container().versioning()));
+  ASSIGN_OR_RETURN(const ContainerRecord record,
+                   env_.containers.SetVersioning(tenant->id, path.container, versioning));
+  return ToProto(tenant->name, record);
+}
+
+absl::StatusOr<google::protobuf::Empty> ContainerOps::DeleteContainer(
+    const Principal& principal, const v1::DeleteContainerRequest& request) {
+  ASSIGN_OR_RETURN(const ContainerPath path, ParseContainerName("name", request.name()));
+  ASSIGN_OR_RETURN(const auto tenant,
+                   env_.authorizer.AuthorizeTenant(principal, path.tenant, Access::kManage));
+  ASSIGN_OR_RETURN(const ContainerRecord container,
+                   env_.containers.Get(tenant->id, path.container));
+  const absl::Status removed = RemovePartition(container);
+  if (removed.ok()) return google::protobuf::Empty();
+  if (absl::IsFailedPrecondition(removed)) {
+    return tenancy::NotEmptyError(
+        absl::StrCat("container ", path.container, ": ", removed.message()));
+  }
+  return removed;
+}
+
+absl::Status ContainerOps::RemovePartition(const ContainerRecord& container) {
+  const PartitionId partition = container.partitions[0].partition;
+  const absl::Time deadline = absl::Now() + kRemovalTimeout;
+  // Looked at first, so that a container in use is not closed for the time of a failed attempt.
+  RETURN_IF_ERROR(env_.peers.CheckEmpty(partition, deadline));
+  RETURN_IF_ERROR(env_.containers
+                      .SetState(container.tenant, container.name,
+                                ContainerRecord::State::kDeleting)
+                      .status());
+  absl::Status status;
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    absl::StatusOr<tenancy::PreparedChange> change =
+        env_.containers.PrepareDelete(container.tenant, container.name);
+    status = change.status();
+    if (!status.ok()) break;
+    status = env_.peers.RemovePartition(
+        partition, {std::move(change->compares), std::move(change->writes)}, deadline);
+    if (!absl::IsAborted(status)) break;  // else something changed meanwhile
+  }
+  if (status.ok()) return status;
+  const auto opened = env_.containers.SetState(container.tenant, container.name,
+                                               ContainerRecord::State::kActive);
+  // It went after all: by an attempt whose answer was lost.
+  if (absl::IsNotFound(opened.status())) return absl::OkStatus();
+  return absl::IsAborted(status) ? absl::UnavailableError(status.message()) : status;
+}
+
+}  // namespace meridian::server

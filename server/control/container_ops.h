@@ -1,0 +1,66 @@
+// Operations on containers, as meridian/v1/containers.proto describes them: catalog and placement in
+// one transaction.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "google/protobuf/empty.pb.h"
+#include "meridian/v1/containers.pb.h"
+#include "replication/placement/placement.h"
+#include "server/cluster_view.h"
+#include "server/peer_client.h"
+#include "server/topology.h"
+#include "tenancy/authenticator.h"
+#include "tenancy/authorizer.h"
+#include "tenancy/catalog_store.h"
+#include "tenancy/containers.h"
+
+namespace meridian::server {
+
+// Thread-safe; calls block. The references outlive it.
+class ContainerOps {
+ public:
+  struct Environment {
+    const Topology& topology;
+    ClusterView& view;
+    PeerClient& peers;
+    tenancy::CatalogStore& store;
+    tenancy::ContainerCatalog& containers;
+    tenancy::Authorizer& authorizer;
+  };
+
+  explicit ContainerOps(const Environment& environment) : env_(environment) {}
+
+  absl::StatusOr<v1::Container> CreateContainer(const tenancy::Principal& principal,
+                                                const v1::CreateContainerRequest& request);
+  absl::StatusOr<v1::Container> GetContainer(const tenancy::Principal& principal,
+                                             const v1::GetContainerRequest& request);
+  absl::StatusOr<v1::ListContainersResponse> ListContainers(
+      const tenancy::Principal& principal, const v1::ListContainersRequest& request);
+  absl::StatusOr<v1::Container> UpdateContainer(const tenancy::Principal& principal,
+                                                const v1::UpdateContainerRequest& request);
+  absl::StatusOr<google::protobuf::Empty> DeleteContainer(
+      const tenancy::Principal& principal, const v1::DeleteContainerRequest& request);
+
+ private:
+  struct Placement {
+    std::string region;
+    std::vector<replication::PlacedReplica> replicas;
+  };
+
+  // In `region`, or, if that is empty, the first region that can.
+  absl::StatusOr<Placement> Place(tenancy::Redundancy redundancy, const std::string& region);
+  std::vector<replication::PlacementDisk> Disks();
+  // nullopt: what it was made from has changed; try again.
+  absl::StatusOr<std::optional<tenancy::ContainerRecord>> TryCreate(
+      tenancy::NewContainer new_container, const std::string& region);
+  void WaitForLeader(PartitionId partition);
+  absl::Status RemovePartition(const tenancy::ContainerRecord& container);
+
+  const Environment env_;
+};
+
+}  // namespace meridian::server
