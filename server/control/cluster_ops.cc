@@ -1,6 +1,7 @@
 #include "server/control/cluster_ops.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "server/await.h"
 #include "server/cluster_records.h"
 #include "server/control/convert.h"
 #include "server/errors.h"
@@ -47,6 +49,20 @@ v1::Disk ToProto(const pb::DiskStatus& status) {
   disk.set_in_service(status.in_service());
   disk.set_corrupt_records(static_cast<int64_t>(status.corrupt_records()));
   return disk;
+}
+
+// Not sealed, so not through the catalog's store. NOT_FOUND.
+absl::StatusOr<PartitionRecord> ReadPartition(coordination::CoordinationStore& store,
+                                              PartitionId partition) {
+  using Answer = absl::StatusOr<std::optional<coordination::KeyValue>>;
+  const std::optional<Answer> row =
+      AwaitUntil<Answer>(absl::Now() + kStatusTimeout, [&](std::function<void(Answer)> done) {
+        store.Get(PartitionKeyOf(partition), std::move(done));
+      });
+  if (!row) return absl::UnavailableError("the coordination store does not answer");
+  RETURN_IF_ERROR(row->status());
+  if (!row->value()) return absl::NotFoundError("the partition is gone");
+  return DecodePartitionRecord((*row)->value().value);
 }
 
 void DescribeNode(const pb::NodeStatus& status, v1::Node& node) {
@@ -135,8 +151,7 @@ absl::StatusOr<ClusterOps::GroupPage> ClusterOps::PageOfGroups(
   const size_t size = static_cast<size_t>(
       std::min(bound, request.page_size() == 0 ? kDefaultPage : request.page_size()));
   const std::string scope = absl::StrCat("groups/", request.container());
-  ASSIGN_OR_RETURN(const std::string last,
-                   env_.store.OpenPageToken(scope, request.page_token()));
+  ASSIGN_OR_RETURN(const std::string last, env_.store.OpenPageToken(scope, request.page_token()));
   std::optional<ContainerId> only;
   if (!request.container().empty()) {
     ASSIGN_OR_RETURN(const ContainerPath path,
@@ -223,9 +238,8 @@ v1::Replica ClusterOps::DescribeReplica(const replication::Member& member,
 absl::StatusOr<v1::Group> ClusterOps::DescribeGroup(PartitionId partition,
                                                     const ClusterView::Group& group,
                                                     const NodeStatuses& statuses) {
-  ASSIGN_OR_RETURN(const auto row, env_.store.Get(PartitionKeyOf(partition)));
-  if (!row) return absl::NotFoundError("the partition is gone");
-  ASSIGN_OR_RETURN(const PartitionRecord record, DecodePartitionRecord(row->value));
+  ASSIGN_OR_RETURN(const PartitionRecord record,
+                   ReadPartition(env_.store.coordination(), partition));
   ASSIGN_OR_RETURN(const auto container_row,
                    env_.store.Get(tenancy::ContainerKey(record.tenant, record.container)));
   if (!container_row) return absl::NotFoundError("the container is gone");
@@ -282,7 +296,7 @@ absl::StatusOr<v1::Route> ClusterOps::GetRoute(const Principal& principal,
   route.set_begin_name(range.start);
   route.set_end_name(range.end);
   route.mutable_ttl()->set_seconds(kRouteTtlSeconds);
-  *route.mutable_read_time() = ToProto(absl::Now());
+  *route.mutable_read_time() = TimestampProto(absl::Now());
   const std::optional<ClusterView::Group> group = env_.view.FindGroup(range.partition);
   if (!group) return route;
   route.set_epoch(group->config.epoch.value());

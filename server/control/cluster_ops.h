@@ -1,5 +1,5 @@
-// What operators see of the cluster and clients route by, as meridian/v1/cluster.proto describes it;
-// and faults on purpose, as dev.proto does.
+// What operators see of the cluster and clients route by, as meridian/v1/cluster.proto describes
+// it; and faults on purpose, as dev.proto does.
 #pragma once
 
 #include "absl/status/statusor.h"
@@ -66,7 +66,8 @@ class ClusterOps {
   absl::StatusOr<GroupPage> PageOfGroups(const v1::ListGroupsRequest& request);
   absl::StatusOr<v1::Group> DescribeGroup(PartitionId partition, const ClusterView::Group& group,
                                           const NodeStatuses& statuses);
-  v1::Replica DescribeReplica(const replication::Member& member, const NodeStatuses& statuses) const;
+  v1::Replica DescribeReplica(const replication::Member& member,
+                              const NodeStatuses& statuses) const;
 
   const Environment env_;
 };

@@ -37,7 +37,7 @@ v1::Container ToProto(const std::string& tenant, const ContainerRecord& record) 
   proto.set_redundancy(static_cast<v1::Redundancy>(record.redundancy));
   proto.set_home_region(record.home_region);
   proto.set_versioning(record.versioning ? v1::VERSIONING_ON : v1::VERSIONING_OFF);
-  *proto.mutable_create_time() = ToProto(record.create_time);
+  *proto.mutable_create_time() = TimestampProto(record.create_time);
   return proto;
 }
 
@@ -77,8 +77,8 @@ absl::StatusOr<v1::Container> ContainerOps::CreateContainer(
   wanted.name = request.container_id();
   ASSIGN_OR_RETURN(wanted.redundancy, SupportedRedundancy(request.container().redundancy()));
   ASSIGN_OR_RETURN(wanted.versioning, VersioningOn(request.container().versioning()));
-  ASSIGN_OR_RETURN(wanted.request_id, RequestIdBytes(request.has_request_id(), request.request_id(),
-                                                     absl::Now()));
+  ASSIGN_OR_RETURN(wanted.request_id,
+                   RequestIdBytes(request.has_request_id(), request.request_id(), absl::Now()));
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     wanted.partition = PartitionId::Draw(env_.store.random());
     ASSIGN_OR_RETURN(const std::optional<ContainerRecord> record,
@@ -91,8 +91,8 @@ absl::StatusOr<v1::Container> ContainerOps::CreateContainer(
                "the catalog changes too fast; nothing was done, try again");
 }
 
-absl::StatusOr<std::optional<ContainerRecord>> ContainerOps::TryCreate(
-    tenancy::NewContainer wanted, const std::string& region) {
+absl::StatusOr<std::optional<ContainerRecord>> ContainerOps::TryCreate(tenancy::NewContainer wanted,
+                                                                       const std::string& region) {
   ASSIGN_OR_RETURN(const Placement placement, Place(wanted.redundancy, region));
   wanted.home_region = placement.region;
   ASSIGN_OR_RETURN(tenancy::PreparedChange change, env_.containers.PrepareCreate(wanted));
@@ -165,8 +165,7 @@ absl::StatusOr<v1::Container> ContainerOps::GetContainer(const Principal& princi
   ASSIGN_OR_RETURN(const ContainerPath path, ParseContainerName("name", request.name()));
   ASSIGN_OR_RETURN(const auto tenant,
                    env_.authorizer.AuthorizeTenant(principal, path.tenant, Access::kManage));
-  ASSIGN_OR_RETURN(const ContainerRecord record,
-                   env_.containers.Get(tenant->id, path.container));
+  ASSIGN_OR_RETURN(const ContainerRecord record, env_.containers.Get(tenant->id, path.container));
   return ToProto(tenant->name, record);
 }
 
@@ -224,10 +223,9 @@ absl::Status ContainerOps::RemovePartition(const ContainerRecord& container) {
   const absl::Time deadline = absl::Now() + kRemovalTimeout;
   // Looked at first, so that a container in use is not closed for the time of a failed attempt.
   RETURN_IF_ERROR(env_.peers.CheckEmpty(partition, deadline));
-  RETURN_IF_ERROR(env_.containers
-                      .SetState(container.tenant, container.name,
-                                ContainerRecord::State::kDeleting)
-                      .status());
+  RETURN_IF_ERROR(
+      env_.containers.SetState(container.tenant, container.name, ContainerRecord::State::kDeleting)
+          .status());
   absl::Status status;
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     absl::StatusOr<tenancy::PreparedChange> change =
@@ -239,8 +237,8 @@ absl::Status ContainerOps::RemovePartition(const ContainerRecord& container) {
     if (!absl::IsAborted(status)) break;  // else something changed meanwhile
   }
   if (status.ok()) return status;
-  const auto opened = env_.containers.SetState(container.tenant, container.name,
-                                               ContainerRecord::State::kActive);
+  const auto opened =
+      env_.containers.SetState(container.tenant, container.name, ContainerRecord::State::kActive);
   // It went after all: by an attempt whose answer was lost.
   if (absl::IsNotFound(opened.status())) return absl::OkStatus();
   return absl::IsAborted(status) ? absl::UnavailableError(status.message()) : status;

@@ -1,5 +1,5 @@
-// Operations on containers, as meridian/v1/containers.proto describes them: catalog and placement in
-// one transaction.
+// Operations on containers, as meridian/v1/containers.proto describes them: catalog and placement
+// in one transaction.
 #pragma once
 
 #include <optional>

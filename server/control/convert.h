@@ -10,7 +10,7 @@
 
 namespace meridian::server {
 
-google::protobuf::Timestamp ToProto(absl::Time time);
+google::protobuf::Timestamp TimestampProto(absl::Time time);
 
 // The 16 bytes of a request id; empty if there is none. INVALID_ARGUMENT: malformed; also, with
 // REQUEST_ID_EXPIRED, if it was drawn too long ago or in the future.

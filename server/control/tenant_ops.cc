@@ -24,7 +24,7 @@ v1::Tenant ToProto(const tenancy::TenantRecord& record) {
   proto.set_name(tenancy::TenantResourceName(record.name));
   proto.set_uid(record.id.ToHex());
   proto.set_display_name(record.display_name);
-  *proto.mutable_create_time() = ToProto(record.create_time);
+  *proto.mutable_create_time() = TimestampProto(record.create_time);
   return proto;
 }
 
@@ -32,7 +32,7 @@ v1::AccessKey ToProto(const tenancy::AccessKeyRecord& record, const std::string&
   v1::AccessKey proto;
   proto.set_name(tenancy::AccessKeyResourceName(tenant, record.id.ToHex()));
   proto.set_display_name(record.display_name);
-  *proto.mutable_create_time() = ToProto(record.create_time);
+  *proto.mutable_create_time() = TimestampProto(record.create_time);
   return proto;
 }
 
@@ -115,7 +115,7 @@ absl::StatusOr<v1::AccessKey> TenantOps::RevokeAccessKey(
   if (!id) return tenancy::MissingError(tenancy::Resource::kAccessKey, request.name());
   ASSIGN_OR_RETURN(const tenancy::AccessKeyRecord record, access_keys_.Revoke(tenant->id, *id));
   v1::AccessKey proto = ToProto(record, tenant->name);
-  *proto.mutable_revoke_time() = ToProto(absl::Now());
+  *proto.mutable_revoke_time() = TimestampProto(absl::Now());
   return proto;
 }
 
