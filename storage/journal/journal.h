@@ -58,7 +58,7 @@ struct JournalOptions {
   // journal does not reach it or has recycled it.
   GroupNumber replay_from = 1;
   // On the journal's thread; must not block nor call the journal.
-  std::function<void()> on_pressure;
+  std::function<void()> on_pressure = nullptr;
 };
 
 struct JournalRecord {

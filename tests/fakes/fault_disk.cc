@@ -241,7 +241,7 @@ class FaultFile final : public File {
     }
     const uint64_t growth =
         std::max<uint64_t>(offset + bytes.size(), inode_->cached.size()) - inode_->cached.size();
-    if (state_->UsedBytes() + growth > state_->capacity_bytes_) {
+    if (growth > 0 && state_->UsedBytes() + growth > state_->capacity_bytes_) {
       return absl::ResourceExhaustedError("write " + path_ + ": no space");
     }
     if (state_->CountOperation()) {
