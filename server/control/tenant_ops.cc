@@ -111,7 +111,7 @@ absl::StatusOr<v1::AccessKey> TenantOps::RevokeAccessKey(
   ASSIGN_OR_RETURN(const AccessKeyPath path, ParseAccessKeyName("name", request.name()));
   ASSIGN_OR_RETURN(const std::shared_ptr<const tenancy::TenantRecord> tenant,
                    authorizer_.AuthorizeTenant(principal, path.tenant, tenancy::Access::kManage));
-  const auto id = tenancy::AccessKeyId::FromHex(path.key);
+  const auto id = AccessKeyId::FromHex(path.key);
   if (!id) return tenancy::MissingError(tenancy::Resource::kAccessKey, request.name());
   ASSIGN_OR_RETURN(const tenancy::AccessKeyRecord record, access_keys_.Revoke(tenant->id, *id));
   v1::AccessKey proto = ToProto(record, tenant->name);
