@@ -147,7 +147,7 @@ Key NewKey() {
 
 bool IsHostCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '.' || c == ':';
+         c == '.';
 }
 
 bool IsIpAddress(const std::string& host) {
@@ -164,12 +164,13 @@ absl::StatusOr<std::string> AltNames(const NodeId& node, const std::vector<std::
   hosts.insert(hosts.end(), more.begin(), more.end());
   std::string value;
   for (const std::string& host : hosts) {
-    // Anything else could be read as more configuration.
-    if (host.empty() || !std::all_of(host.begin(), host.end(), IsHostCharacter)) {
+    const bool is_ip = IsIpAddress(host);
+    // Other characters could be read as more configuration.
+    if (!is_ip && (host.empty() || !std::all_of(host.begin(), host.end(), IsHostCharacter))) {
       return absl::InvalidArgumentError("not a host name or an IP address: '" + host + "'");
     }
     if (!value.empty()) value += ',';
-    value += (IsIpAddress(host) ? "IP:" : "DNS:") + host;
+    value += (is_ip ? "IP:" : "DNS:") + host;
   }
   return value;
 }

@@ -63,6 +63,26 @@ def derive(key, purpose, version):
     return expand(extract(b"", key), info, 32)
 
 
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def keyring_file():
+    stretched = hashlib.scrypt(b"correct horse", salt=COUNTING[:32], n=1024, r=8, p=1, dklen=32)
+    prk = extract(b"", stretched)
+    header = b"MRDNKEYS" + struct.pack(">IQ", 1, 1024) + COUNTING[:32]
+    header += expand(prk, b"meridian keyring check 1", 16)
+    header += struct.pack(">I", crc32c(header))
+    entries = b"\x07cluster\1" + DEK + b"\x08tenant/1\2" + bytes(32)
+    key = expand(prk, b"meridian keyring seal 1", 32)
+    return header + seal(key, header, entries, COUNTING[:24])
+
+
 def main():
     salt = COUNTING[:32]
     print("hkdf", expand(extract(b"salt", b"key"), b"info", 100).hex())
@@ -86,6 +106,7 @@ def main():
     print("wrapped dek", seal(derive(kek, b"meridian dek wrapping 1", 1), b"dek 1", DEK, COUNTING[:24]).hex())
     names = expand(extract(b"", DEK), b"meridian cluster names 1", 32)
     print("name hash", hmac.new(names, fields(b"tenant", b"acme"), hashlib.sha256).hexdigest())
+    print("keyring", keyring_file().hex())
 
 
 main()

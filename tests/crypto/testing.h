@@ -1,8 +1,6 @@
 // Helpers of the tests of keys and ciphers.
 #pragma once
 
-#include <cstdlib>
-#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,19 +28,6 @@ class ManualClock : public Clock {
 
  private:
   absl::Duration now_ = absl::Seconds(1000);
-};
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "meridian.XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  std::string operator/(std::string_view file) const { return path_ + "/" + std::string(file); }
-
- private:
-  std::string path_;
 };
 
 inline std::string Hex(std::string_view bytes) {
