@@ -24,13 +24,13 @@ struct VersionRow {
 
 struct ListObjectsOptions {
   // Only names that begin with it.
-  std::string prefix;
+  std::string prefix = {};
   // Not empty: names that hold it after the prefix are folded into common prefixes.
-  std::string delimiter;
+  std::string delimiter = {};
   // Only names and common prefixes above it.
-  std::string start_after;
+  std::string start_after = {};
   // Where a previous page ended: its `next`.
-  std::optional<std::string> resume;
+  std::optional<std::string> resume = {};
   size_t limit = 1000;  // names and common prefixes together; > 0
   // Rows looked at in one call; a page ends early at it. > 0
   size_t max_rows = 20000;
@@ -44,10 +44,10 @@ struct ListObjectsPage {
 };
 
 struct ListVersionsOptions {
-  std::string prefix;
+  std::string prefix = {};
   // Not empty: only this name; prefix is ignored.
-  std::string name;
-  std::optional<std::string> resume;
+  std::string name = {};
+  std::optional<std::string> resume = {};
   size_t limit = 1000;
 };
 
