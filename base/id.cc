@@ -65,6 +65,7 @@ template class Id128<ObjectIdTag>;
 template class Id128<VersionIdTag>;
 template class Id128<RunIdTag>;
 template class Id128<UploadIdTag>;
+template class Id128<RequestIdTag>;
 template class Id128<AccessKeyIdTag>;
 
 }  // namespace meridian

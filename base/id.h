@@ -64,6 +64,8 @@ using VersionId = Id128<struct VersionIdTag>;
 // plain write has one run; a resumed upload has one for each stream that carried bytes.
 using RunId = Id128<struct RunIdTag>;
 using UploadId = Id128<struct UploadIdTag>;
+// Of a client, for safe retries of one logical operation (P5).
+using RequestId = Id128<struct RequestIdTag>;
 // The public half of an access key.
 using AccessKeyId = Id128<struct AccessKeyIdTag>;
 

@@ -50,8 +50,6 @@ enum class Queue : char {
 // The value of rows that say all by their key.
 inline constexpr std::string_view kPresent = "\x01";
 
-using RequestId = Id128<struct RequestIdTag>;
-
 // Where a version stands among those of its name (P19): by timestamp, geo epoch, version id.
 struct VersionPlace {
   Timestamp timestamp;
