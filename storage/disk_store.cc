@@ -144,8 +144,8 @@ absl::Status DiskStoreImpl::OpenJournal() {
   journal.pressure_segments = options_.pressure_segments;
   // The pipeline holds writers back before the journal would refuse a record in their midst.
   journal.max_queued_bytes = 4 * options_.max_queued_bytes;
-  const GroupNumber position = index_->position().group;
-  journal.replay_from = std::max<GroupNumber>(position, 1);
+  const JournalPosition position = index_->position();
+  journal.replay_from = std::max<GroupNumber>(position.group, 1);
   journal.on_pressure = [this] {
     absl::MutexLock lock(&checkpointer_mutex_);
     if (to_kick_ != nullptr) to_kick_->Kick();
@@ -160,7 +160,7 @@ absl::Status DiskStoreImpl::OpenJournal() {
                                                  .group = record.group};
                                              return index_->Add({&indexed, 1});
                                            }));
-  if (journal_->durable_group() < position) {
+  if (journal_->durable_group() + (position.records == 0 ? 1 : 0) < position.group) {
     return absl::DataLossError("the journal ends before what RocksDB has of it");
   }
   return absl::OkStatus();

@@ -91,6 +91,7 @@ absl::Status Checkpointer::EmptySegments() {
   // Records of earlier lives were durable before the last one began: now they are in the rows.
   RETURN_IF_ERROR(parts_.pipeline.WaitUntilIndexed());
   const uint64_t life = segments.back().life;
+  RETURN_IF_ERROR(parts_.index.CompleteGroupsBefore(segments.back().first_group));
   RETURN_IF_ERROR(PackBodies(life));
   for (const ReplicaOnDisk& replica : parts_.index.Replicas()) {
     RETURN_IF_ERROR(PackEntries(replica.replica, life));

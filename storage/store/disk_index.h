@@ -49,6 +49,8 @@ class DiskIndex {
   // After RESOURCE_EXHAUSTED call Commit until it is OK.
   absl::Status Add(std::span<const Record> records);
   absl::Status Commit();
+  // All records of groups before `group` have been added: replay need not begin before it.
+  absl::Status CompleteGroupsBefore(GroupNumber group);
 
   // ---- Replicas
   std::vector<ReplicaOnDisk> Replicas() const;

@@ -30,6 +30,12 @@ absl::Status DiskIndex::Commit() {
   return CommitLocked();
 }
 
+absl::Status DiskIndex::CompleteGroupsBefore(GroupNumber group) {
+  absl::MutexLock lock(&mutex_);
+  if (position_.group < group) position_ = {.group = group, .records = 0};
+  return CommitLocked();
+}
+
 absl::Status DiskIndex::CommitLocked() {
   if (position_ == committed_) return absl::OkStatus();
   batch_.Put(Family::kMeta, PositionKey(), EncodePosition(position_));
