@@ -1,0 +1,266 @@
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "tenancy/access_keys.h"
+#include "tenancy/authenticator.h"
+#include "tenancy/authorizer.h"
+#include "tenancy/bootstrap.h"
+#include "tenancy/directory.h"
+#include "tests/tenancy/testing.h"
+
+namespace meridian::tenancy {
+namespace {
+
+TEST(AccessToken, HasOneForm) {
+  const AccessToken token{IdOf<AccessKeyId>(0x1f), Counting(32, 0xe0)};
+  const std::string text = token.Format();
+  EXPECT_EQ(text,
+            "mak1_1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f_4OHi4-Tl5ufo6err7O3u7_Dx8vP09fb3-Pn6-_z9_v8");
+  const auto parsed = AccessToken::Parse(text);
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_EQ(parsed->key, token.key);
+  EXPECT_EQ(parsed->secret, token.secret);
+}
+
+TEST(AccessToken, AnyOtherFormIsRefused) {
+  const std::string text = AccessToken{IdOf<AccessKeyId>(1), Counting(32)}.Format();
+  for (const std::string& bad :
+       {std::string(), std::string("mak1_"), text + "=", text + " ", " " + text,
+        text.substr(0, text.size() - 1), "mak2_" + text.substr(5),
+        text.substr(0, 37) + "-" + text.substr(38), text.substr(0, 10) + "G" + text.substr(11),
+        text.substr(0, text.size() - 1) + "!",
+        // The last character has two bits beyond the secret: another spelling of the same one.
+        text.substr(0, text.size() - 1) + "9", std::string(1 << 20, 'a')}) {
+    EXPECT_FALSE(AccessToken::Parse(bad).has_value()) << bad.substr(0, 100);
+  }
+}
+
+class AccessTest : public ::testing::Test {
+ protected:
+  absl::Status Authenticate(const std::string& token) {
+    return authenticator_.Authenticate(token).status();
+  }
+
+  TestCatalog catalog_;
+  Authenticator authenticator_{catalog_.store, {}};
+  Directory directory_{catalog_.store, catalog_.tenants, catalog_.containers, catalog_.keys, {}};
+  Authorizer authorizer_{catalog_.tenants, directory_};
+  const TenantRecord tenant_ = *catalog_.tenants.Create("acme", "", "");
+  const TenantRecord foreign_ = *catalog_.tenants.Create("foreign", "", "");
+  const CreatedAccessKey key_ = *catalog_.access_keys.Create(tenant_.id, "");
+  const CreatedAccessKey administrator_ = *catalog_.access_keys.CreateAdministrator("");
+};
+
+TEST_F(AccessTest, AKeyOpensItsTenant) {
+  const auto principal = authenticator_.Authenticate(key_.token);
+  ASSERT_TRUE(principal.ok()) << principal.status();
+  EXPECT_FALSE(principal->administrator);
+  EXPECT_EQ(principal->tenant, tenant_.id);
+  EXPECT_EQ(principal->key, key_.record.id);
+}
+
+TEST_F(AccessTest, AnAdministratorsKeyOpensNoTenant) {
+  const auto principal = authenticator_.Authenticate(administrator_.token);
+  EXPECT_TRUE(principal->administrator);
+  EXPECT_TRUE(principal->tenant.is_nil());
+}
+
+TEST_F(AccessTest, MalformedUnknownWrongAndRevokedKeysGetOneAnswer) {
+  const auto revoked = *catalog_.access_keys.Create(tenant_.id, "");
+  ASSERT_TRUE(Authenticate(revoked.token).ok());
+  ASSERT_TRUE(catalog_.access_keys.Revoke(tenant_.id, revoked.record.id).ok());
+  catalog_.SettleWatches();
+  const absl::Status answer = Authenticate("");
+  EXPECT_TRUE(absl::IsUnauthenticated(answer));
+  EXPECT_EQ(Authenticate("garbage"), answer);
+  EXPECT_EQ(Authenticate(AccessToken{IdOf<AccessKeyId>(9), Counting(32)}.Format()), answer);
+  EXPECT_EQ(Authenticate(AccessToken{key_.record.id, Counting(32)}.Format()), answer);
+  EXPECT_EQ(Authenticate(revoked.token), answer);
+  EXPECT_TRUE(Authenticate(key_.token).ok());
+}
+
+TEST_F(AccessTest, AKeyIsLookedUpOnceInItsLifetime) {
+  ASSERT_TRUE(Authenticate(key_.token).ok());
+  const int before = catalog_.coordination.operations();
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(Authenticate(key_.token).ok());
+  EXPECT_EQ(catalog_.coordination.operations(), before);
+}
+
+TEST_F(AccessTest, ARevocationIsNoticedWithoutAnyHintWithinTwoSeconds) {
+  catalog_.coordination.watches_deliver = false;
+  ASSERT_TRUE(Authenticate(key_.token).ok());
+  ASSERT_TRUE(catalog_.access_keys.Revoke(tenant_.id, key_.record.id).ok());
+  catalog_.clock.Advance(absl::Seconds(2));
+  EXPECT_TRUE(absl::IsUnauthenticated(Authenticate(key_.token)));
+}
+
+// FAULTS, coordination store down: it fails closed, and not by calling a good key a bad one.
+TEST_F(AccessTest, WithoutTheStoreAKeyIsGoodForTheRestOfItsLifetimeOnly) {
+  ASSERT_TRUE(Authenticate(key_.token).ok());
+  catalog_.coordination.reachable = false;
+  catalog_.clock.Advance(absl::Milliseconds(1999));
+  EXPECT_TRUE(Authenticate(key_.token).ok());
+  catalog_.clock.Advance(absl::Milliseconds(1));
+  EXPECT_TRUE(absl::IsUnavailable(Authenticate(key_.token)));
+  catalog_.coordination.reachable = true;
+  EXPECT_TRUE(Authenticate(key_.token).ok());
+}
+
+// I8: status, message and details are equal, and no more is looked up.
+TEST_F(AccessTest, AForeignTenantIsAnsweredAsOneThatDoesNotExist) {
+  const Principal principal = *authenticator_.Authenticate(key_.token);
+  const auto ask = [&](const char* name, Access access) {
+    return authorizer_.AuthorizeTenant(principal, name, access).status();
+  };
+  ASSERT_TRUE(ask("acme", Access::kObjects).ok());
+  ASSERT_TRUE(ask("acme", Access::kManage).ok());
+  for (const Access access : {Access::kObjects, Access::kManage}) {
+    const int before = catalog_.coordination.operations();
+    const absl::Status foreign = ask("foreign", access), missing = ask("missing", access);
+    EXPECT_EQ(catalog_.coordination.operations(), before);
+    EXPECT_TRUE(absl::IsNotFound(foreign));
+    EXPECT_EQ(std::string(foreign.message()), "tenants/foreign does not exist");
+    EXPECT_EQ(std::string(missing.message()), "tenants/missing does not exist");
+    int payloads = 0;
+    missing.ForEachPayload([&](absl::string_view, const absl::Cord&) { ++payloads; });
+    foreign.ForEachPayload([&](absl::string_view, const absl::Cord&) { --payloads; });
+    EXPECT_EQ(payloads, 0);
+  }
+}
+
+TEST_F(AccessTest, AnAdministratorManagesTenantsAndSeesNoObjects) {
+  const Principal principal = *authenticator_.Authenticate(administrator_.token);
+  EXPECT_TRUE(authorizer_.AuthorizeAdministrator(principal).ok());
+  EXPECT_EQ((*authorizer_.AuthorizeTenant(principal, "acme", Access::kManage))->id, tenant_.id);
+  EXPECT_TRUE(absl::IsNotFound(
+      authorizer_.AuthorizeTenant(principal, "missing", Access::kManage).status()));
+  for (const char* name : {"acme", "missing"}) {
+    EXPECT_TRUE(absl::IsPermissionDenied(
+        authorizer_.AuthorizeTenant(principal, name, Access::kObjects).status()));
+  }
+}
+
+TEST_F(AccessTest, ATenantIsNoAdministrator) {
+  EXPECT_TRUE(absl::IsPermissionDenied(
+      authorizer_.AuthorizeAdministrator(*authenticator_.Authenticate(key_.token))));
+}
+
+TEST_F(AccessTest, TheDirectoryFindsAContainerAndItsKeys) {
+  const ContainerRecord created = *catalog_.CreateContainer(tenant_.id, "photos");
+  const auto found = directory_.FindContainer(tenant_.id, "photos");
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ((*found)->record.id, created.id);
+  const auto keys = directory_.OpenKeys(**found, created.current_kek_version());
+  EXPECT_EQ((*keys)->container(), created.id);
+  EXPECT_TRUE(absl::IsNotFound(directory_.OpenKeys(**found, 99).status()));
+  EXPECT_TRUE(absl::IsNotFound(directory_.FindContainer(foreign_.id, "photos").status()));
+  EXPECT_TRUE(absl::IsNotFound(directory_.FindContainer(tenant_.id, "missing").status()));
+}
+
+TEST_F(AccessTest, TheDirectoryNoticesChangesByHintsOrByTime) {
+  ASSERT_TRUE(catalog_.CreateContainer(tenant_.id, "photos").ok());
+  const auto versioning = [&] {
+    return (*directory_.FindContainer(tenant_.id, "photos"))->record.versioning;
+  };
+  EXPECT_FALSE(versioning());
+  ASSERT_TRUE(catalog_.containers.SetVersioning(tenant_.id, "photos", true).ok());
+  catalog_.SettleWatches();
+  EXPECT_TRUE(versioning());
+  catalog_.coordination.watches_deliver = false;
+  ASSERT_TRUE(catalog_.containers.SetVersioning(tenant_.id, "photos", false).ok());
+  catalog_.clock.Advance(absl::Seconds(2));
+  EXPECT_FALSE(versioning());
+}
+
+TEST_F(AccessTest, AContainerThatIsBeingDeletedTakesNoRequests) {
+  ASSERT_TRUE(catalog_.CreateContainer(tenant_.id, "photos").ok());
+  ASSERT_TRUE(directory_.FindContainer(tenant_.id, "photos").ok());
+  const absl::Status missing = directory_.FindContainer(tenant_.id, "missing").status();
+  ASSERT_TRUE(
+      catalog_.containers.SetState(tenant_.id, "photos", ContainerRecord::State::kDeleting).ok());
+  catalog_.SettleWatches();
+  const absl::Status deleting = directory_.FindContainer(tenant_.id, "photos").status();
+  EXPECT_EQ(deleting.code(), missing.code());
+  ASSERT_TRUE(
+      catalog_.containers.SetState(tenant_.id, "photos", ContainerRecord::State::kActive).ok());
+  catalog_.SettleWatches();
+  EXPECT_TRUE(directory_.FindContainer(tenant_.id, "photos").ok());
+}
+
+// I12.
+TEST_F(AccessTest, WithoutTheStoreKnownContainersAreServedWithoutATimeLimit) {
+  ASSERT_TRUE(catalog_.CreateContainer(tenant_.id, "photos").ok());
+  ASSERT_TRUE(directory_.FindContainer(tenant_.id, "photos").ok());
+  ASSERT_TRUE(directory_.FindTenant(tenant_.id).ok());
+  catalog_.coordination.reachable = false;
+  for (int day = 0; day < 3; ++day) {
+    catalog_.clock.Advance(absl::Hours(24));
+    EXPECT_TRUE(directory_.FindContainer(tenant_.id, "photos").ok());
+    EXPECT_TRUE(directory_.FindTenant(tenant_.id).ok());
+  }
+  EXPECT_TRUE(absl::IsUnavailable(directory_.FindContainer(tenant_.id, "unknown").status()));
+  const int before = catalog_.coordination.operations();
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(directory_.FindContainer(tenant_.id, "photos").ok());
+  }
+  EXPECT_EQ(catalog_.coordination.operations(), before) << "one caller a second asks";
+  catalog_.coordination.reachable = true;
+  ASSERT_TRUE(catalog_.DeleteContainer(tenant_.id, "photos").ok());
+  catalog_.clock.Advance(absl::Seconds(2));
+  EXPECT_TRUE(absl::IsNotFound(directory_.FindContainer(tenant_.id, "photos").status()));
+}
+
+class BootstrapTest : public ::testing::Test {
+ protected:
+  absl::StatusOr<Cluster> Open(crypto::Kms& kms) {
+    return OpenOrCreateCluster(store_, kms, clock_, random_);
+  }
+
+  SystemRandom random_;
+  ManualClock clock_;
+  crypto::MemoryKms kms_{random_};
+  TestStore store_;
+};
+
+TEST_F(BootstrapTest, TheFirstCallMakesTheClusterAndLaterOnesOpenIt) {
+  const auto made = Open(kms_);
+  ASSERT_TRUE(made.ok()) << made.status();
+  ASSERT_TRUE(made->administrator_token.has_value());
+  const auto opened = Open(kms_);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  EXPECT_EQ(opened->id, made->id);
+  EXPECT_EQ(opened->key.bytes(), made->key.bytes());
+  EXPECT_FALSE(opened->administrator_token.has_value()) << "shown once";
+
+  const crypto::ClusterKey key(opened->key);
+  CatalogStore catalog(store_, key, random_, clock_);
+  Authenticator authenticator(catalog, {});
+  EXPECT_TRUE(authenticator.Authenticate(*made->administrator_token)->administrator);
+}
+
+TEST_F(BootstrapTest, OfTwoCallsAtOnceOneMakesTheCluster) {
+  std::optional<Cluster> first;
+  store_.before_commit = [&] { first = *Open(kms_); };
+  const auto second = Open(kms_);
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(second->id, first->id);
+  EXPECT_TRUE(first->administrator_token.has_value());
+  EXPECT_FALSE(second->administrator_token.has_value());
+}
+
+TEST_F(BootstrapTest, AnotherKmsDoesNotOpenTheCluster) {
+  ASSERT_TRUE(Open(kms_).ok());
+  crypto::MemoryKms other(random_);
+  ASSERT_TRUE(other.CreateKey("cluster").ok());
+  EXPECT_TRUE(absl::IsDataLoss(Open(other).status()));
+}
+
+TEST_F(BootstrapTest, AStoreThatIsDownMakesNoNewCluster) {
+  store_.reachable = false;
+  EXPECT_TRUE(absl::IsUnavailable(Open(kms_).status()));
+}
+
+}  // namespace
+}  // namespace meridian::tenancy

@@ -1,0 +1,128 @@
+// A catalog over a coordination store in memory that tests can cut off and interleave with.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/random.h"
+#include "coordination/in_memory.h"
+#include "crypto/cluster_key.h"
+#include "crypto/key_hierarchy.h"
+#include "tenancy/access_keys.h"
+#include "tenancy/catalog_store.h"
+#include "tenancy/containers.h"
+#include "tenancy/tenants.h"
+#include "tests/crypto/memory_kms.h"
+#include "tests/crypto/testing.h"
+
+namespace meridian::tenancy {
+
+class TestStore : public coordination::CoordinationStore {
+ public:
+  void Get(
+      std::string key,
+      std::function<void(absl::StatusOr<std::optional<coordination::KeyValue>>)> done) override {
+    ++operations_;
+    if (Refuse(done)) return;
+    store_.Get(std::move(key), std::move(done));
+  }
+  void List(
+      std::string prefix,
+      std::function<void(absl::StatusOr<std::vector<coordination::KeyValue>>)> done) override {
+    ++operations_;
+    if (Refuse(done)) return;
+    store_.List(std::move(prefix), std::move(done));
+  }
+  void Commit(coordination::Transaction transaction,
+              std::function<void(absl::StatusOr<coordination::CommitResult>)> done) override {
+    ++operations_;
+    if (Refuse(done)) return;
+    if (auto hook = std::exchange(before_commit, nullptr)) hook();
+    store_.Commit(std::move(transaction), std::move(done));
+  }
+  std::unique_ptr<WatchHandle> Watch(std::string prefix, std::function<void()> changed) override {
+    return store_.Watch(std::move(prefix), [this, changed = std::move(changed)] {
+      if (watches_deliver) changed();
+    });
+  }
+
+  // Everything there is, as stored.
+  std::vector<coordination::KeyValue> Rows() {
+    std::promise<absl::StatusOr<std::vector<coordination::KeyValue>>> answer;
+    store_.List("", [&answer](auto rows) { answer.set_value(std::move(rows)); });
+    return *answer.get_future().get();
+  }
+  // Writes without the catalog's knowledge.
+  void Overwrite(std::string key, std::string value) {
+    std::promise<bool> answer;
+    store_.Commit({{}, {{std::move(key), std::move(value)}}},
+                  [&answer](auto result) { answer.set_value(result.ok()); });
+    answer.get_future().get();
+  }
+
+  // While false, every call is UNAVAILABLE.
+  std::atomic<bool> reachable{true};
+  std::atomic<bool> watches_deliver{true};
+  // Runs once, after a transaction was prepared and before it is applied.
+  std::function<void()> before_commit;
+  int operations() const { return operations_; }
+
+ private:
+  template <typename Done>
+  bool Refuse(const Done& done) {
+    if (reachable) return false;
+    executor_->Post([done] { done(absl::UnavailableError("the store is down")); });
+    return true;
+  }
+
+  const std::unique_ptr<Executor> executor_ = MakeThreadExecutor("store");
+  coordination::InMemoryCoordinationStore store_{*executor_};
+  std::atomic<int> operations_{0};
+};
+
+struct TestCatalog {
+  absl::StatusOr<ContainerRecord> CreateContainer(TenantId tenant, const std::string& name,
+                                                  const std::string& request_id = "") {
+    auto change = containers.PrepareCreate({.tenant = tenant,
+                                            .name = name,
+                                            .redundancy = Redundancy::kZrs,
+                                            .home_region = "east",
+                                            .versioning = false,
+                                            .partition = IdOf<PartitionId>(8),
+                                            .request_id = request_id});
+    RETURN_IF_ERROR(change.status());
+    ASSIGN_OR_RETURN(const bool done, store.Commit({change->compares, change->writes}));
+    if (!done) return absl::AbortedError("overtaken");
+    return change->record;
+  }
+
+  absl::Status DeleteContainer(TenantId tenant, const std::string& name) {
+    RETURN_IF_ERROR(containers.SetState(tenant, name, ContainerRecord::State::kDeleting).status());
+    ASSIGN_OR_RETURN(const PreparedChange change, containers.PrepareDelete(tenant, name));
+    ASSIGN_OR_RETURN(const bool done, store.Commit({change.compares, change.writes}));
+    return done ? absl::OkStatus() : absl::AbortedError("overtaken");
+  }
+
+  // Hints of all changes so far have been delivered when it returns.
+  void SettleWatches() { (void)store.Get("settle"); }
+
+  SystemRandom random;
+  ManualClock clock;
+  crypto::MemoryKms kms{random};
+  crypto::KeyHierarchy keys{kms, clock, random, {}};
+  crypto::ClusterKey cluster_key{CountingKey()};
+  TestStore coordination;
+  CatalogStore store{coordination, cluster_key, random, clock};
+  TenantCatalog tenants{store, keys};
+  AccessKeyCatalog access_keys{store, tenants};
+  ContainerCatalog containers{store, tenants, keys};
+};
+
+}  // namespace meridian::tenancy
