@@ -1,0 +1,179 @@
+#include "client/cli/format.h"
+
+#include <array>
+#include <cstdio>
+
+#include "absl/strings/str_format.h"
+#include "absl/time/time.h"
+
+namespace meridian::cli {
+namespace {
+
+// The length of the UTF-8 sequence at the beginning of `text`; 0: not UTF-8.
+size_t SequenceLength(std::string_view text) {
+  const auto lead = static_cast<unsigned char>(text[0]);
+  const size_t length = lead < 0x80   ? 1
+                        : lead < 0xC2 ? 0
+                        : lead < 0xE0 ? 2
+                        : lead < 0xF0 ? 3
+                        : lead < 0xF5 ? 4
+                                      : 0;
+  if (length == 0 || length > text.size()) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) return 0;
+  }
+  return length;
+}
+
+bool IsControl(std::string_view sequence) {
+  const auto first = static_cast<unsigned char>(sequence[0]);
+  if (sequence.size() == 1) return first < 0x20 || first == 0x7F;
+  // U+0080 to U+009F: what terminals take for commands too.
+  return sequence.size() == 2 && first == 0xC2 && static_cast<unsigned char>(sequence[1]) < 0xA0;
+}
+
+Json ToJson(const v1::Replica& replica) {
+  Json json;
+  json["id"] = replica.id();
+  json["node"] = replica.node();
+  json["zone"] = replica.zone();
+  json["reachable"] = replica.reachable();
+  json["durable_index"] = replica.durable_index();
+  json["commit_index"] = replica.commit_index();
+  json["applied_index"] = replica.applied_index();
+  if (!replica.state_digest().empty()) json["state_digest"] = replica.state_digest();
+  return json;
+}
+
+}  // namespace
+
+std::string Printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t length = SequenceLength(text);
+    if (length == 0 || IsControl(text.substr(0, length))) {
+      const size_t bytes = length == 0 ? 1 : length;
+      for (size_t i = 0; i < bytes; ++i) {
+        out += absl::StrFormat("\\x%02x", static_cast<unsigned char>(text[i]));
+      }
+      text.remove_prefix(bytes);
+    } else {
+      out += text.substr(0, length);
+      text.remove_prefix(length);
+    }
+  }
+  return out;
+}
+
+std::string HumanBytes(double bytes) {
+  static constexpr std::array<const char*, 6> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  size_t unit = 0;
+  while (bytes >= 1024 && unit + 1 < kUnits.size()) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? absl::StrFormat("%.0f B", bytes)
+                   : absl::StrFormat("%.1f %s", bytes, kUnits[unit]);
+}
+
+std::string HexCrc32c(uint32_t crc32c) { return absl::StrFormat("%08x", crc32c); }
+
+std::string FormatTime(const google::protobuf::Timestamp& time) {
+  if (time.seconds() == 0 && time.nanos() == 0) return "";
+  return absl::FormatTime("%Y-%m-%d%ET%H:%M:%SZ", absl::FromUnixSeconds(time.seconds()),
+                          absl::UTCTimeZone());
+}
+
+std::string ShortName(const std::string& resource) {
+  return resource.substr(resource.rfind('/') + 1);
+}
+
+std::string Dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json ToJson(const v1::Tenant& tenant) {
+  Json json;
+  json["name"] = tenant.name();
+  json["uid"] = tenant.uid();
+  json["display_name"] = tenant.display_name();
+  json["create_time"] = FormatTime(tenant.create_time());
+  return json;
+}
+
+Json ToJson(const v1::AccessKey& key) {
+  Json json;
+  json["name"] = key.name();
+  json["display_name"] = key.display_name();
+  json["create_time"] = FormatTime(key.create_time());
+  if (key.has_revoke_time()) json["revoke_time"] = FormatTime(key.revoke_time());
+  return json;
+}
+
+Json ToJson(const v1::Container& container) {
+  Json json;
+  json["name"] = container.name();
+  json["uid"] = container.uid();
+  json["redundancy"] = v1::Redundancy_Name(container.redundancy());
+  json["home_region"] = container.home_region();
+  json["versioning"] = container.versioning() == v1::VERSIONING_ON;
+  json["create_time"] = FormatTime(container.create_time());
+  return json;
+}
+
+Json ToJson(const v1::Object& object) {
+  Json json;
+  json["container"] = object.container();
+  json["name"] = object.name();
+  json["version_id"] = object.version_id();
+  json["etag"] = object.etag();
+  json["size_bytes"] = object.size_bytes();
+  json["crc32c"] = HexCrc32c(object.crc32c());
+  json["content_type"] = object.content_type();
+  json["metadata"] = Json::object();
+  for (const auto& [key, value] : object.metadata()) json["metadata"][key] = value;
+  json["create_time"] = FormatTime(object.create_time());
+  if (object.delete_marker()) json["delete_marker"] = true;
+  if (object.latest()) json["latest"] = true;
+  return json;
+}
+
+Json ToJson(const v1::Node& node) {
+  Json json;
+  json["name"] = node.name();
+  json["region"] = node.region();
+  json["zone"] = node.zone();
+  json["state"] = v1::Node::State_Name(node.state());
+  json["endpoint"] = node.endpoint();
+  json["leader_count"] = node.leader_count();
+  json["replica_count"] = node.replica_count();
+  json["problem"] = node.problem();
+  json["disks"] = Json::array();
+  for (const v1::Disk& disk : node.disks()) {
+    json["disks"].push_back(Json{{"id", disk.id()},
+                                 {"capacity_bytes", disk.capacity_bytes()},
+                                 {"free_bytes", disk.free_bytes()},
+                                 {"in_service", disk.in_service()},
+                                 {"corrupt_records", disk.corrupt_records()},
+                                 {"repaired_records", disk.repaired_records()}});
+  }
+  return json;
+}
+
+Json ToJson(const v1::Group& group) {
+  Json json;
+  json["partition_id"] = group.partition_id();
+  json["container"] = group.container();
+  json["redundancy"] = v1::Redundancy_Name(group.redundancy());
+  json["region"] = group.region();
+  json["epoch"] = group.epoch();
+  json["leader_node"] = group.leader_node();
+  json["health"] = v1::Group::Health_Name(group.health());
+  json["members"] = Json::array();
+  for (const v1::Replica& replica : group.members()) json["members"].push_back(ToJson(replica));
+  json["learners"] = Json::array();
+  for (const v1::Replica& replica : group.learners()) json["learners"].push_back(ToJson(replica));
+  return json;
+}
+
+}  // namespace meridian::cli
