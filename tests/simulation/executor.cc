@@ -40,12 +40,25 @@ Executor::TimerId Strand::PostAfter(absl::Duration delay, Task task) {
   if (retired_) return 0;
   // The event learns its id only after it was made.
   auto id = std::make_shared<TimerId>();
-  *id = scheduler_.After(delay / rate_, [this, id, task = std::move(task)] {
-    queued_.erase(*id);
-    task();
-  });
+  *id = scheduler_.After(delay / rate_, [this, id, task = std::move(task)] { Run(*id, task); });
   queued_.insert(*id);
   return *id;
+}
+
+void Strand::Run(TimerId event, Task task) {
+  if (paused_) {
+    overdue_.emplace_back(event, std::move(task));
+    return;
+  }
+  if (queued_.erase(event) > 0) task();
+}
+
+void Strand::Resume() {
+  paused_ = false;
+  for (auto& [event, task] : std::exchange(overdue_, {})) {
+    scheduler_.After(absl::ZeroDuration(),
+                     [this, event = event, task = std::move(task)] { Run(event, task); });
+  }
 }
 
 void Strand::Cancel(TimerId timer) {
@@ -58,6 +71,7 @@ void Strand::Retire() {
   std::vector<TimerId> events(queued_.begin(), queued_.end());
   std::sort(events.begin(), events.end());
   queued_.clear();
+  overdue_.clear();
   for (const TimerId event : events) scheduler_.Cancel(event);
 }
 

@@ -54,12 +54,20 @@ class Strand final : public Executor {
 
   // The node's process has ended: drops what is queued, and what is posted from now on.
   void Retire();
+  // SIGSTOP and SIGCONT: what falls due in between runs after Resume, in its order.
+  void Pause() { paused_ = true; }
+  void Resume();
 
  private:
+  void Run(TimerId event, Task task);
+
   Scheduler& scheduler_;
   const double rate_;
   bool retired_ = false;
+  bool paused_ = false;
   absl::flat_hash_set<TimerId> queued_;
+  // Fell due during the pause; still in queued_, unless cancelled.
+  std::vector<std::pair<TimerId, Task>> overdue_;
 };
 
 // A node's clock: wrong by an offset that may jump, and by its rate.

@@ -1,0 +1,83 @@
+// Five nodes, two groups of three replicas, and what connects them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/id.h"
+#include "base/random.h"
+#include "coordination/in_memory.h"
+#include "replication/replica.h"
+#include "storage/objects/object_state_machine.h"
+#include "tests/simulation/node.h"
+#include "tests/simulation/totals.h"
+
+namespace meridian::simulation {
+
+struct Group {
+  PartitionId partition;
+  bool keep_versions = false;
+  std::vector<Node*> nodes;  // the members'
+};
+
+// What a planted bug changes.
+struct Plant {
+  // Empty: the faithful one.
+  StorageFactory make_storage = {};
+};
+
+// Not thread-safe.
+class Cluster {
+ public:
+  static constexpr size_t kNodes = 5;
+  static constexpr size_t kReplicas = 3;
+  static constexpr size_t kGroups = 2;
+
+  Cluster(uint64_t seed, const Plant& plant);
+  ~Cluster();
+
+  void StartAll();
+  // Node::Crash, counted.
+  void Crash(Node& node, bool power_loss);
+
+  Scheduler& scheduler() { return scheduler_; }
+  Network& network() { return network_; }
+  CoordinationConditions& coordination_conditions() { return conditions_; }
+  const std::vector<std::unique_ptr<Node>>& nodes() const { return nodes_; }
+  const std::vector<Group>& groups() const { return groups_; }
+
+  // What went wrong inside, whatever clients saw.
+  const std::vector<std::string>& violations() const { return violations_; }
+  void Report(const std::string& violation) { violations_.push_back(violation); }
+
+  // Asks every replica for its status now and then: two that serve in one epoch are a violation.
+  void WatchStatus();
+  Totals CollectTotals() const;
+
+ private:
+  void MakeGroup(size_t number);
+  void Note(const Copy& copy, uint64_t life, const replication::ReplicaStatus& status);
+
+  SeededRandom random_;
+  Scheduler scheduler_;
+  Network network_;
+  Strand coordination_strand_;
+  coordination::InMemoryCoordinationStore coordination_;
+  CoordinationConditions conditions_;
+  const objects::ObjectStateMachine state_machine_;
+  Node::World world_;
+  std::vector<Group> groups_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::vector<std::string> violations_;
+  Totals totals_;
+  // The newest of each replica in each life of its node.
+  std::map<std::pair<ReplicaId, uint64_t>, replication::ReplicaStatus> statuses_;
+  // Who served in an epoch of a partition (I3).
+  std::map<std::pair<PartitionId, Epoch>, ReplicaId> served_;
+};
+
+}  // namespace meridian::simulation

@@ -1,0 +1,184 @@
+#include "tests/simulation/faults.h"
+
+#include <utility>
+
+namespace meridian::simulation {
+Faults::Faults(Cluster& cluster, uint64_t seed) : cluster_(cluster), random_(seed) {}
+
+void Faults::Start() {
+  // Never a clean network: every run has loss, duplicates and stragglers.
+  cluster_.network().SetQuality({.loss = 0.005, .duplication = 0.005, .straggling = 0.005});
+  cluster_.coordination_conditions().loss = 0.02;
+  StrikeLater();
+}
+
+void Faults::StrikeLater() {
+  cluster_.scheduler().After(Between(50, 900), [this] {
+    if (healed_) return;
+    Strike();
+    StrikeLater();
+  });
+}
+
+void Faults::Strike() {
+  // Weight and what happens.
+  static constexpr std::pair<uint64_t, void (Faults::*)()> kKinds[] = {
+      {24, &Faults::CrashOneNode},      {3, &Faults::CrashAllNodes},
+      {8, &Faults::PauseOneNode},       {12, &Faults::IsolateOneNode},
+      {8, &Faults::CutOneWay},          {8, &Faults::CutOnePair},
+      {6, &Faults::SplitInTwo},         {8, &Faults::DegradeNetwork},
+      {8, &Faults::SlowOneDisk},        {4, &Faults::JumpOneClock},
+      {5, &Faults::CoordinationOutage}, {6, &Faults::DegradeCoordination},
+      {10, &Faults::RotOneChunk},
+  };
+  uint64_t sum = 0;
+  for (const auto& [weight, strike] : kKinds) sum += weight;
+  uint64_t die = random_.Uniform(sum);
+  for (const auto& [weight, strike] : kKinds) {
+    if (die < weight) return (this->*strike)();
+    die -= weight;
+  }
+}
+
+void Faults::UndoAfter(absl::Duration duration, std::function<void()> undo) {
+  cluster_.scheduler().After(duration, [this, undo = std::move(undo)] {
+    if (!healed_) undo();
+  });
+}
+
+void Faults::Heal() {
+  healed_ = true;
+  cluster_.network().MendAll();
+  cluster_.network().SetQuality({});
+  cluster_.coordination_conditions().down = false;
+  cluster_.coordination_conditions().loss = 0;
+  for (const auto& node : cluster_.nodes()) {
+    for (const auto& copy : node->copies()) copy->disk.SetSlowness(1);
+  }
+  cluster_.StartAll();
+}
+
+void Faults::CrashOneNode() {
+  Node& node = AnyNode();
+  if (!node.is_up()) return;
+  cluster_.Crash(node, /*power_loss=*/random_.Uniform(4) != 0);
+  UndoAfter(Between(1, 1500), [&node] {
+    if (!node.is_up()) node.Start();
+  });
+}
+
+void Faults::CrashAllNodes() {
+  for (const auto& node : cluster_.nodes()) {
+    if (node->is_up()) cluster_.Crash(*node, /*power_loss=*/true);
+    UndoAfter(Between(1, 1000), [&node = *node] {
+      if (!node.is_up()) node.Start();
+    });
+  }
+}
+
+void Faults::PauseOneNode() {
+  Node& node = AnyNode();
+  if (!node.is_up() || node.is_paused()) return;
+  node.Pause();
+  UndoAfter(Between(50, 2500), [&node, life = node.life()] {
+    if (node.is_up() && node.life() == life) node.Resume();
+  });
+}
+
+void Faults::IsolateOneNode() {
+  Node& node = AnyNode();
+  for (const auto& other : cluster_.nodes()) {
+    if (other.get() != &node) CutBothWays(node, *other);
+  }
+  UndoAfter(Between(100, 2500), [this] { cluster_.network().MendAll(); });
+}
+
+void Faults::CutOneWay() {
+  Node& from = AnyNode();
+  Node& to = OtherNode(from);
+  cluster_.network().Cut(from.id(), to.id());
+  UndoAfter(Between(100, 2500), [this] { cluster_.network().MendAll(); });
+}
+
+void Faults::CutOnePair() {
+  Node& a = AnyNode();
+  CutBothWays(a, OtherNode(a));
+  UndoAfter(Between(100, 2500), [this] { cluster_.network().MendAll(); });
+}
+
+void Faults::SplitInTwo() {
+  const uint64_t side = random_.Uniform(1 << Cluster::kNodes);
+  for (size_t a = 0; a < Cluster::kNodes; ++a) {
+    for (size_t b = 0; b < a; ++b) {
+      if (((side >> a) ^ (side >> b)) & 1) CutBothWays(*cluster_.nodes()[a], *cluster_.nodes()[b]);
+    }
+  }
+  UndoAfter(Between(100, 2000), [this] { cluster_.network().MendAll(); });
+}
+
+void Faults::DegradeNetwork() {
+  cluster_.network().SetQuality({.loss = UpTo(0.3),
+                                 .duplication = UpTo(0.3),
+                                 .straggling = UpTo(0.2),
+                                 .max_delay = Between(2, 40)});
+  UndoAfter(Between(200, 2000), [this] {
+    cluster_.network().SetQuality({.loss = 0.005, .duplication = 0.005, .straggling = 0.005});
+  });
+}
+
+void Faults::SlowOneDisk() {
+  Node& node = AnyNode();
+  const double factor = 10 + UpTo(300);
+  for (const auto& copy : node.copies()) copy->disk.SetSlowness(factor);
+  UndoAfter(Between(100, 2000), [&node] {
+    for (const auto& copy : node.copies()) copy->disk.SetSlowness(1);
+  });
+}
+
+void Faults::JumpOneClock() { AnyNode().clock().Jump(Between(0, 4000) - absl::Milliseconds(2000)); }
+
+void Faults::CoordinationOutage() {
+  cluster_.coordination_conditions().down = true;
+  UndoAfter(Between(200, 3000), [this] { cluster_.coordination_conditions().down = false; });
+}
+
+void Faults::DegradeCoordination() {
+  cluster_.coordination_conditions().loss = UpTo(0.7);
+  UndoAfter(Between(500, 3000), [this] { cluster_.coordination_conditions().loss = 0.02; });
+}
+
+// Only ever on one member of a group: an object of which every copy rots is lost with any protocol.
+void Faults::RotOneChunk() {
+  const Group& group = cluster_.groups()[random_.Uniform(cluster_.groups().size())];
+  Copy& victim = *group.nodes[0]->FindCopy(group.partition);
+  const std::vector<storage::ChunkId> chunks = victim.disk.Chunks();
+  for (uint64_t n = random_.Uniform(5); n > 0 && !chunks.empty(); --n) {
+    victim.disk.FlipBit(chunks[random_.Uniform(chunks.size())], random_);
+  }
+}
+
+Node& Faults::AnyNode() { return *cluster_.nodes()[random_.Uniform(Cluster::kNodes)]; }
+
+Node& Faults::OtherNode(const Node& node) {
+  while (true) {
+    Node& other = AnyNode();
+    if (&other != &node) return other;
+  }
+}
+
+void Faults::CutBothWays(const Node& a, const Node& b) {
+  cluster_.network().Cut(a.id(), b.id());
+  cluster_.network().Cut(b.id(), a.id());
+}
+
+absl::Duration Faults::Between(int64_t low_ms, int64_t high_ms) {
+  const uint64_t spread_us = static_cast<uint64_t>(high_ms - low_ms) * 1000;
+  return absl::Milliseconds(low_ms) +
+         absl::Microseconds(static_cast<int64_t>(random_.Uniform(spread_us)));
+}
+
+double Faults::UpTo(double limit) {
+  return limit * static_cast<double>(random_.Uniform(1 << 20)) / (1 << 20);
+}
+
+}  // namespace meridian::simulation

@@ -1,0 +1,55 @@
+// What goes wrong: a random fault every few hundred milliseconds, each for a while, some at the
+// same time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "absl/time/time.h"
+#include "base/random.h"
+#include "tests/simulation/cluster.h"
+
+namespace meridian::simulation {
+
+// Not thread-safe.
+class Faults {
+ public:
+  // `cluster` outlives the faults and the scheduler's events; so do these.
+  Faults(Cluster& cluster, uint64_t seed);
+
+  void Start();
+  // Ends every fault and begins no other: all nodes run, everything reaches everything.
+  void Heal();
+
+ private:
+  void StrikeLater();
+  void Strike();
+  // Runs `undo` after `duration`, unless Heal comes first.
+  void UndoAfter(absl::Duration duration, std::function<void()> undo);
+
+  void CrashOneNode();
+  void CrashAllNodes();
+  void PauseOneNode();
+  void IsolateOneNode();
+  void CutOneWay();
+  void CutOnePair();
+  void SplitInTwo();
+  void DegradeNetwork();
+  void SlowOneDisk();
+  void JumpOneClock();
+  void CoordinationOutage();
+  void DegradeCoordination();
+  void RotOneChunk();
+
+  Node& AnyNode();
+  Node& OtherNode(const Node& node);
+  void CutBothWays(const Node& a, const Node& b);
+  absl::Duration Between(int64_t low_ms, int64_t high_ms);
+  double UpTo(double limit);
+
+  Cluster& cluster_;
+  SeededRandom random_;
+  bool healed_ = false;
+};
+
+}  // namespace meridian::simulation

@@ -1,0 +1,137 @@
+#include "tests/simulation/node.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "meridian/internal/v1/records.pb.h"
+
+namespace meridian::simulation {
+namespace {
+
+constexpr absl::Duration kRetryInterval = absl::Milliseconds(100);
+constexpr int64_t kMaxClockOffsetMs = 200;
+
+// Crystals are within 1 part in 1,000 here, ten times worse than real ones.
+double DrawClockRate(Random& random) {
+  return 1 + (static_cast<double>(random.Uniform(2001)) - 1000) / 1e6;
+}
+
+absl::Duration DrawClockOffset(Random& random) {
+  return absl::Milliseconds(static_cast<int64_t>(random.Uniform(2 * kMaxClockOffsetMs + 1)) -
+                            kMaxClockOffsetMs);
+}
+
+std::string EncodeAbortRun(RunId run) {
+  internal::v1::Command command;
+  command.set_format_version(1);
+  command.mutable_abort_run()->set_run_id(std::string(run.bytes()));
+  return command.SerializeAsString();
+}
+
+}  // namespace
+
+Node::Node(NodeId id, uint64_t seed, World& world)
+    : id_(std::move(id)),
+      world_(world),
+      random_(seed),
+      clock_rate_(DrawClockRate(random_)),
+      clock_(world.scheduler, clock_rate_, DrawClockOffset(random_)),
+      coordination_(world.coordination, world.scheduler, random_, world.coordination_conditions) {}
+
+Node::~Node() {
+  if (is_up()) Crash(/*power_loss=*/false);
+}
+
+void Node::AddCopy(std::unique_ptr<Copy> copy) { copies_.push_back(std::move(copy)); }
+
+Copy* Node::FindCopy(PartitionId partition) {
+  for (const std::unique_ptr<Copy>& copy : copies_) {
+    if (copy->partition == partition) return copy.get();
+  }
+  return nullptr;
+}
+
+void Node::Start() {
+  CHECK_INVARIANT(!is_up(), "a node is started twice");
+  ++life_;
+  paused_ = false;
+  strand_ = std::make_unique<Strand>(world_.scheduler, clock_rate_);
+  world_.network.Connect(id_, [this](const NodeId&, replication::PeerMessage message) {
+    strand_->Post([this, message = std::move(message)] { Dispatch(message); });
+  });
+  watch_ = coordination_.Watch("group/", [this] {
+    strand_->Post([this] {
+      for (const std::unique_ptr<Copy>& copy : copies_) {
+        if (copy->replica != nullptr) copy->replica->OnConfigHint();
+      }
+    });
+  });
+  for (const std::unique_ptr<Copy>& copy : copies_) Open(*copy);
+}
+
+void Node::Open(Copy& copy) {
+  coordination_.Get(
+      replication::GroupConfigKey(copy.partition),
+      [this, &copy, life = life_](absl::StatusOr<std::optional<coordination::KeyValue>> stored) {
+        if (life != life_ || !is_up()) return;
+        if (stored.ok() && stored->has_value()) {
+          strand_->Post([this, &copy, stored = **stored] { Begin(copy, stored); });
+        } else {
+          strand_->PostAfter(kRetryInterval, [this, &copy] { Open(copy); });
+        }
+      });
+}
+
+void Node::Begin(Copy& copy, const coordination::KeyValue& stored) {
+  std::unique_ptr<storage::ReplicaStorage> storage = world_.make_storage(copy, *strand_, random_);
+  copy.storage = storage.get();
+  copy.replica = replication::MakeReplica(
+      copy.partition, copy.id, replication::DecodeGroupConfig(stored.value).value(),
+      stored.mod_revision, world_.replica_options,
+      {.strand = *strand_,
+       .clock = clock_,
+       .random = random_,
+       .transport = world_.network.TransportOf(id_),
+       .coordination = coordination_,
+       .storage = std::move(storage),
+       .state_machine = world_.state_machine,
+       .encode_abort_run = EncodeAbortRun,
+       .on_failure = [this](const absl::Status& status) {
+         world_.report(absl::StrCat("a replica of ", id_, " failed: ", status.ToString()));
+       }});
+}
+
+void Node::Dispatch(const replication::PeerMessage& message) {
+  Copy* copy = FindCopy(message.partition);
+  if (copy != nullptr && copy->replica != nullptr && copy->id == message.to) {
+    copy->replica->OnMessage(message);
+  }
+}
+
+size_t Node::Crash(bool power_loss) {
+  CHECK_INVARIANT(is_up(), "a node crashes that is down");
+  world_.network.Disconnect(id_);
+  watch_.reset();
+  strand_->Retire();
+  size_t lost = 0;
+  for (const std::unique_ptr<Copy>& copy : copies_) {
+    copy->replica.reset();
+    copy->storage = nullptr;
+    if (power_loss) lost += copy->disk.LoseUnsynced(random_);
+  }
+  retired_.push_back(std::move(strand_));
+  return lost;
+}
+
+void Node::Pause() {
+  paused_ = true;
+  strand_->Pause();
+}
+
+void Node::Resume() {
+  paused_ = false;
+  strand_->Resume();
+}
+
+}  // namespace meridian::simulation

@@ -1,0 +1,18 @@
+// Known bugs, made by the storage that a replica runs on: the product code is the same. Each is one
+// that the rules exist to prevent, and that the checker has to find from the clients' histories.
+#pragma once
+
+#include "tests/simulation/cluster.h"
+
+namespace meridian::simulation {
+
+// I1, P2: a log write is reported durable before its sync; a power failure then loses it.
+Plant ReplyBeforeSync();
+// The same on the leader only: its own vote counts early.
+Plant LeaderCountsItsVoteEarly();
+// I3: a promise is forgotten when the process restarts, so that the old leader is obeyed again.
+Plant OldEpochAccepted();
+// I4: one chunk in many is acknowledged, never stored, and taken for present.
+Plant ChunkAcknowledgedButMissing();
+
+}  // namespace meridian::simulation

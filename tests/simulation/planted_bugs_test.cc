@@ -1,0 +1,76 @@
+// The checker finds each planted bug, from the clients' histories alone.
+#include "tests/simulation/planted_bugs.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/simulation/simulation.h"
+
+namespace meridian::simulation {
+namespace {
+
+constexpr uint64_t kOperations = 1000;
+constexpr int kTrials = 5;
+// A trial that needs more has failed.
+constexpr uint64_t kMaxSeeds = 200;
+
+enum class Verdict { kNothing = 0, kFound = 10, kStoppedItself = 11 };
+
+// In a process of its own: a planted bug may also break an invariant that the product checks
+// itself, which ends the process.
+Verdict RunInChild(uint64_t seed, const Plant& plant) {
+  fflush(nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (freopen("/dev/null", "w", stderr) == nullptr) _exit(1);
+    const SimulationResult result = RunSimulation(seed, kOperations, plant);
+    _exit(static_cast<int>(result.seen_by_clients.empty() ? Verdict::kNothing : Verdict::kFound));
+  }
+  int status = 0;
+  if (child < 0 || waitpid(child, &status, 0) != child) return Verdict::kNothing;
+  return WIFEXITED(status) ? static_cast<Verdict>(WEXITSTATUS(status)) : Verdict::kStoppedItself;
+}
+
+void ExpectFound(const char* name, const Plant& plant) {
+  std::vector<uint64_t> seeds_needed;
+  uint64_t stopped = 0;
+  for (int trial = 0; trial < kTrials; ++trial) {
+    uint64_t tried = 0;
+    Verdict verdict = Verdict::kNothing;
+    while (verdict != Verdict::kFound && tried < kMaxSeeds) {
+      verdict = RunInChild(1'000'000 * (trial + 1) + ++tried, plant);
+      if (verdict == Verdict::kStoppedItself) ++stopped;
+    }
+    EXPECT_EQ(verdict, Verdict::kFound) << name << ": not found in " << tried << " seeds";
+    seeds_needed.push_back(tried);
+  }
+  std::sort(seeds_needed.begin(), seeds_needed.end());
+  printf("%s: found after %llu seeds (median of %d trials); %llu runs stopped themselves\n", name,
+         static_cast<unsigned long long>(seeds_needed[kTrials / 2]), kTrials,
+         static_cast<unsigned long long>(stopped));
+}
+
+TEST(PlantedBugs, AReplyBeforeTheSyncIsFound) {
+  ExpectFound("reply before sync", ReplyBeforeSync());
+}
+
+TEST(PlantedBugs, ALeadersVoteCountedEarlyIsFound) {
+  ExpectFound("leader's own vote counted early", LeaderCountsItsVoteEarly());
+}
+
+TEST(PlantedBugs, AnOldEpochAcceptedIsFound) {
+  ExpectFound("old epoch accepted", OldEpochAccepted());
+}
+
+TEST(PlantedBugs, AChunkAcknowledgedButMissingIsFound) {
+  ExpectFound("chunk acknowledged but missing", ChunkAcknowledgedButMissing());
+}
+
+}  // namespace
+}  // namespace meridian::simulation

@@ -1,0 +1,132 @@
+#include "tests/simulation/simulation.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/random.h"
+#include "tests/simulation/checker.h"
+#include "tests/simulation/faults.h"
+#include "tests/simulation/workload.h"
+
+namespace meridian::simulation {
+namespace {
+
+constexpr size_t kClients = 8;
+// Simulated time that the clients may take, and the cluster to come back after the last fault.
+constexpr absl::Duration kRunLimit = absl::Minutes(10);
+constexpr absl::Duration kRecoveryLimit = absl::Seconds(60);
+constexpr absl::Duration kCompareInterval = absl::Milliseconds(200);
+
+class Simulation {
+ public:
+  Simulation(uint64_t seed, const Plant& plant)
+      : random_(seed), cluster_(random_.Next(), plant), faults_(cluster_, random_.Next()) {
+    for (size_t i = 0; i < kClients; ++i) {
+      clients_.push_back(std::make_unique<Client>(cluster_, random_.Next(), log_));
+    }
+  }
+
+  SimulationResult Run(uint64_t operations) {
+    cluster_.StartAll();
+    cluster_.WatchStatus();
+    faults_.Start();
+    RunClients((operations + kClients - 1) / kClients);
+    faults_.Heal();
+    ReadEverything();
+    CompareReplicas();
+    SimulationResult result{.seen_by_clients = CheckHistory(log_.history),
+                            .seen_inside = cluster_.violations(),
+                            .totals = cluster_.CollectTotals(),
+                            .trace = cluster_.scheduler().trace()};
+    AddUp(result.totals);
+    if (!all_read_) result.seen_by_clients.push_back("an object could not be read at the end");
+    return result;
+  }
+
+ private:
+  // False: `limit` of simulated time has passed.
+  bool RunUntil(absl::Duration limit, const bool& done) {
+    const absl::Duration end = cluster_.scheduler().now() + limit;
+    while (!done && cluster_.scheduler().now() < end) cluster_.scheduler().RunNext();
+    return done;
+  }
+
+  void RunClients(uint64_t operations_each) {
+    size_t running = clients_.size();
+    bool all_done = false;
+    for (const auto& client : clients_) {
+      client->Run(operations_each, [&running, &all_done] { all_done = --running == 0; });
+    }
+    if (!RunUntil(kRunLimit, all_done)) cluster_.Report("the clients got stuck");
+  }
+
+  // I1: by the same reads as any client's, so that the checker judges them.
+  void ReadEverything() {
+    auto left = std::make_shared<size_t>(cluster_.groups().size());
+    for (size_t group = 0; group < cluster_.groups().size(); ++group) {
+      clients_[0]->ReadAll(group, [this, left] { all_read_ = --*left == 0; });
+    }
+    RunUntil(kRecoveryLimit, all_read_);
+  }
+
+  void CompareReplicas() {
+    bool all_equal = false;
+    const absl::Duration end = cluster_.scheduler().now() + kRecoveryLimit;
+    while (!all_equal && cluster_.scheduler().now() < end) {
+      all_equal = true;
+      for (const Group& group : cluster_.groups()) all_equal &= Equal(group);
+      bool never = false;
+      RunUntil(kCompareInterval, never);
+    }
+    if (!all_equal) cluster_.Report("the replicas did not become equal");
+  }
+
+  // Asks all members for the digest of their state.
+  bool Equal(const Group& group) {
+    auto digests = std::make_shared<std::map<size_t, std::pair<LogIndex, std::string>>>();
+    for (size_t i = 0; i < group.nodes.size(); ++i) {
+      Copy& copy = *group.nodes[i]->FindCopy(group.partition);
+      if (copy.replica == nullptr) return false;
+      copy.replica->GetDigest([digests, i](const auto& digest) {
+        if (digest.ok()) (*digests)[i] = *digest;
+      });
+    }
+    bool never = false;
+    RunUntil(absl::Milliseconds(5), never);
+    if (digests->size() < group.nodes.size()) return false;
+    for (const auto& [i, digest] : *digests) {
+      if (digest.first != (*digests)[0].first) return false;
+      if (digest.second == (*digests)[0].second) continue;
+      cluster_.Report(absl::StrCat("replicas differ in the state at index ", digest.first.value()));
+    }
+    return true;
+  }
+
+  void AddUp(Totals& totals) {
+    totals.operations = log_.operations;
+    totals.retries = log_.retries;
+    for (const Operation& operation : log_.history) {
+      totals.unknown_outcomes += operation.outcome == Operation::Outcome::kUnknown &&
+                                 operation.kind != Operation::Kind::kGet;
+      totals.preconditions_failed += operation.outcome == Operation::Outcome::kPreconditionFailed;
+    }
+  }
+
+  SeededRandom random_;
+  WorkloadLog log_;
+  Cluster cluster_;
+  Faults faults_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  bool all_read_ = false;
+};
+
+}  // namespace
+
+SimulationResult RunSimulation(uint64_t seed, uint64_t operations, const Plant& plant) {
+  return Simulation(seed, plant).Run(operations);
+}
+
+}  // namespace meridian::simulation
