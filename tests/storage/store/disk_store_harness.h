@@ -17,6 +17,7 @@
 #include "storage/node_record_sealers.h"
 #include "storage/posix_disk.h"
 #include "storage/rocks/node_file_ciphers.h"
+#include "tests/fakes/fault_disk.h"
 #include "tests/fakes/manual_executor.h"
 #include "tests/temp_folder.h"
 
@@ -53,10 +54,17 @@ class DiskStoreHarness {
   ReplicaStorage& storage() { return *storage_; }
   const ReplicaOnDisk& replica() const { return replica_; }
 
+  // The journal and the extents on `disk`, which outlives the harness; RocksDB stays in the folder.
+  void UseFaultDisk(FaultDisk* disk) { fault_disk_ = disk; }
+
   absl::Status TryOpen() {
-    absl::StatusOr<std::unique_ptr<Disk>> disk = OpenPosixDisk(folder_.path());
-    if (!disk.ok()) return disk.status();
-    disk_ = *std::move(disk);
+    if (fault_disk_ != nullptr) {
+      disk_ = fault_disk_->Attach();
+    } else {
+      absl::StatusOr<std::unique_ptr<Disk>> disk = OpenPosixDisk(folder_.path());
+      if (!disk.ok()) return disk.status();
+      disk_ = *std::move(disk);
+    }
     absl::StatusOr<std::unique_ptr<DiskStore>> store = DiskStore::Open(*disk_, options_);
     if (!store.ok()) return store.status();
     store_ = *std::move(store);
@@ -75,8 +83,7 @@ class DiskStoreHarness {
     OpenReplica();
   }
   void OpenReplica() {
-    absl::StatusOr<std::unique_ptr<ReplicaStorage>> storage =
-        store_->OpenReplica(replica_.replica);
+    absl::StatusOr<std::unique_ptr<ReplicaStorage>> storage = store_->OpenReplica(replica_.replica);
     ASSERT_TRUE(storage.ok()) << storage.status();
     storage_ = *std::move(storage);
   }
@@ -141,6 +148,7 @@ class DiskStoreHarness {
 
  private:
   TempFolder folder_;
+  FaultDisk* fault_disk_ = nullptr;
   SystemRandom random_;
   SystemClock clock_;
   ManualExecutor strand_;

@@ -1,0 +1,169 @@
+// Failing hardware below the journal and the extents.
+#include "absl/strings/str_cat.h"
+#include "tests/fakes/fault_disk.h"
+#include "tests/storage/store/disk_store_harness.h"
+
+namespace meridian::storage {
+namespace {
+
+class DiskStoreFaults : public testing::Test {
+ protected:
+  DiskStoreFaults() {
+    harness_.UseFaultDisk(&disk_);
+    harness_.options().reserve_bytes = 1 << 20;
+    harness_.options().on_out_of_service = [this](const absl::Status& status) {
+      absl::MutexLock lock(&mutex_);
+      failures_.push_back(status);
+    };
+    harness_.Open();
+  }
+  size_t failures() {
+    absl::MutexLock lock(&mutex_);
+    return failures_.size();
+  }
+  absl::Status PersistEntry(uint64_t index) {
+    PersistRequest request;
+    request.entries.push_back(DiskStoreHarness::Entry(1, index));
+    return harness_.Persist(std::move(request));
+  }
+  absl::Status Promise(uint64_t epoch) {
+    return harness_.Persist(
+        {.hard_state = HardState{Epoch(epoch)}, .truncate_from = std::nullopt, .entries = {}});
+  }
+  std::vector<std::string> Names(const std::string& dir) {
+    return harness_.disk().List(dir).value();
+  }
+  // The file and the offset where `bytes` lie; the path is empty if nowhere.
+  std::pair<std::string, uint64_t> Find(const std::string& dir, const std::string& bytes) {
+    for (const std::string& name : Names(dir)) {
+      const std::string path = absl::StrCat(dir, "/", name);
+      const size_t at = disk_.Contents(path).find(bytes);
+      if (at != std::string::npos) return {path, at};
+    }
+    return {};
+  }
+
+  FaultDisk disk_{1};
+  absl::Mutex mutex_;
+  std::vector<absl::Status> failures_ ABSL_GUARDED_BY(mutex_);
+  DiskStoreHarness harness_;
+};
+
+// A failed write or sync is never retried, and told once.
+TEST_F(DiskStoreFaults, AFailedJournalWriteTakesTheDiskOutOfServiceForGood) {
+  ASSERT_TRUE(PersistEntry(1).ok());
+  disk_.FailOnce(FaultDisk::Op::kWrite, "journal");
+  EXPECT_FALSE(PersistEntry(2).ok());
+  EXPECT_FALSE(harness_.store().health().ok());
+  EXPECT_FALSE(PersistEntry(3).ok());
+  EXPECT_FALSE(Promise(9).ok());
+  EXPECT_EQ(failures(), 1u);
+  EXPECT_EQ(harness_.storage().ReadLog(LogIndex(1), LogIndex(1), 1)->size(), 1u);
+}
+
+TEST_F(DiskStoreFaults, AFailedExtentWriteTakesTheDiskOutOfService) {
+  const RunId run = RunId::Draw(harness_.random());
+  ASSERT_TRUE(harness_.WriteChunk({.run = run, .number = 0}, "chunk").ok());
+  disk_.FailOnce(FaultDisk::Op::kWrite, "extents");
+  EXPECT_FALSE(harness_.WriteChunk({.run = run, .number = 1}, "chunk").ok());
+  EXPECT_FALSE(harness_.store().health().ok());
+  EXPECT_EQ(failures(), 1u);
+  EXPECT_EQ(harness_.storage().ReadChunk({.run = run, .number = 0}, 0, 5)->view(), "chunk");
+  EXPECT_TRUE(
+      absl::IsNotFound(harness_.storage().ReadChunk({.run = run, .number = 1}, 0, 5).status()));
+}
+
+// I1: a full disk takes no new bodies, goes on with the rest, and recovers by itself.
+TEST_F(DiskStoreFaults, AFullDiskRefusesNewDataOnlyAndComesBack) {
+  const RunId run = RunId::Draw(harness_.random());
+  ASSERT_TRUE(harness_.WriteChunk({.run = run, .number = 0}, "chunk").ok());
+  disk_.set_capacity_bytes(8 << 20);
+  uint32_t number = 1;
+  absl::Status status;
+  while (status.ok() && number < 1000) {
+    status = harness_.WriteChunk({.run = run, .number = number++}, std::string(200 << 10, 'x'));
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_TRUE(absl::IsResourceExhausted(harness_.store().AdmitNewData()));
+  EXPECT_TRUE(harness_.store().health().ok());
+  EXPECT_EQ(failures(), 0u);
+
+  EXPECT_EQ(harness_.storage().ReadChunk({.run = run, .number = 0}, 0, 5)->view(), "chunk");
+  EXPECT_TRUE(Promise(5).ok());
+  EXPECT_TRUE(PersistEntry(1).ok());
+  ASSERT_TRUE(harness_.storage().DropRun(run).ok());
+  ASSERT_TRUE(harness_.store().Checkpoint().ok());
+  EXPECT_TRUE(harness_.store().AdmitNewData().ok()) << harness_.store().AdmitNewData();
+  const RunId next = RunId::Draw(harness_.random());
+  EXPECT_TRUE(harness_.WriteChunk({.run = next, .number = 0}, "chunk").ok());
+}
+
+// I10.
+TEST_F(DiskStoreFaults, AFlippedBitInAnExtentIsDataLossUntilRepaired) {
+  const RunId run = RunId::Draw(harness_.random());
+  const std::string bytes = "ciphertext of the chunk";
+  ASSERT_TRUE(harness_.WriteChunk({.run = run, .number = 0}, bytes).ok());
+  const auto [path, offset] = Find("extents", bytes);
+  ASSERT_FALSE(path.empty());
+  disk_.FlipBit(path, offset + 3, 2);
+  for (const bool crashed : {false, true}) {
+    if (crashed) harness_.Crash();
+    const auto read = harness_.storage().ReadChunk({.run = run, .number = 0}, 0, 1);
+    EXPECT_TRUE(absl::IsDataLoss(read.status())) << read.status();
+    EXPECT_EQ(harness_.store().Stats()->corrupt_reads, 1u);
+    EXPECT_TRUE(harness_.storage().MissingChunks({.run = run, .first = 0, .count = 1})->empty());
+  }
+  ASSERT_TRUE(harness_.RepairChunk({.run = run, .number = 0}, bytes).ok());
+  EXPECT_EQ(harness_.storage().ReadChunk({.run = run, .number = 0}, 0, bytes.size())->view(),
+            bytes);
+}
+
+// I10: damage in a segment does not hold the journal, and is not forgotten when it is recycled.
+TEST_F(DiskStoreFaults, ABodyDamagedInTheJournalStaysDamagedUntilRepaired) {
+  const RunId run = RunId::Draw(harness_.random());
+  const std::string body(60000, 'b');
+  std::vector<std::string> before;
+  const std::vector<std::string> names = Names("journal");
+  for (const std::string& name : names) before.push_back(disk_.Contents("journal/" + name));
+  PersistRequest request;
+  request.entries.push_back(DiskStoreHarness::WithBody(DiskStoreHarness::Entry(1, 1), run, body));
+  ASSERT_TRUE(harness_.Persist(std::move(request)).ok());
+  bool damaged = false;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string after = disk_.Contents("journal/" + names[i]);
+    if (after == before[i]) continue;
+    const auto first = std::mismatch(after.begin(), after.end(), before[i].begin()).first;
+    disk_.FlipBit("journal/" + names[i],
+                  static_cast<uint64_t>(first - after.begin()) + body.size() / 2, 4);
+    damaged = true;
+  }
+  ASSERT_TRUE(damaged);
+  const ChunkId chunk = {.run = run, .number = 0};
+  EXPECT_TRUE(absl::IsDataLoss(harness_.storage().ReadChunk(chunk, 0, 1).status()));
+  harness_.RollSegment();
+  ASSERT_TRUE(harness_.store().Checkpoint().ok());
+  EXPECT_EQ(harness_.store().Stats()->segments_in_use, 1u);
+  EXPECT_TRUE(absl::IsDataLoss(harness_.storage().ReadChunk(chunk, 0, 1).status()));
+  ASSERT_TRUE(harness_.RepairChunk(chunk, body).ok());
+  EXPECT_EQ(harness_.storage().ReadChunk(chunk, 0, body.size())->view(), body);
+}
+
+// P9: damage among what was acknowledged is never taken for a torn tail.
+TEST_F(DiskStoreFaults, DamageInTheMiddleOfTheJournalIsDataLossAtOpening) {
+  std::vector<std::string> before;
+  const std::vector<std::string> names = Names("journal");
+  for (const std::string& name : names) before.push_back(disk_.Contents("journal/" + name));
+  for (uint64_t i = 1; i <= 20; ++i) ASSERT_TRUE(PersistEntry(i).ok());
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string after = disk_.Contents("journal/" + names[i]);
+    if (after == before[i]) continue;
+    const auto first = std::mismatch(after.begin(), after.end(), before[i].begin()).first;
+    disk_.FlipBit("journal/" + names[i], static_cast<uint64_t>(first - after.begin()) + 40, 1);
+  }
+  harness_.Close();
+  const absl::Status status = harness_.TryOpen();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+}
+
+}  // namespace
+}  // namespace meridian::storage
