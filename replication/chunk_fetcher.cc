@@ -1,0 +1,220 @@
+#include "replication/chunk_fetcher.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "base/check.h"
+#include "base/crc32c.h"
+
+namespace meridian::replication {
+namespace {
+// Bounds the memory that fetched chunks take: 1 MiB each.
+constexpr size_t kMaxAsked = 8;
+constexpr absl::Duration kFirstRetry = absl::Milliseconds(500);
+constexpr absl::Duration kMaxRetry = absl::Seconds(5);
+}  // namespace
+
+ChunkFetcher::Ticket ChunkFetcher::Ensure(const std::vector<storage::ChunkRange>& ranges,
+                                          std::function<void()> done) {
+  std::set<storage::ChunkId> missing;
+  for (const storage::ChunkRange& range : ranges) {
+    auto chunks = storage_.MissingChunks(range);
+    if (!chunks.ok()) {
+      hooks_.disk_failed(chunks.status());
+      return 0;
+    }
+    missing.insert(chunks->begin(), chunks->end());
+  }
+  if (missing.empty()) {
+    done();
+    return 0;
+  }
+  Ticket ticket = ++last_ticket_;
+  waiting_[ticket] = {missing.size(), std::move(done)};
+  for (const storage::ChunkId& chunk : missing) wanted_[chunk].tickets.insert(ticket);
+  AskMore();
+  return ticket;
+}
+
+void ChunkFetcher::CallOff(Ticket ticket) {
+  if (waiting_.erase(ticket) == 0) return;
+  for (auto it = wanted_.begin(); it != wanted_.end();) {
+    auto next = std::next(it);
+    if (it->second.tickets.erase(ticket) > 0) Drop(it);
+    it = next;
+  }
+  AskMore();
+}
+
+// Forgets a chunk that nobody wants any more.
+void ChunkFetcher::Drop(std::map<storage::ChunkId, Wanted>::iterator it) {
+  if (!it->second.tickets.empty() || !it->second.reads.empty() || it->second.storing) return;
+  Release(it->second);
+  wanted_.erase(it);
+}
+
+void ChunkFetcher::Release(Wanted& wanted) {
+  if (std::exchange(wanted.asked, false)) --asked_;
+}
+
+void ChunkFetcher::Fetch(storage::ChunkId chunk, absl::Duration deadline,
+                         std::function<void(absl::StatusOr<Buffer>)> done) {
+  wanted_[chunk].reads.push_back({deadline, std::move(done)});
+  AskMore();
+}
+
+void ChunkFetcher::AskMore() {
+  if (peers_.peers().empty()) return;
+  absl::Duration now = hooks_.now();
+  for (auto& [chunk, wanted] : wanted_) {
+    if (wanted.asked || now < wanted.not_before) continue;
+    // Reads, of which few can be waiting, do not queue behind catching up. A write of the chunk
+    // that is under way here is as good as a peer's copy.
+    if (wanted.reads.empty() && (asked_ >= kMaxAsked || storing_.contains(chunk))) continue;
+    wanted.asked = true;
+    ++asked_;
+    Ask(chunk, wanted);
+  }
+}
+
+void ChunkFetcher::Ask(storage::ChunkId chunk, Wanted& wanted) {
+  const auto& peers = peers_.peers();
+  wanted.asked_at = hooks_.now();
+  peers_.Send(peers[(chunk.number + wanted.attempts++) % peers.size()], ChunkFetch{chunk});
+}
+
+absl::Duration ChunkFetcher::RetryAfter(const Wanted& wanted) const {
+  // Each peer is asked once, then ever more slowly.
+  size_t rounds = wanted.attempts / std::max<size_t>(1, peers_.peers().size());
+  return std::min(kMaxRetry, kFirstRetry * static_cast<double>(1 + rounds));
+}
+
+void ChunkFetcher::Serve(ReplicaId from, const ChunkFetch& request) {
+  ChunkFetchReply reply;
+  reply.chunk = request.chunk;
+  auto info = storage_.StatChunk(request.chunk);
+  if (info.ok() && info->has_value()) {
+    auto bytes = storage_.ReadChunk(request.chunk, 0, (*info)->size_bytes);
+    reply.code = bytes.status().code();
+    reply.crc32c = (*info)->crc32c;
+    if (bytes.ok()) reply.ciphertext = *std::move(bytes);
+  } else {
+    reply.code = info.ok() ? absl::StatusCode::kNotFound : info.status().code();
+  }
+  peers_.Send(from, reply);
+}
+
+void ChunkFetcher::OnReply(ReplicaId, ChunkFetchReply reply) {
+  auto it = wanted_.find(reply.chunk);
+  if (it == wanted_.end() || it->second.storing) return;
+  Wanted& wanted = it->second;
+  wanted.asked_at = hooks_.now();
+  bool good =
+      reply.code == absl::StatusCode::kOk && Crc32c(reply.ciphertext.view()) == reply.crc32c;
+  if (!good) {
+    // The next peer at once, the next round by Tick.
+    if (wanted.attempts % std::max<size_t>(1, peers_.peers().size()) != 0) Ask(it->first, wanted);
+    return;
+  }
+  auto info = storage_.StatChunk(reply.chunk);
+  if (!info.ok()) return hooks_.disk_failed(info.status());
+  bool repair = info->has_value();
+  wanted.storing = true;
+  auto stored = [this, chunk = reply.chunk, bytes = reply.ciphertext, repair](absl::Status status) {
+    if (absl::IsResourceExhausted(status)) {
+      // The bytes can be served; the copy waits for space.
+      auto wanted = wanted_.find(chunk);
+      if (wanted == wanted_.end()) return;
+      wanted->second.storing = false;
+      for (Read& read : std::exchange(wanted->second.reads, {})) read.done(bytes);
+      return Drop(wanted);
+    }
+    if (!status.ok()) return hooks_.disk_failed(status);
+    ++(repair ? counters_.repaired : counters_.fetched);
+    Arrived(chunk, &bytes);
+  };
+  if (repair) {
+    storage_.RepairChunk(reply.chunk, reply.ciphertext, reply.crc32c, std::move(stored));
+  } else {
+    storage_.WriteChunk(reply.chunk, reply.ciphertext, reply.crc32c, std::move(stored));
+  }
+}
+
+void ChunkFetcher::Store(storage::ChunkId chunk, Buffer ciphertext, uint32_t crc32c,
+                         std::function<void(absl::Status)> done) {
+  ++storing_[chunk];
+  storage_.WriteChunk(chunk, std::move(ciphertext), crc32c,
+                      [this, chunk, done = std::move(done)](absl::Status status) {
+                        if (--storing_[chunk] == 0) storing_.erase(chunk);
+                        if (status.ok()) {
+                          auto it = wanted_.find(chunk);
+                          // A corrupt copy is not made good by a write that found it there.
+                          if (it != wanted_.end() && it->second.reads.empty()) {
+                            Arrived(chunk, nullptr);
+                          }
+                        } else {
+                          AskMore();
+                        }
+                        done(std::move(status));
+                      });
+}
+
+// The chunk is durable here; `bytes` are for the reads that wait.
+void ChunkFetcher::Arrived(storage::ChunkId chunk, const Buffer* bytes) {
+  auto it = wanted_.find(chunk);
+  if (it == wanted_.end()) return;
+  Wanted wanted = std::move(it->second);
+  wanted_.erase(it);
+  Release(wanted);
+  std::vector<std::function<void()>> complete;
+  for (Ticket ticket : wanted.tickets) {
+    auto waiting = waiting_.find(ticket);
+    CHECK_INVARIANT(waiting != waiting_.end(), "a wanted chunk's tickets are waiting");
+    if (--waiting->second.missing > 0) continue;
+    complete.push_back(std::move(waiting->second.done));
+    waiting_.erase(waiting);
+  }
+  AskMore();
+  for (Read& read : wanted.reads) read.done(*bytes);
+  for (auto& done : complete) done();
+}
+
+void ChunkFetcher::Tick() {
+  absl::Duration now = hooks_.now();
+  std::vector<Read> late;
+  for (auto it = wanted_.begin(); it != wanted_.end();) {
+    auto next = std::next(it);
+    Wanted& wanted = it->second;
+    auto first_late = std::partition(wanted.reads.begin(), wanted.reads.end(),
+                                     [&](const Read& read) { return read.deadline > now; });
+    std::move(first_late, wanted.reads.end(), std::back_inserter(late));
+    wanted.reads.erase(first_late, wanted.reads.end());
+    if (wanted.asked && !wanted.storing && now - wanted.asked_at >= RetryAfter(wanted) &&
+        !peers_.peers().empty()) {
+      if (wanted.attempts % peers_.peers().size() != 0) {
+        Ask(it->first, wanted);
+      } else {
+        Release(wanted);
+        wanted.not_before = now + (wanted.reads.empty() ? kFirstRetry : absl::ZeroDuration());
+      }
+    }
+    Drop(it);
+    it = next;
+  }
+  AskMore();
+  for (Read& read : late) {
+    read.done(absl::UnavailableError("no peer has delivered a good copy of the chunk in time"));
+  }
+}
+
+void ChunkFetcher::FailAll(const absl::Status& reason) {
+  auto wanted = std::exchange(wanted_, {});
+  waiting_.clear();
+  asked_ = 0;
+  for (auto& [chunk, entry] : wanted) {
+    for (Read& read : entry.reads) read.done(reason);
+  }
+}
+
+}  // namespace meridian::replication

@@ -1,0 +1,101 @@
+// Brings chunks that are missing or corrupt on this disk from peers: for log entries and snapshots
+// before they are acknowledged (I4), for reads and repair.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/buffer.h"
+#include "replication/peer_link.h"
+#include "replication/wire.h"
+#include "storage/replica_storage.h"
+
+namespace meridian::replication {
+
+// Confined to the replica's strand.
+class ChunkFetcher {
+ public:
+  struct Hooks {
+    // The disk has failed; nothing is done after.
+    std::function<void(const absl::Status&)> disk_failed;
+    std::function<absl::Duration()> now;
+  };
+  struct Counters {
+    uint64_t fetched = 0;
+    uint64_t repaired = 0;
+  };
+  // Names one Ensure, so that it can be called off.
+  using Ticket = uint64_t;
+
+  ChunkFetcher(const PeerLink& peers, storage::ReplicaStorage& storage, Hooks hooks)
+      : peers_(peers), storage_(storage), hooks_(std::move(hooks)) {}
+
+  // Calls `done` once every chunk of `ranges` is durable here; at once if they are. Tries until
+  // then or until called off: 0 if `done` has been called already.
+  Ticket Ensure(const std::vector<storage::ChunkRange>& ranges, std::function<void()> done);
+  void CallOff(Ticket ticket);
+
+  // A good copy of the chunk from a peer, which also becomes, or supersedes, the copy here.
+  // UNAVAILABLE after `deadline`.
+  void Fetch(storage::ChunkId chunk, absl::Duration deadline,
+             std::function<void(absl::StatusOr<Buffer>)> done);
+
+  // Makes bytes from outside durable here, and lets what waits for the chunk go on.
+  void Store(storage::ChunkId chunk, Buffer ciphertext, uint32_t crc32c,
+             std::function<void(absl::Status)> done);
+
+  void OnReply(ReplicaId from, ChunkFetchReply reply);
+  void Serve(ReplicaId from, const ChunkFetch& request);
+  // Repeats what was lost on the way, gives up reads that are too old.
+  void Tick();
+  // Answers every Fetch; drops every Ensure.
+  void FailAll(const absl::Status& reason);
+
+  const Counters& counters() const { return counters_; }
+
+ private:
+  struct Read {
+    absl::Duration deadline;
+    std::function<void(absl::StatusOr<Buffer>)> done;
+  };
+  struct Wanted {
+    std::set<Ticket> tickets;
+    std::vector<Read> reads;
+    bool asked = false;
+    bool storing = false;
+    absl::Duration asked_at;
+    absl::Duration
+        not_before;  // all peers were asked in vain: a pause, in which others have a turn
+    size_t attempts = 0;
+  };
+  struct Waiting {
+    size_t missing = 0;
+    std::function<void()> done;
+  };
+
+  void AskMore();
+  void Ask(storage::ChunkId chunk, Wanted& wanted);
+  void Arrived(storage::ChunkId chunk, const Buffer* bytes);
+  void Release(Wanted& wanted);
+  void Drop(std::map<storage::ChunkId, Wanted>::iterator it);
+  absl::Duration RetryAfter(const Wanted& wanted) const;
+
+  const PeerLink& peers_;
+  storage::ReplicaStorage& storage_;
+  const Hooks hooks_;
+  std::map<storage::ChunkId, Wanted> wanted_;
+  std::map<Ticket, Waiting> waiting_;
+  std::map<storage::ChunkId, int> storing_;  // writes of Store under way
+  Ticket last_ticket_ = 0;
+  size_t asked_ = 0;  // wanted chunks that are asked for: bounded
+  Counters counters_;
+};
+
+}  // namespace meridian::replication

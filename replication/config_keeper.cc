@@ -1,0 +1,54 @@
+#include "replication/config_keeper.h"
+
+#include <utility>
+
+#include "replication/replica.h"
+
+namespace meridian::replication {
+
+ConfigKeeper::ConfigKeeper(PartitionId partition, coordination::CoordinationStore& store,
+                           Inbox::Handle strand, GroupConfig config, int64_t revision,
+                           std::function<void(const GroupConfig&)> on_config)
+    : key_(GroupConfigKey(partition)),
+      store_(store),
+      strand_(std::move(strand)),
+      known_(std::move(config)),
+      revision_(revision),
+      on_config_(std::move(on_config)) {}
+
+void ConfigKeeper::Read() {
+  if (reading_) {
+    read_again_ = true;
+    return;
+  }
+  reading_ = true;
+  store_.Get(key_, [this, strand = strand_](auto result) {
+    // Dropped with the inbox, so that `this` is alive when it runs.
+    strand.Post([this, result = std::move(result)]() mutable { OnRead(std::move(result)); });
+  });
+}
+
+void ConfigKeeper::OnRead(absl::StatusOr<std::optional<coordination::KeyValue>> result) {
+  reading_ = false;
+  // A read that failed is not repeated here: who needs it asks again by its own timer.
+  if (std::exchange(read_again_, false)) Read();
+  if (!result.ok() || !result->has_value()) return;
+  auto config = DecodeGroupConfig((*result)->value);
+  if (!config.ok() || (*result)->mod_revision < revision_) return;
+  known_ = *config;
+  revision_ = (*result)->mod_revision;
+  on_config_(known_);
+}
+
+void ConfigKeeper::Swap(const GroupConfig& next) {
+  if (next.epoch != known_.epoch + 1) return Read();
+  coordination::Transaction swap;
+  swap.compares.push_back({key_, revision_});
+  swap.writes.push_back({key_, EncodeGroupConfig(next)});
+  store_.Commit(std::move(swap), [this, strand = strand_](auto) {
+    // Succeeded, refused or unknown: only a read tells what holds now.
+    strand.Post([this] { Read(); });
+  });
+}
+
+}  // namespace meridian::replication

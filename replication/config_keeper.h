@@ -1,0 +1,44 @@
+// Reads and swaps a group's configuration in the coordination store, for one replica.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/id.h"
+#include "coordination/coordination_store.h"
+#include "replication/core/group_config.h"
+#include "replication/inbox.h"
+
+namespace meridian::replication {
+
+// Confined to the replica's strand; the store's callbacks come back through the inbox.
+class ConfigKeeper {
+ public:
+  // `on_config` gets every configuration read (linearizably) or swapped in.
+  ConfigKeeper(PartitionId partition, coordination::CoordinationStore& store, Inbox::Handle strand,
+               GroupConfig config, int64_t revision,
+               std::function<void(const GroupConfig&)> on_config);
+
+  // At most one read is under way; asked for meanwhile, another follows.
+  void Read();
+  // Swaps `next` in if the stored configuration is the one that this keeper knows and has the epoch
+  // before. Whatever the outcome, what the store then holds is read and passed on (P1).
+  void Swap(const GroupConfig& next);
+
+ private:
+  void OnRead(absl::StatusOr<std::optional<coordination::KeyValue>> result);
+
+  const std::string key_;
+  coordination::CoordinationStore& store_;
+  const Inbox::Handle strand_;
+  GroupConfig known_;
+  int64_t revision_;
+  const std::function<void(const GroupConfig&)> on_config_;
+  bool reading_ = false;
+  bool read_again_ = false;
+};
+
+}  // namespace meridian::replication

@@ -1,0 +1,37 @@
+// Sends to the other replicas of a group by replica id.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "base/id.h"
+#include "replication/core/group_config.h"
+#include "replication/transport.h"
+#include "replication/wire.h"
+
+namespace meridian::replication {
+
+// Confined to the replica's strand.
+class PeerLink {
+ public:
+  PeerLink(PartitionId partition, ReplicaId self, Transport& transport)
+      : partition_(partition), self_(self), transport_(transport) {}
+
+  // Where the members of `config` live. Those of earlier ones stay known: they may still ask.
+  void Learn(const GroupConfig& config);
+
+  // Dropped if it is not known where `to` lives.
+  void Send(ReplicaId to, const PeerBody& body) const;
+
+  // Voters and learners of the newest configuration, without this replica.
+  const std::vector<ReplicaId>& peers() const { return peers_; }
+
+ private:
+  const PartitionId partition_;
+  const ReplicaId self_;
+  Transport& transport_;
+  std::map<ReplicaId, NodeId> nodes_;
+  std::vector<ReplicaId> peers_;
+};
+
+}  // namespace meridian::replication

@@ -1,0 +1,168 @@
+// ReplicaDriver's slower work: chunks between peers, snapshots, trimming, garbage.
+#include <algorithm>
+#include <utility>
+
+#include "base/crc32c.h"
+#include "base/status.h"
+#include "replication/replica_driver.h"
+
+namespace meridian::replication {
+namespace {
+constexpr size_t kScanBytes = 1 << 20;
+constexpr size_t kMaxReportedOrphans = 256;
+constexpr size_t kMaxAbortsAtOnce = 16;
+constexpr absl::Duration kSnapshotPause = absl::Seconds(1);
+}  // namespace
+
+void ReplicaDriver::Deliver(ReplicaId from, PeerBody body) {
+  if (auto* write = std::get_if<ChunkWrite>(&body)) {
+    if (Crc32c(write->ciphertext.view()) != write->crc32c) {
+      ++undecodable_;
+      return;
+    }
+    fetcher_.Store(write->chunk, write->ciphertext, write->crc32c,
+                   [this, from, chunk = write->chunk](absl::Status status) {
+                     if (!out_of_service_.ok()) return;
+                     if (!status.ok() && !absl::IsResourceExhausted(status)) return Fail(status);
+                     peers_.Send(from, ChunkAck{chunk, status.code()});
+                   });
+  } else if (auto* ack = std::get_if<ChunkAck>(&body)) {
+    writer_.OnAck(from, *ack);
+  } else if (auto* fetch = std::get_if<ChunkFetch>(&body)) {
+    fetcher_.Serve(from, *fetch);
+  } else if (auto* reply = std::get_if<ChunkFetchReply>(&body)) {
+    fetcher_.OnReply(from, std::move(*reply));
+  } else if (auto* begin = std::get_if<SnapshotBegin>(&body)) {
+    receiver_.OnBegin(from, *begin);
+    SchedulePump();
+  } else if (auto* piece = std::get_if<SnapshotPiece>(&body)) {
+    receiver_.OnPiece(from, *piece);
+  } else if (auto* ack = std::get_if<SnapshotAck>(&body)) {
+    auto sender = senders_.find(from);
+    if (sender == senders_.end()) return;
+    absl::Status status = sender->second->OnAck(*ack, Now());
+    if (!status.ok()) return Fail(Annotate(status, "reading the state for a snapshot"));
+    EndSnapshots();
+  } else if (auto* report = std::get_if<OrphanReport>(&body)) {
+    AbortOrphans(report->runs);
+  }
+}
+
+void ReplicaDriver::Background(absl::Duration now) {
+  proposals_.Tick(now);
+  reads_.Tick(now);
+  fetcher_.Tick();
+  writer_.Tick();
+  for (auto& [peer, sender] : senders_) sender->Tick(now);
+  EndSnapshots();
+  if (core_.is_installing()) return;
+  Trim();
+  ScanRecoveredLog();
+  if (now >= next_garbage_ && pins_scanned_ >= pins_scan_end_) CollectGarbage(now);
+}
+
+void ReplicaDriver::Trim() {
+  // Kept for members that lag, up to a bound; then they get a snapshot.
+  LogIndex keep_from = core_.freeable_index();
+  if (applied_ > LogIndex(options_.retained_log_entries)) {
+    keep_from = std::max(keep_from, applied_ - options_.retained_log_entries);
+  }
+  storage_->AllowTrim(std::min(applied_, keep_from));
+  log_pins_.Forget(core_.freeable_index());
+}
+
+// Pins what the entries of an earlier process's life reference, a part at a time. Nothing is freed
+// before it is through.
+void ReplicaDriver::ScanRecoveredLog() {
+  pins_scanned_ = std::max(pins_scanned_, core_.log().base().index);
+  LogIndex end = std::min(pins_scan_end_, core_.log().last().index);
+  if (pins_scanned_ >= end) {
+    pins_scanned_ = pins_scan_end_;
+    return;
+  }
+  auto entries = core_.ReadLog(pins_scanned_ + 1, end, kScanBytes);
+  if (absl::IsOutOfRange(entries.status())) return;  // trimmed meanwhile: goes on above the base
+  if (!entries.ok()) return Fail(Annotate(entries.status(), "reading the recovered log"));
+  for (const storage::LogEntry& entry : *entries) log_pins_.Add(entry);
+  pins_scanned_ = entries->back().index;
+}
+
+bool ReplicaDriver::RunInUse(RunId run) const {
+  return writer_.IsActive(run) || read_pins_.IsPinned(run) ||
+         log_pins_.IsPinned(run, std::min(core_.freeable_index(), applied_));
+}
+
+void ReplicaDriver::CollectGarbage(absl::Duration now) {
+  next_garbage_ = now + options_.garbage_interval;
+  LogIndex up_to = std::min(core_.freeable_index(), applied_);
+  auto freed = garbage_.Collect(up_to, applied_, applied_timestamp_);
+  if (!freed.ok()) return Fail(Annotate(freed.status(), "freeing runs"));
+  runs_freed_ += *freed;
+  if (*freed > 0) next_garbage_ = now;  // there may be more: at the next turn
+  auto orphans = garbage_.FindOrphans(now);
+  if (!orphans.ok()) return Fail(Annotate(orphans.status(), "looking for orphaned runs"));
+  if (orphans->empty()) return;
+  if (core_.is_serving()) return AbortOrphans(*orphans);
+  ReplicaId leader = core_.leader();
+  if (leader.is_nil() || core_.is_leader()) return;
+  if (orphans->size() > kMaxReportedOrphans) orphans->resize(kMaxReportedOrphans);
+  peers_.Send(leader, OrphanReport{*std::move(orphans)});
+}
+
+// After the abort commits, a manifest that names the run is refused, and its chunks are garbage on
+// every replica (P8). Found again, and tried again, if the proposal fails.
+void ReplicaDriver::AbortOrphans(const std::vector<RunId>& runs) {
+  if (!core_.is_serving() || !env_.encode_abort_run) return;
+  size_t proposed = 0;
+  for (const RunId& run : runs) {
+    if (proposed == kMaxAbortsAtOnce) return;
+    auto orphan = garbage_.IsOrphan(run);
+    if (!orphan.ok()) return Fail(Annotate(orphan.status(), "checking an orphaned run"));
+    if (!*orphan) continue;
+    ++proposed;
+    Proposal abort;
+    abort.command = env_.encode_abort_run(run);
+    AdmitProposal(std::move(abort), [this](absl::StatusOr<Applied> applied) {
+      if (applied.ok()) ++orphans_aborted_;
+    });
+  }
+}
+
+void ReplicaDriver::BeginSnapshot(ReplicaId peer) {
+  auto due = snapshot_due_.find(peer);
+  absl::Duration now = Now();
+  std::optional<Epoch> epoch = core_.log().EpochAt(applied_);
+  if ((due != snapshot_due_.end() && now < due->second) || !epoch) {
+    // Asked for again by the next heartbeat.
+    core_.OnSnapshotEnded(peer, std::nullopt);
+    return;
+  }
+  SnapshotBegin begin;
+  begin.snapshot = env_.random.Uniform(UINT64_MAX);
+  begin.epoch = core_.promised();
+  begin.last = {*epoch, applied_};
+  begin.timestamp = applied_timestamp_;
+  core_.OnSnapshotStarted(peer, applied_);
+  senders_[peer] = std::make_unique<SnapshotSender>(peer, begin, storage_->NewView(), peers_,
+                                                    options_.request_timeout, now);
+}
+
+// Tells the core of snapshots that are done, or all of them if this replica leads no more.
+void ReplicaDriver::EndSnapshots() {
+  for (auto it = senders_.begin(); it != senders_.end();) {
+    SnapshotSender::State state = it->second->state();
+    bool running = state == SnapshotSender::State::kRunning;
+    if (running && core_.is_leader()) {
+      ++it;
+      continue;
+    }
+    bool installed = state == SnapshotSender::State::kInstalled;
+    if (!installed) snapshot_due_[it->first] = Now() + kSnapshotPause;
+    core_.OnSnapshotEnded(it->first,
+                          installed ? std::optional(it->second->last().index) : std::nullopt);
+    it = senders_.erase(it);
+    SchedulePump();
+  }
+}
+
+}  // namespace meridian::replication

@@ -1,0 +1,56 @@
+// Sends one snapshot of the state to one member that the log no longer reaches. Rows only: the
+// receiver asks for the chunks that they reference. Pieces go out in a window and are repeated
+// until acknowledged; if the receiver stays silent, the snapshot is given up and begun again later.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "replication/peer_link.h"
+#include "replication/wire.h"
+#include "storage/kv.h"
+
+namespace meridian::replication {
+
+// Confined to the replica's strand.
+class SnapshotSender {
+ public:
+  enum class State { kRunning, kInstalled, kFailed };
+
+  // `view` is the state right after begin.last was applied. Garbage dropped later than that is kept
+  // while the sender runs (P8).
+  SnapshotSender(ReplicaId peer, const SnapshotBegin& begin,
+                 std::unique_ptr<storage::KvReader> view, const PeerLink& peers,
+                 absl::Duration patience, absl::Duration now);
+
+  LogPosition last() const { return begin_.last; }
+  State state() const { return state_; }
+
+  // Errors: the state cannot be read.
+  absl::Status OnAck(const SnapshotAck& ack, absl::Duration now);
+  void Tick(absl::Duration now);
+
+ private:
+  absl::Status FillWindow();
+
+  const ReplicaId peer_;
+  const SnapshotBegin begin_;
+  const std::unique_ptr<storage::KvReader> view_;
+  const std::unique_ptr<storage::KvIterator> rows_;
+  const PeerLink& peers_;
+  const absl::Duration patience_;
+  State state_ = State::kRunning;
+  bool accepted_ = false;  // the receiver has begun
+  bool at_end_ = false;    // the final piece is in the window, or was acknowledged
+  // Pieces [window_.front().number, next_piece_) are not acknowledged.
+  std::deque<SnapshotPiece> window_;
+  uint64_t next_piece_ = 0;
+  absl::Duration last_heard_;
+  absl::Duration last_sent_;
+};
+
+}  // namespace meridian::replication
