@@ -38,6 +38,9 @@ ExitCode ExitCodeOf(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kOk:
       return kOk;
+    case absl::StatusCode::kInvalidArgument:
+      // Without a server's reason it is us who refuse the command.
+      return ErrorReasonOf(status).empty() ? kUsage : kFailure;
     case absl::StatusCode::kNotFound:
       return kNotFound;
     case absl::StatusCode::kUnauthenticated:

@@ -26,7 +26,12 @@ absl::Status Conclude(Context& context, Progress& progress, const std::string& v
                            {"failed", summary.failed},
                            {"bytes", summary.bytes},
                            {"seconds", summary.seconds}});
-  return progress.Result();
+  const absl::Status result = progress.Result();
+  // A name that cannot be a file is the object's fault, not the command line's.
+  if (result.code() == absl::StatusCode::kInvalidArgument) {
+    return absl::UnknownError(result.message());
+  }
+  return result;
 }
 
 }  // namespace meridian::cli

@@ -1,0 +1,53 @@
+#include <gtest/gtest.h>
+
+#include "client/cli/exit_code.h"
+#include "client/cli/format.h"
+
+namespace meridian::cli {
+namespace {
+
+TEST(Printable, LetsNoNameSteerATerminal) {
+  EXPECT_EQ(Printable("caf\xc3\xa9"), "caf\xc3\xa9");
+  EXPECT_EQ(Printable("\033[2Jx\n"), "\\x1b[2Jx\\x0a");
+  EXPECT_EQ(Printable("\xc2\x9b"), "\\xc2\\x9b");
+  EXPECT_EQ(Printable("\xff\xc3"), "\\xff\\xc3");
+  EXPECT_EQ(Printable(std::string("\0", 1)), "\\x00");
+}
+
+TEST(HumanBytes, ChoosesTheUnit) {
+  EXPECT_EQ(HumanBytes(0), "0 B");
+  EXPECT_EQ(HumanBytes(1023), "1023 B");
+  EXPECT_EQ(HumanBytes(1536), "1.5 KiB");
+  EXPECT_EQ(HumanBytes(3.0 * (1 << 30)), "3.0 GiB");
+}
+
+TEST(Names, AreShortened) {
+  EXPECT_EQ(ShortName("tenants/t/containers/c"), "c");
+  EXPECT_EQ(ShortName("c"), "c");
+}
+
+TEST(FormatTime, IsRfc3339InUtc) {
+  google::protobuf::Timestamp time;
+  EXPECT_EQ(FormatTime(time), "");
+  time.set_seconds(1'000'000'000);
+  EXPECT_EQ(FormatTime(time), "2001-09-09T01:46:40Z");
+}
+
+TEST(ExitCode, TellsScriptsWhatToDo) {
+  EXPECT_EQ(ExitCodeOf(absl::OkStatus()), 0);
+  EXPECT_EQ(ExitCodeOf(absl::DataLossError("")), 1);
+  EXPECT_EQ(ExitCodeOf(absl::InvalidArgumentError("")), 2);
+  EXPECT_EQ(ExitCodeOf(absl::NotFoundError("")), 3);
+  EXPECT_EQ(ExitCodeOf(absl::UnauthenticatedError("")), 4);
+  EXPECT_EQ(ExitCodeOf(absl::AlreadyExistsError("")), 5);
+  EXPECT_EQ(ExitCodeOf(absl::UnavailableError("")), 6);
+}
+
+TEST(Errors, AreOneJsonDocument) {
+  const Json json = Json::parse(ErrorJson(absl::NotFoundError("no \"x\"\xff")));
+  EXPECT_EQ(json["error"]["code"], "NOT_FOUND");
+  EXPECT_EQ(json["error"]["message"], "no \"x\"\xEF\xBF\xBD");
+}
+
+}  // namespace
+}  // namespace meridian::cli
