@@ -136,8 +136,9 @@ class CoreCluster {
       bool moved = false;
       for (auto& [id, node] : nodes) moved |= Pump(id, node);
       if (!in_flight.empty()) {
-        Delivery delivery = std::move(in_flight.front());
-        in_flight.pop_front();
+        size_t at = pick ? pick(in_flight.size()) : 0;
+        Delivery delivery = std::move(in_flight[at]);
+        in_flight.erase(in_flight.begin() + at);
         moved = true;
         Node& to = nodes.at(delivery.to);
         if (to.core && !cut.contains({delivery.from, delivery.to}) &&
@@ -195,17 +196,48 @@ class CoreCluster {
   std::deque<Delivery> in_flight;
   std::set<std::pair<ReplicaId, ReplicaId>> cut;
   std::function<bool(ReplicaId, ReplicaId, CoreMessage&)> filter;
+  std::function<size_t(size_t)> pick;  // which message is delivered next, of how many
   absl::Duration now = absl::Seconds(100);
+
+  // What the drivers do with a snapshot, at once; `cut_off`: the receiver crashes in the middle.
+  void TransferSnapshot(ReplicaId from, ReplicaId to, bool cut_off) {
+    Node& sender = nodes.at(from);
+    Node& receiver = nodes.at(to);
+    if (!sender.core || !sender.core->is_leader()) return;
+    LogIndex index = sender.disk.applied;
+    auto epoch = sender.core->log().EpochAt(index);
+    bool wanted = receiver.core && receiver.core->leader() == from && epoch &&
+                  receiver.core->promised() == sender.core->promised() &&
+                  (receiver.core->is_installing() || receiver.core->commit_index() < index);
+    if (!wanted) return sender.core->OnSnapshotEnded(to, std::nullopt);
+    sender.core->OnSnapshotStarted(to, index);
+    while (!receiver.disk.queue.empty()) CompleteOneWrite(receiver);
+    receiver.core->BeginInstall();
+    receiver.disk.installing = true;
+    receiver.disk.log.clear();
+    receiver.disk.base = receiver.disk.applied = LogIndex(0);
+    receiver.disk.base_epoch = Epoch(0);
+    receiver.disk.applied_timestamp = Timestamp(0);
+    if (cut_off) {
+      Crash(to);
+      return sender.core->OnSnapshotEnded(to, std::nullopt);
+    }
+    receiver.disk.installing = false;
+    receiver.disk.base = receiver.disk.applied = index;
+    receiver.disk.base_epoch = *epoch;
+    receiver.disk.applied_timestamp = sender.disk.applied_timestamp;
+    receiver.core->FinishInstall({*epoch, index}, sender.disk.applied_timestamp, now);
+    sender.core->OnSnapshotEnded(to, index);
+  }
+  // Everything committed so far, as applied by whoever was first.
+  const std::map<LogIndex, storage::LogEntry>& applied() const { return applied_; }
 
  private:
   bool Pump(ReplicaId id, Node& node) {
     if (!node.core) return false;
     bool moved = false;
     if (!node.hold_disk && !node.disk.queue.empty()) {
-      CoreOutput::Persist persist = std::move(node.disk.queue.front());
-      node.disk.queue.pop_front();
-      node.disk.Write(persist.request);
-      node.core->OnPersisted(persist.id, now);
+      CompleteOneWrite(node);
       moved = true;
     }
     if (!node.hold_chunks) {
@@ -229,6 +261,12 @@ class CoreCluster {
     if (out.swap) node.swap = out.swap;
     if (node.swap && store_up) Swap(node);
     return moved || !out.messages.empty() || out.persist || out.swap || out.read_config;
+  }
+  void CompleteOneWrite(Node& node) {
+    CoreOutput::Persist persist = std::move(node.disk.queue.front());
+    node.disk.queue.pop_front();
+    node.disk.Write(persist.request);
+    node.core->OnPersisted(persist.id, now);
   }
   void Apply(Node& node) {
     LogIndex next = node.disk.applied + 1;
