@@ -4,10 +4,12 @@
 namespace meridian::objects {
 namespace {
 
-pb::VersionRecord MakeMarker(const std::string& version_id) {
+pb::VersionRecord MarkerOf(const pb::DeleteObject& deletion) {
   pb::VersionRecord marker;
-  marker.set_version_id(version_id);
+  marker.set_version_id(deletion.marker_version_id());
   marker.set_delete_marker(true);
+  marker.set_mac(deletion.marker_mac());
+  marker.set_kek_version(deletion.marker_kek_version());
   return marker;
 }
 
@@ -29,7 +31,7 @@ absl::StatusOr<pb::Outcome> ApplyDeleteObject(const pb::DeleteObject& deletion,
     needs_marker = older.has_value();
   }
   if (needs_marker) {
-    return AddVersion(context, deletion.name(), newest, MakeMarker(deletion.marker_version_id()));
+    return AddVersion(context, deletion.name(), newest, MarkerOf(deletion));
   }
   RETURN_IF_ERROR(RemoveNewest(context, *newest));
   pb::Outcome outcome = MakeOutcome(pb::Outcome::OK);

@@ -139,7 +139,10 @@ absl::StatusOr<pb::Outcome> ApplyFinishUpload(const pb::FinishUpload& finish,
   const std::string& name = record->object_name();
   ASSIGN_OR_RETURN(const std::optional<VersionRow> newest,
                    ObjectReader(context.state.base()).Newest(name));
-  if (auto failed = CheckCondition(record->condition(), newest)) return *failed;
+  if (auto failed = CheckCondition(record->condition(), newest)) {
+    failed->set_object_name(name);
+    return *failed;
+  }
 
   // The version takes over the upload's references: none is added, none dropped.
   context.state.Delete(UploadKey(upload));
@@ -150,6 +153,7 @@ absl::StatusOr<pb::Outcome> ApplyFinishUpload(const pb::FinishUpload& finish,
   }
   ASSIGN_OR_RETURN(pb::Outcome outcome, AddVersion(context, name, newest, finish.record()));
   *outcome.mutable_record() = finish.record();
+  outcome.set_object_name(name);
   return outcome;
 }
 

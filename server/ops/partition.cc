@@ -1,0 +1,29 @@
+#include "server/ops/partition.h"
+
+#include <utility>
+
+#include "base/status.h"
+#include "server/ops/replica_calls.h"
+#include "storage/objects/object_reader.h"
+
+namespace meridian::ops {
+
+absl::StatusOr<bool> IsEmpty(replication::Replica& replica, absl::Time deadline) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<storage::KvReader> view, ConfirmedView(replica, deadline));
+  return objects::ObjectReader(*view).IsEmpty();
+}
+
+absl::Status ForgetExpired(replication::Replica& replica, absl::Time now, absl::Time deadline) {
+  const std::unique_ptr<storage::KvReader> view = replica.NewView();
+  ASSIGN_OR_RETURN(const bool has_expired,
+                   objects::ObjectReader(*view).HasExpired(
+                       Timestamp(static_cast<uint64_t>(absl::ToUnixMicros(now)))));
+  if (!has_expired) return absl::OkStatus();
+  pb::Command command;
+  command.mutable_maintain();
+  replication::Proposal proposal;
+  proposal.command = objects::EncodeRecord(std::move(command));
+  return Propose(replica, deadline, std::move(proposal)).status();
+}
+
+}  // namespace meridian::ops

@@ -1,0 +1,68 @@
+#include "server/ops/replica_calls.h"
+
+#include <utility>
+
+#include "base/status.h"
+#include "server/await.h"
+#include "server/ops/errors.h"
+#include "storage/objects/object_reader.h"
+
+namespace meridian::ops {
+namespace {
+
+// The geo epoch of a container that has never failed over.
+constexpr uint32_t kFirstGeoEpoch = 1;
+
+}  // namespace
+
+pb::Command NewCommand(const Context& context) {
+  pb::Command command;
+  command.set_geo_epoch(kFirstGeoEpoch);
+  command.set_keep_versions(context.keep_versions);
+  return command;
+}
+
+absl::StatusOr<pb::Outcome> Propose(replication::Replica& replica, absl::Time deadline,
+                                    replication::Proposal proposal) {
+  using Result = absl::StatusOr<replication::Applied>;
+  const std::optional<Result> applied =
+      server::AwaitUntil<Result>(deadline, [&](std::function<void(Result)> done) {
+        replica.Propose(std::move(proposal), std::move(done));
+      });
+  if (!applied.has_value()) return DeadlineExceeded("commit");
+  if (!applied->ok()) return FromReplica(applied->status(), "commit");
+  return objects::DecodeRecord<pb::Outcome>((*applied)->outcome);
+}
+
+absl::StatusOr<pb::Outcome> Propose(const Context& context, const pb::Command& command) {
+  replication::Proposal proposal;
+  proposal.command = objects::EncodeRecord(command);
+  return Propose(*context.replica, context.deadline, std::move(proposal));
+}
+
+absl::StatusOr<std::unique_ptr<storage::KvReader>> ConfirmedView(replication::Replica& replica,
+                                                                 absl::Time deadline) {
+  const std::optional<absl::Status> confirmed = server::AwaitUntil<absl::Status>(
+      deadline, [&replica](std::function<void(absl::Status)> done) {
+        replica.ConfirmRead(std::move(done));
+      });
+  if (!confirmed.has_value()) return DeadlineExceeded("confirm the read");
+  if (!confirmed->ok()) return FromReplica(*confirmed, "confirm the read");
+  return replica.NewView();
+}
+
+absl::StatusOr<std::optional<pb::Outcome>> FindOutcome(const storage::KvReader& view,
+                                                       const pb::Command& command) {
+  if (!command.has_request()) return std::optional<pb::Outcome>();
+  ASSIGN_OR_RETURN(const RequestId request,
+                   objects::DecodeId<RequestId>(command.request().id()));
+  ASSIGN_OR_RETURN(const std::optional<pb::RequestRecord> record,
+                   objects::ObjectReader(view).FindRequest(request));
+  if (!record.has_value()) return std::optional<pb::Outcome>();
+  if (record->digest() == command.request().digest()) return std::optional(record->outcome());
+  pb::Outcome refusal;
+  refusal.set_code(pb::Outcome::REQUEST_ID_REUSED);
+  return std::optional(std::move(refusal));
+}
+
+}  // namespace meridian::ops

@@ -1,0 +1,87 @@
+#include "server/ops/upload_codec.h"
+
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "base/status.h"
+#include "server/ops/version_codec.h"
+#include "storage/objects/object_reader.h"
+
+namespace meridian::ops {
+namespace {
+
+absl::Status Corrupt(std::string_view what) {
+  return WithCorruptReason(absl::DataLossError("upload: " + std::string(what)));
+}
+
+}  // namespace
+
+std::string UploadName(const Context& context, UploadId upload) {
+  return context.container_name + "/uploads/" + upload.ToHex();
+}
+
+absl::StatusOr<UploadId> ParseUploadName(const std::string& name) {
+  const size_t slash = name.rfind('/');
+  const std::optional<UploadId> id =
+      UploadId::FromHex(slash == std::string::npos ? name : name.substr(slash + 1));
+  if (!id.has_value()) return Missing({.kind = v1::ResourceMissing::UPLOAD, .name = name});
+  return *id;
+}
+
+Subject UploadSubject(const Context& context, UploadId upload) {
+  return {.kind = v1::ResourceMissing::UPLOAD, .name = UploadName(context, upload)};
+}
+
+std::string UploadMac(const crypto::ContainerKeys& keys, const pb::UploadRecord& record) {
+  const std::array<std::string_view, 7> parts = {"upload",
+                                                 keys.container().bytes(),
+                                                 record.object_name(),
+                                                 record.upload_id(),
+                                                 record.version_id(),
+                                                 record.wrapped_dek(),
+                                                 record.sealed_plan()};
+  return keys.RecordMac(parts);
+}
+
+absl::StatusOr<Upload> OpenUpload(const Context& context, pb::UploadRecord record) {
+  Upload upload;
+  ASSIGN_OR_RETURN(upload.id, objects::DecodeId<UploadId>(record.upload_id()));
+  ASSIGN_OR_RETURN(upload.keys, KeysOf(context, record.kek_version()));
+  if (!crypto::ConstantTimeEqual(UploadMac(*upload.keys, record), record.mac())) {
+    return Corrupt("its record is not authentic");
+  }
+  ASSIGN_OR_RETURN(const VersionId version, objects::DecodeId<VersionId>(record.version_id()));
+  const absl::StatusOr<std::string> plan = upload.keys->OpenMetadata(
+      SealingContext(*upload.keys, record.object_name(), version), record.sealed_plan());
+  if (!plan.ok()) return Corrupt("its plan cannot be opened");
+  ASSIGN_OR_RETURN(upload.plan, objects::DecodeRecord<pb::SealedUploadPlan>(*plan));
+  upload.record = std::move(record);
+  return upload;
+}
+
+absl::StatusOr<Upload> FindUpload(const Context& context, const storage::KvReader& view,
+                                  UploadId id) {
+  ASSIGN_OR_RETURN(std::optional<pb::UploadRecord> record,
+                   objects::ObjectReader(view).FindUpload(id));
+  if (!record.has_value() || record->expire_time_us() <= absl::ToUnixMicros(absl::Now())) {
+    return Missing(UploadSubject(context, id));
+  }
+  return OpenUpload(context, *std::move(record));
+}
+
+v1::Upload ToUpload(const Context& context, const Upload& upload) {
+  v1::Upload out;
+  out.set_name(UploadName(context, upload.id));
+  out.set_object_name(upload.record.object_name());
+  out.set_durable_size_bytes(static_cast<int64_t>(upload.record.durable_size_bytes()));
+  if (upload.plan.has_size_bytes()) {
+    out.set_size_bytes(static_cast<int64_t>(upload.plan.size_bytes()));
+  }
+  SetTimestamp(upload.record.create_time_us(), out.mutable_create_time());
+  SetTimestamp(upload.record.expire_time_us(), out.mutable_expire_time());
+  return out;
+}
+
+}  // namespace meridian::ops

@@ -1,0 +1,47 @@
+// Uploads as they are stored, and as clients name and see them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "base/id.h"
+#include "crypto/container_keys.h"
+#include "meridian/v1/uploads.pb.h"
+#include "server/ops/context.h"
+#include "server/ops/errors.h"
+#include "storage/kv.h"
+#include "storage/objects/records.h"
+
+namespace meridian::ops {
+
+namespace pb = ::meridian::internal::v1;
+
+// An upload whose record has been authenticated and opened.
+struct Upload {
+  UploadId id;
+  pb::UploadRecord record;
+  pb::SealedUploadPlan plan;
+  // Of the KEK that its record was made under.
+  std::shared_ptr<const crypto::ContainerKeys> keys;
+};
+
+// `{container}/uploads/{upload}`.
+std::string UploadName(const Context& context, UploadId upload);
+// What follows the last '/': NOT_FOUND if no upload can have this name.
+absl::StatusOr<UploadId> ParseUploadName(const std::string& name);
+Subject UploadSubject(const Context& context, UploadId upload);
+
+// Over what does not change while an upload goes on (P20).
+std::string UploadMac(const crypto::ContainerKeys& keys, const pb::UploadRecord& record);
+
+// DATA_LOSS (CORRUPT) if the record is not authentic.
+absl::StatusOr<Upload> OpenUpload(const Context& context, pb::UploadRecord record);
+// NOT_FOUND if there is none, or it has expired.
+absl::StatusOr<Upload> FindUpload(const Context& context, const storage::KvReader& view,
+                                  UploadId upload);
+
+v1::Upload ToUpload(const Context& context, const Upload& upload);
+
+}  // namespace meridian::ops
