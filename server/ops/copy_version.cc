@@ -14,8 +14,7 @@ namespace {
 
 constexpr int kMaxAttempts = 8;
 
-pb::Command MakeCommand(const Context& context, const CopyRequest& request,
-                        const Version& source) {
+pb::Command MakeCommand(const Context& context, const CopyRequest& request, const Version& source) {
   VersionParts parts{.name = request.name,
                      .version = VersionId::Draw(*context.random),
                      .manifest = source.row.record.manifest(),

@@ -59,11 +59,10 @@ absl::Status PreconditionFailed(const std::string& name, const std::string& curr
 absl::Status UploadOffset(uint64_t durable_size_bytes) {
   v1::UploadOffset detail;
   detail.set_durable_size_bytes(static_cast<int64_t>(durable_size_bytes));
-  return WithDetail(
-      Error(absl::StatusCode::kOutOfRange, v1::UPLOAD_OFFSET,
-            absl::StrCat("the upload goes on at byte ", durable_size_bytes,
-                         "; another stream may have taken it over")),
-      detail);
+  return WithDetail(Error(absl::StatusCode::kOutOfRange, v1::UPLOAD_OFFSET,
+                          absl::StrCat("the upload goes on at byte ", durable_size_bytes,
+                                       "; another stream may have taken it over")),
+                    detail);
 }
 
 absl::Status SizeMismatch(uint64_t declared, uint64_t received) {

@@ -12,12 +12,13 @@
 
 namespace meridian::ops {
 
-// The version that `version_id` (hex) names, or the current one if that is empty, opened. NOT_FOUND;
-// FAILED_PRECONDITION (IS_DELETE_MARKER) if a version id names a delete marker.
+// The version that `version_id` (hex) names, or the current one if that is empty, opened.
+// NOT_FOUND; FAILED_PRECONDITION (IS_DELETE_MARKER) if a version id names a delete marker.
 absl::StatusOr<Version> FindVersion(const Context& context, const storage::KvReader& view,
                                     const std::string& name, const std::string& version_id);
 
-// As FindVersion in a confirmed view, and PRECONDITION_FAILED unless `if_match` is empty or its etag.
+// As FindVersion in a confirmed view, and PRECONDITION_FAILED unless `if_match` is empty or its
+// etag.
 absl::StatusOr<Version> ReadVersion(const Context& context, const std::string& name,
                                     const std::string& version_id, const std::string& if_match);
 

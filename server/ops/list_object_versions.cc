@@ -39,8 +39,7 @@ absl::StatusOr<v1::ListObjectVersionsResponse> ListObjectVersions(
   RETURN_IF_ERROR(CheckListRequest(request));
   ASSIGN_OR_RETURN(const size_t page_size,
                    ParsePageSize(request.page_size(), kMaxPageSize, kMaxPageSize));
-  const std::array<std::string_view, 3> parameters = {"versions", request.prefix(),
-                                                      request.name()};
+  const std::array<std::string_view, 3> parameters = {"versions", request.prefix(), request.name()};
   objects::ListVersionsOptions options{.prefix = request.prefix(), .name = request.name()};
   if (!request.page_token().empty()) {
     ASSIGN_OR_RETURN(options.resume,

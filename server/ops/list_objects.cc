@@ -29,7 +29,8 @@ absl::Status CheckListRequest(const v1::ListObjectsRequest& request) {
   if (request.start_after().size() > kMaxNameBytes) {
     return server::InvalidField("start_after", "is longer than a name may be");
   }
-  for (const std::string* text : {&request.prefix(), &request.delimiter(), &request.start_after()}) {
+  for (const std::string* text :
+       {&request.prefix(), &request.delimiter(), &request.start_after()}) {
     if (text->find('\0') != std::string::npos) {
       return server::InvalidField("prefix, delimiter, start_after", "must not hold NUL");
     }

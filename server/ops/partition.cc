@@ -15,9 +15,8 @@ absl::StatusOr<bool> IsEmpty(replication::Replica& replica, absl::Time deadline)
 
 absl::Status ForgetExpired(replication::Replica& replica, absl::Time now, absl::Time deadline) {
   const std::unique_ptr<storage::KvReader> view = replica.NewView();
-  ASSIGN_OR_RETURN(const bool has_expired,
-                   objects::ObjectReader(*view).HasExpired(
-                       Timestamp(static_cast<uint64_t>(absl::ToUnixMicros(now)))));
+  ASSIGN_OR_RETURN(const bool has_expired, objects::ObjectReader(*view).HasExpired(Timestamp(
+                                               static_cast<uint64_t>(absl::ToUnixMicros(now)))));
   if (!has_expired) return absl::OkStatus();
   pb::Command command;
   command.mutable_maintain();

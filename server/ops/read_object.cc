@@ -39,9 +39,8 @@ absl::StatusOr<Range> ResolveRange(const v1::ReadObjectRequest& request, uint64_
         {{"size", absl::StrCat(size)}});
   }
   const uint64_t rest = size - begin;
-  const uint64_t length = range.has_length_bytes()
-                              ? std::min(rest, static_cast<uint64_t>(range.length_bytes()))
-                              : rest;
+  const uint64_t length =
+      range.has_length_bytes() ? std::min(rest, static_cast<uint64_t>(range.length_bytes())) : rest;
   return Range{.begin = begin, .end = begin + length};
 }
 
@@ -90,7 +89,7 @@ class RunReader {
   const Context& context_;
   const RunId run_;
   const uint64_t plaintext_bytes_;
-  const std::unique_ptr<crypto::RunCipher> cipher_;
+  std::unique_ptr<crypto::RunCipher> cipher_;
 };
 
 absl::StatusOr<RunReader> OpenRun(const Context& context, const Version& version,
@@ -129,9 +128,9 @@ absl::Status CopyBody(const Context& context, const Version& version, const Rang
 
 absl::Status ReadObject(const Context& context, const v1::ReadObjectRequest& request,
                         ByteSink& sink) {
-  ASSIGN_OR_RETURN(const PinnedVersion pinned,
-                   ReadPinnedVersion(context, request.name(), request.version_id(),
-                                     request.if_match()));
+  ASSIGN_OR_RETURN(
+      const PinnedVersion pinned,
+      ReadPinnedVersion(context, request.name(), request.version_id(), request.if_match()));
   const Version& version = pinned.version;
   ASSIGN_OR_RETURN(const Range range, ResolveRange(request, version.manifest.size_bytes()));
   v1::ReadHeader header;

@@ -43,9 +43,8 @@ absl::StatusOr<pb::Outcome> Propose(const Context& context, const pb::Command& c
 absl::StatusOr<std::unique_ptr<storage::KvReader>> ConfirmedView(replication::Replica& replica,
                                                                  absl::Time deadline) {
   const std::optional<absl::Status> confirmed = server::AwaitUntil<absl::Status>(
-      deadline, [&replica](std::function<void(absl::Status)> done) {
-        replica.ConfirmRead(std::move(done));
-      });
+      deadline,
+      [&replica](std::function<void(absl::Status)> done) { replica.ConfirmRead(std::move(done)); });
   if (!confirmed.has_value()) return DeadlineExceeded("confirm the read");
   if (!confirmed->ok()) return FromReplica(*confirmed, "confirm the read");
   return replica.NewView();
@@ -54,8 +53,7 @@ absl::StatusOr<std::unique_ptr<storage::KvReader>> ConfirmedView(replication::Re
 absl::StatusOr<std::optional<pb::Outcome>> FindOutcome(const storage::KvReader& view,
                                                        const pb::Command& command) {
   if (!command.has_request()) return std::optional<pb::Outcome>();
-  ASSIGN_OR_RETURN(const RequestId request,
-                   objects::DecodeId<RequestId>(command.request().id()));
+  ASSIGN_OR_RETURN(const RequestId request, objects::DecodeId<RequestId>(command.request().id()));
   ASSIGN_OR_RETURN(const std::optional<pb::RequestRecord> record,
                    objects::ObjectReader(view).FindRequest(request));
   if (!record.has_value()) return std::optional<pb::Outcome>();

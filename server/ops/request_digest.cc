@@ -25,10 +25,10 @@ RequestDigest& RequestDigest::Add(const internal::v1::Condition& condition) {
   return Add(condition.SerializeAsString());
 }
 
-RequestDigest& RequestDigest::Add(
-    const google::protobuf::Map<std::string, std::string>& metadata) {
+RequestDigest& RequestDigest::Add(const google::protobuf::Map<std::string, std::string>& metadata) {
   Add(metadata.size());
-  for (const auto& [key, value] : std::map<std::string, std::string>(metadata.begin(), metadata.end())) {
+  for (const auto& [key, value] :
+       std::map<std::string, std::string>(metadata.begin(), metadata.end())) {
     Add(key).Add(value);
   }
   return *this;

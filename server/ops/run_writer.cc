@@ -60,8 +60,7 @@ RunWriter::~RunWriter() {
   context_.replica->Propose(std::move(abort), [](const absl::StatusOr<replication::Applied>&) {});
 }
 
-absl::StatusOr<Buffer> RunWriter::EncryptInline(
-    std::span<const std::string_view> plaintext) const {
+absl::StatusOr<Buffer> RunWriter::EncryptInline(std::span<const std::string_view> plaintext) const {
   return cipher_->EncryptChunk(0, plaintext);
 }
 

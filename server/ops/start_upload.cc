@@ -58,8 +58,7 @@ Upload MakeUpload(const Context& context, const v1::WriteSpec& spec,
   record.set_upload_id(std::string(upload.id.bytes()));
   record.set_object_name(spec.name());
   record.set_version_id(std::string(version.bytes()));
-  record.set_wrapped_dek(
-      keys.WrapDek(crypto::SecretKey::Draw(*context.random), *context.random));
+  record.set_wrapped_dek(keys.WrapDek(crypto::SecretKey::Draw(*context.random), *context.random));
   record.set_kek_version(keys.kek_version());
   record.set_sealed_plan(keys.SealMetadata(SealingContext(keys, spec.name(), version),
                                            objects::EncodeRecord(upload.plan), *context.random));

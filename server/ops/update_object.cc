@@ -41,10 +41,8 @@ absl::StatusOr<v1::Object> UpdateObject(const Context& context,
   RETURN_IF_ERROR(CheckContentType(object.content_type()));
   RETURN_IF_ERROR(CheckMetadata(object.metadata()));
 
-  CopyRequest copy{.name = object.name(),
-                   .source_version_id = {},
-                   .command = NewCommand(context),
-                   .change = {}};
+  CopyRequest copy{
+      .name = object.name(), .source_version_id = {}, .command = NewCommand(context), .change = {}};
   ASSIGN_OR_RETURN(*copy.command.mutable_condition(), ParseIfMatch(request.condition()));
   if (request.has_request_id()) {
     RequestDigest digest("update object");

@@ -13,6 +13,7 @@
 #include "server/ops/request_digest.h"
 #include "server/ops/upload_codec.h"
 #include "server/ops/uploads.h"
+#include "storage/objects/object_reader.h"
 
 namespace meridian::ops {
 namespace {

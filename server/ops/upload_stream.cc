@@ -64,8 +64,8 @@ absl::Status UploadStream::CopyFrom(ByteSource& source) {
 }
 
 absl::Status UploadStream::TakePiece(Buffer piece) {
-  const uint64_t total = durable_size_bytes() + (sent_bytes_ - committed_bytes_) + chunk_.size() +
-                         piece.size();
+  const uint64_t total =
+      durable_size_bytes() + (sent_bytes_ - committed_bytes_) + chunk_.size() + piece.size();
   if (upload_.plan.has_size_bytes() && total > upload_.plan.size_bytes()) {
     return SizeMismatch(upload_.plan.size_bytes(), total);
   }

@@ -26,8 +26,8 @@ std::string VersionMac(const crypto::ContainerKeys& keys, std::string_view name,
 }
 
 absl::Status Corrupt(std::string_view what, const objects::VersionRow& row) {
-  return WithCorruptReason(absl::DataLossError("version " + row.place.version.ToHex() + ": " +
-                                               std::string(what)));
+  return WithCorruptReason(
+      absl::DataLossError("version " + row.place.version.ToHex() + ": " + std::string(what)));
 }
 
 std::string ExpectedMac(const crypto::ContainerKeys& keys, const objects::VersionRow& row) {
@@ -83,9 +83,8 @@ absl::StatusOr<Version> OpenVersion(const Context& context, objects::VersionRow 
   }
   if (record.delete_marker()) return version;
   ASSIGN_OR_RETURN(version.manifest, objects::ManifestOf(record));
-  absl::StatusOr<std::string> metadata =
-      keys.OpenMetadata(SealingContext(keys, version.row.name, version.row.place.version),
-                        record.sealed_metadata());
+  absl::StatusOr<std::string> metadata = keys.OpenMetadata(
+      SealingContext(keys, version.row.name, version.row.place.version), record.sealed_metadata());
   if (!metadata.ok()) return Corrupt("its metadata cannot be opened", version.row);
   ASSIGN_OR_RETURN(version.metadata, objects::DecodeRecord<pb::SealedMetadata>(*metadata));
   return version;
@@ -128,8 +127,8 @@ pb::SealedMetadata ToSealedMetadata(const std::string& content_type, const Map& 
                                     uint32_t plaintext_crc32c) {
   pb::SealedMetadata sealed;
   sealed.set_content_type(content_type);
-  for (const auto& [key, value] : std::map<std::string, std::string>(metadata.begin(),
-                                                                     metadata.end())) {
+  for (const auto& [key, value] :
+       std::map<std::string, std::string>(metadata.begin(), metadata.end())) {
     pb::SealedMetadata::Entry* entry = sealed.add_entries();
     entry->set_key(key);
     entry->set_value(value);

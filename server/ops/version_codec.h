@@ -63,9 +63,9 @@ absl::StatusOr<std::shared_ptr<const crypto::ContainerKeys>> KeysOf(const Contex
 v1::Object ToObject(const Context& context, const Version& version);
 
 // Entries sorted by key.
-pb::SealedMetadata ToSealedMetadata(
-    const std::string& content_type,
-    const google::protobuf::Map<std::string, std::string>& metadata, uint32_t plaintext_crc32c);
+pb::SealedMetadata ToSealedMetadata(const std::string& content_type,
+                                    const google::protobuf::Map<std::string, std::string>& metadata,
+                                    uint32_t plaintext_crc32c);
 
 // What a run's chunks are bound to.
 crypto::RunIdentity RunIdentityOf(const crypto::ContainerKeys& keys, std::string_view name,

@@ -21,8 +21,7 @@ absl::StatusOr<v1::WriteUploadResponse> WriteUpload(const Context& context,
   if (start.offset_bytes() < 0 || static_cast<uint64_t>(start.offset_bytes()) != durable) {
     return UploadOffset(durable);
   }
-  const absl::StatusOr<crypto::SecretKey> dek =
-      upload.keys->UnwrapDek(upload.record.wrapped_dek());
+  const absl::StatusOr<crypto::SecretKey> dek = upload.keys->UnwrapDek(upload.record.wrapped_dek());
   if (!dek.ok()) return WithCorruptReason(dek.status());
   UploadStream stream(context, std::move(upload), *dek);
   RETURN_IF_ERROR(stream.TakeOver());
