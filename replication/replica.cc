@@ -37,8 +37,9 @@ ReplicaDriver::ReplicaDriver(PartitionId partition, ReplicaId self, GroupConfig 
       log_reader_(*storage_),
       inbox_(env_.strand, kMaxInbox),
       core_(self, SessionId::Draw(env_.random), config, storage_->recovered(),
-            CoreOptions{CoreLeadership(options), options.max_cached_log_bytes}, log_reader_,
-            env_.random, env_.strand.MonotonicNow()),
+            CoreOptions{CoreLeadership(options),
+                        {options.max_cached_log_bytes, options.max_persisting_bytes}},
+            log_reader_, env_.random, env_.strand.MonotonicNow()),
       peers_(partition, self, env_.transport),
       config_(partition, env_.coordination, inbox_.MakeHandle(), config, config_revision,
               [this](const GroupConfig& read) { OnConfig(read); }),
@@ -86,6 +87,13 @@ void ReplicaDriver::Stop() {
   AnswerAll(reason);
 }
 
+void ReplicaDriver::CheckInvariants() const {
+  core_.CheckInvariants();
+  if (core_.is_installing()) return;
+  CHECK_INVARIANT(applied_ <= core_.commit_index(), "only committed entries are applied");
+  CHECK_INVARIANT(storage_->base_index() <= applied_, "only applied entries are trimmed");
+}
+
 absl::Status ReplicaDriver::CheckInService() const { return out_of_service_; }
 
 void ReplicaDriver::Propose(Proposal proposal, std::function<void(absl::StatusOr<Applied>)> done) {
@@ -102,7 +110,8 @@ void ReplicaDriver::AdmitProposal(Proposal proposal, ProposalWaiters::Done done)
   if (!core_.is_serving()) {
     return done(absl::UnavailableError("this replica does not lead its group"));
   }
-  if (proposals_.size() + proposals_in_check_ >= options_.max_inflight_proposals) {
+  if (proposals_.size() + proposals_in_check_ >= options_.max_inflight_proposals ||
+      proposals_.bytes() >= options_.max_inflight_proposal_bytes) {
     return done(absl::ResourceExhaustedError("too many proposals wait for their commit"));
   }
   AppendProposal(std::move(proposal), Now() + options_.request_timeout, std::move(done));
@@ -133,6 +142,7 @@ void ReplicaDriver::AppendProposal(Proposal proposal, absl::Duration deadline,
     });
     return;
   }
+  size_t bytes = proposal.command.size() + proposal.inline_body.size();
   storage::LogEntry entry;
   entry.command = std::move(proposal.command);
   entry.inline_body = std::move(proposal.inline_body);
@@ -143,7 +153,7 @@ void ReplicaDriver::AppendProposal(Proposal proposal, absl::Duration deadline,
   auto position = core_.Propose(std::move(entry), Timestamp(wall));
   if (!position.ok()) return done(position.status());
   log_pins_.Add(position->index, proposal.chunks);
-  proposals_.Add(*position, deadline, std::move(done));
+  proposals_.Add(*position, bytes, deadline, std::move(done));
   SchedulePump();
 }
 

@@ -50,7 +50,10 @@ struct ReplicaOptions {
   size_t max_append_bytes = 1 << 20;
   // Entries sent to one peer and not acknowledged yet.
   size_t max_inflight_append_bytes = 8 << 20;
-  size_t max_inflight_proposals = 4096;  // more: RESOURCE_EXHAUSTED
+  size_t max_inflight_proposals = 4096;           // more: RESOURCE_EXHAUSTED
+  size_t max_inflight_proposal_bytes = 32 << 20;  // likewise; of commands and inline bodies
+  // Entries handed to the disk and not durable yet.
+  size_t max_persisting_bytes = 2 << 20;
   // Of WriteChunk calls not answered yet; more: RESOURCE_EXHAUSTED.
   size_t max_inflight_chunk_bytes = 128 << 20;
   // Recent entries kept in memory for slower peers.
@@ -138,6 +141,9 @@ class Replica {
   // On the strand: a message for this replica; the configuration may have changed (a hint).
   virtual void OnMessage(PeerMessage message) = 0;
   virtual void OnConfigHint() = 0;
+
+  // On the strand: stops the process if an invariant of the protocol does not hold here.
+  virtual void CheckInvariants() const {}
 
   // On the strand: answers everything that waits with UNAVAILABLE and refuses what comes later.
   // Lets calls blocked in ReadChunk return before the replica is destroyed.

@@ -51,6 +51,7 @@ class ReplicaDriver final : public Replica {
       std::function<void(absl::StatusOr<std::pair<LogIndex, std::string>>)> done) override;
   void OnMessage(PeerMessage message) override;
   void OnConfigHint() override;
+  void CheckInvariants() const override;
   void Stop() override;
 
  private:

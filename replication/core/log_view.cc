@@ -15,8 +15,8 @@ size_t EntryBytes(const storage::LogEntry& entry) {
          entry.chunks.size() * sizeof(storage::ChunkRange);
 }
 
-LogView::LogView(const storage::RecoveredReplica& recovered, size_t max_cached_bytes)
-    : base_{recovered.base_epoch, recovered.base_index}, max_cached_bytes_(max_cached_bytes) {
+LogView::LogView(const storage::RecoveredReplica& recovered, const Bounds& bounds)
+    : base_{recovered.base_epoch, recovered.base_index}, bounds_(bounds) {
   last_ = base_;
   runs_.push_back({base_.index, base_.epoch});
   for (Epoch epoch : recovered.epochs) {
@@ -79,25 +79,29 @@ void LogView::MarkComplete(LogPosition position) {
 }
 
 bool LogView::CollectPersist(storage::PersistRequest& request) {
-  LogIndex complete = complete_index();
-  if (complete <= issued_ && !truncate_on_disk_) return false;
   request.truncate_from = std::exchange(truncate_on_disk_, std::nullopt);
-  if (complete > issued_) {
-    size_t skip = cached_.size() - (last_.index - issued_);
-    size_t count = complete - issued_;
-    request.entries.assign(cached_.begin() + skip, cached_.begin() + skip + count);
-    issued_ = complete;
+  LogIndex complete = complete_index();
+  size_t next = cached_.size() - (last_.index - issued_);
+  while (issued_ < complete && persisting_bytes_ < bounds_.persisting_bytes) {
+    size_t bytes = EntryBytes(cached_[next]);
+    persisting_bytes_ += bytes;
+    collected_bytes_ += bytes;
+    request.entries.push_back(cached_[next++]);
+    ++issued_;
   }
-  return true;
+  return request.truncate_from.has_value() || !request.entries.empty();
 }
 
-void LogView::Issued(uint64_t request_id) { in_flight_.push_back({request_id, issued_}); }
+void LogView::Issued(uint64_t request_id) {
+  in_flight_.push_back({request_id, issued_, std::exchange(collected_bytes_, 0)});
+}
 
 bool LogView::OnPersisted(uint64_t request_id) {
   CHECK_INVARIANT(!in_flight_.empty() && in_flight_.front().id == request_id,
                   "disk writes complete in the order issued");
   LogIndex before = durable_;
   durable_ = std::max(durable_, in_flight_.front().durable_to);
+  persisting_bytes_ -= in_flight_.front().bytes;
   in_flight_.pop_front();
   return durable_ != before;
 }
@@ -144,7 +148,8 @@ absl::StatusOr<std::vector<storage::LogEntry>> LogView::Read(LogIndex first, Log
 
 void LogView::AllowEviction(LogIndex index) {
   index = std::min(index, durable_);
-  while (cached_bytes_ > max_cached_bytes_ && !cached_.empty() && cached_.front().index <= index) {
+  while (cached_bytes_ > bounds_.cached_bytes && !cached_.empty() &&
+         cached_.front().index <= index) {
     cached_bytes_ -= EntryBytes(cached_.front());
     cached_.pop_front();
   }

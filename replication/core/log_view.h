@@ -34,7 +34,14 @@ size_t EntryBytes(const storage::LogEntry& entry);
 
 class LogView {
  public:
-  LogView(const storage::RecoveredReplica& recovered, size_t max_cached_bytes);
+  struct Bounds {
+    // Of entries kept in memory although they are durable and applied.
+    size_t cached_bytes = 4 << 20;
+    // Of entries handed to the disk and not durable: what comes meanwhile shares the next request.
+    size_t persisting_bytes = 2 << 20;
+  };
+
+  LogView(const storage::RecoveredReplica& recovered, const Bounds& bounds);
 
   LogPosition base() const { return base_; }
   LogPosition last() const { return last_; }
@@ -85,6 +92,7 @@ class LogView {
   struct InFlight {
     uint64_t id;
     LogIndex durable_to;  // lowered when a truncation overtakes it
+    size_t bytes;
   };
 
   LogIndex complete_index() const {
@@ -99,10 +107,12 @@ class LogView {
   std::map<LogIndex, Epoch> incomplete_;
   std::optional<LogIndex> truncate_on_disk_;
   std::deque<InFlight> in_flight_;
+  size_t persisting_bytes_ = 0;  // of in_flight_, and of collected_bytes_
+  size_t collected_bytes_ = 0;   // by the CollectPersist that Issued has not numbered yet
   // The last cached_.size() entries. All that are not durable are among them.
   std::deque<storage::LogEntry> cached_;
   size_t cached_bytes_ = 0;
-  const size_t max_cached_bytes_;
+  const Bounds bounds_;
 };
 
 }  // namespace meridian::replication

@@ -29,7 +29,7 @@ namespace meridian::replication {
 
 struct CoreOptions {
   LeadershipOptions leadership;
-  size_t max_cached_log_bytes = 4 << 20;
+  LogView::Bounds log;
 };
 
 struct CoreOutput {

@@ -191,7 +191,7 @@ class CoreCluster {
   GroupConfig stored;  // in the coordination store
   bool store_up = true;
   bool hide_swap_outcome = false;  // the swap happens, its answer is lost
-  CoreOptions options{{absl::Milliseconds(150), absl::Milliseconds(1500), 1 << 16, 1 << 18}, 4096};
+  CoreOptions options{{absl::Milliseconds(150), absl::Milliseconds(1500), 1 << 16, 1 << 18}, {4096, 8192}};
   std::map<ReplicaId, Node> nodes;
   std::deque<Delivery> in_flight;
   std::set<std::pair<ReplicaId, ReplicaId>> cut;
