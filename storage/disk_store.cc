@@ -84,7 +84,7 @@ absl::Status DiskStoreImpl::Open() {
   RETURN_IF_ERROR(CheckNothingIsMissing());
   RETURN_IF_ERROR(OpenRows());
   pipeline_ = std::make_unique<CommitPipeline>(*index_, *options_.strand, *options_.clock,
-                                               out_of_service_, options_.max_queued_bytes);
+                                               out_of_service_, options_.max_queued_log_bytes);
   RETURN_IF_ERROR(OpenJournal());
   RETURN_IF_ERROR(OpenExtents());
   if (!identity_.initialised) {
@@ -143,7 +143,7 @@ absl::Status DiskStoreImpl::OpenJournal() {
   journal.max_segments = options_.max_segments;
   journal.pressure_segments = options_.pressure_segments;
   // The pipeline holds writers back before the journal would refuse a record in their midst.
-  journal.max_queued_bytes = 4 * options_.max_queued_bytes;
+  journal.max_queued_bytes = 4 * options_.max_queued_log_bytes;
   const JournalPosition position = index_->position();
   journal.replay_from = std::max<GroupNumber>(position.group, 1);
   journal.on_pressure = [this] {
@@ -172,7 +172,7 @@ absl::Status DiskStoreImpl::OpenExtents() {
   extents.disk_id = identity_.disk;
   extents.extent_bytes = options_.extent_bytes;
   extents.max_chunk_bytes = options_.max_chunk_bytes;
-  extents.max_queued_bytes = options_.max_queued_bytes;
+  extents.max_queued_bytes = options_.max_queued_chunk_bytes;
   extents.reserve_bytes = options_.reserve_bytes;
   ASSIGN_OR_RETURN(extents_, ExtentStore::Open(disk_, extents));
   reader_ = std::make_unique<DataReader>(*index_, *journal_, *extents_);

@@ -61,8 +61,11 @@ struct DiskStoreOptions {
   uint64_t reserve_bytes = 64 << 20;
   // Recent entries that a replica keeps in memory for ReadLog.
   size_t log_cache_bytes = 4 << 20;
-  // Persist requests and chunks that wait for the journal; beyond, RESOURCE_EXHAUSTED.
-  uint64_t max_queued_bytes = 64 << 20;
+  // Chunks that wait for the extents; beyond, WriteChunk answers RESOURCE_EXHAUSTED.
+  uint64_t max_queued_chunk_bytes = 64 << 20;
+  // Log entries that wait for the journal (a slow disk, a slow flush). Proposals are bounded far
+  // below; beyond, Persist fails with RESOURCE_EXHAUSTED, and the replica has to be opened again.
+  uint64_t max_queued_log_bytes = 256 << 20;
   // How often the disk looks for space to give back. A crash forgets nothing meanwhile.
   absl::Duration maintenance_interval = absl::Seconds(5);
 

@@ -64,8 +64,8 @@ class ReplicaStorage {
 
   // Makes the request durable, then calls `done`; calls complete in order. ReadLog shows its effect
   // from this call on, and ReadChunk finds an inline body as chunk 0 of its run, until DropRun,
-  // whatever of the log is trimmed. The caller has made sure that every chunk the entries reference is durable
-  // here first (I4, P2).
+  // whatever of the log is trimmed. The caller has made sure that every chunk the entries reference
+  // is durable here first (I4, P2).
   virtual void Persist(PersistRequest request, Done done) = 0;
 
   // Entries [first, last], fewer when they pass `max_bytes` (at least one). OUT_OF_RANGE if `first`
@@ -86,6 +86,10 @@ class ReplicaStorage {
 
   // A consistent view of the state. Keys are those the state machine wrote.
   virtual std::unique_ptr<KvReader> NewView() const = 0;
+
+  // RESOURCE_EXHAUSTED while the disk has no room for new bodies: a leader asks before it proposes
+  // an inline one. What has been proposed, deletes and promises still fit. Thread-safe.
+  virtual absl::Status AdmitNewData() const { return absl::OkStatus(); }
 
   // Stores ciphertext of a chunk; durable, and found by HasChunks after any crash, once `done` has
   // been called with OK (P2). Writing a chunk that is there already is OK and changes nothing.

@@ -130,18 +130,23 @@ absl::StatusOr<std::unique_ptr<RocksKv>> RocksKv::Open(const RocksOptions& optio
 absl::Status RocksKv::Write(const RocksBatch& batch) {
   rocksdb::WriteOptions options;
   options.disableWAL = true;
-  return FromRocks(rep_->db->Write(options, &batch.rep_->batch), "write rows");
+  const rocksdb::Status status = rep_->db->Write(options, &batch.rep_->batch);
+  if (status.IsNoSpace()) rep_->was_full = true;
+  return FromRocks(status, "write rows");
 }
 
 absl::Status RocksKv::Flush() {
-  // After a full disk RocksDB refuses to write until it is told to go on.
-  rocksdb::Status status = rep_->db->Resume();
-  if (!status.ok()) return FromRocks(status, "resume RocksDB");
+  // After a full disk RocksDB refuses to write until it is told to go on. After any other failure
+  // it is not told: a sync that failed is never retried.
+  rocksdb::Status status;
+  if (rep_->was_full.exchange(false)) status = rep_->db->Resume();
   rocksdb::FlushOptions options;
   options.wait = true;
   options.allow_write_stall = true;
   const std::vector<rocksdb::ColumnFamilyHandle*> all(rep_->handles.begin(), rep_->handles.end());
-  return FromRocks(rep_->db->Flush(options, all), "flush RocksDB");
+  if (status.ok()) status = rep_->db->Flush(options, all);
+  if (status.IsNoSpace()) rep_->was_full = true;
+  return FromRocks(status, "flush RocksDB");
 }
 
 absl::StatusOr<std::optional<std::string>> RocksKv::Get(Family family, std::string_view key) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -31,6 +32,7 @@ struct RocksKv::Rep {
   std::shared_ptr<RocksMemory> memory;
   std::unique_ptr<rocksdb::DB> db;
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> handles{};
+  std::atomic<bool> was_full{false};
 
   ~Rep();
   rocksdb::ColumnFamilyHandle* handle(Family family) const {

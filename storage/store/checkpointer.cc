@@ -104,6 +104,7 @@ absl::Status Checkpointer::EmptySegments() {
 }
 
 absl::Status Checkpointer::FlushAndFree() {
+  RETURN_IF_ERROR(parts_.out_of_service.health());
   const std::vector<ChunkLocation> frees = parts_.index.TakeFrees();
   const absl::Status flushed = parts_.kv.Flush();
   if (!flushed.ok()) {

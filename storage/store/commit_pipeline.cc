@@ -126,6 +126,7 @@ void CommitPipeline::Process(std::vector<Completion>& batch) {
                          .group = completion.result->group});
     }
   }
+  if (failure_.ok()) failure_ = out_of_service_.health();
   if (failure_.ok()) failure_ = Index(records);
   Answer(batch, failure_);
   absl::MutexLock lock(&mutex_);

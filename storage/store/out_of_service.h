@@ -16,6 +16,8 @@ class OutOfService {
   OutOfService(Disk& disk, std::function<void(const absl::Status&)> tell)
       : disk_(disk), tell_(std::move(tell)) {}
 
+  absl::Status health() const { return disk_.health(); }
+
   // After any failed write: tells if it was the disk's failure.
   void Check() {
     const absl::Status health = disk_.health();
