@@ -56,11 +56,9 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const std::s
     close(ends[0]);
     return absl::UnknownError(std::string("fork: ") + std::strerror(errno));
   }
-  auto server =
-      std::unique_ptr<ServerProcess>(new ServerProcess(pid, server_data + "/admin.profile"));
-  FILE* out = fdopen(ends[0], "r");
-  const bool ready = WaitUntilReady(out);
-  fclose(out);
+  auto server = std::unique_ptr<ServerProcess>(
+      new ServerProcess(pid, fdopen(ends[0], "r"), server_data + "/admin.profile"));
+  const bool ready = WaitUntilReady(server->out_);
   if (!ready) return absl::UnavailableError(meridiand + " does not start; see " + log_path);
   return server;
 }
@@ -68,6 +66,7 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const std::s
 ServerProcess::~ServerProcess() {
   kill(pid_, SIGTERM);
   waitpid(pid_, nullptr, 0);
+  fclose(out_);
 }
 
 absl::StatusOr<absl::Duration> CpuTime(pid_t pid) {
