@@ -88,9 +88,10 @@ void SnapshotReceiver::OnBegin(ReplicaId from, const SnapshotBegin& begin) {
   core_.BeginInstall();
   absl::Status status = storage_.BeginInstall();
   if (!status.ok()) return hooks_.disk_failed(status);
-  install_.emplace();
-  install_->from = from;
-  install_->begin = begin;
+  Install install;
+  install.from = from;
+  install.begin = begin;
+  install_ = std::move(install);
   Ack(from, begin.snapshot, begin.epoch, false, false);
 }
 
