@@ -211,7 +211,7 @@ void DiskStoreImpl::Start() {
                                                          .extents = *extents_,
                                                          .reader = *reader_,
                                                          .out_of_service = out_of_service_},
-                                     options_.maintenance_interval, options_.pressure_segments);
+                                     options_.maintenance_interval);
   absl::MutexLock lock(&checkpointer_mutex_);
   to_kick_ = checkpointer_.get();
   // Each opening begins a segment: repeated crashes must not use them up.

@@ -20,8 +20,8 @@ constexpr absl::Duration kRetryUnderPressure = absl::Milliseconds(200);
 
 }  // namespace
 
-Checkpointer::Checkpointer(Parts parts, absl::Duration interval, uint32_t pressure_segments)
-    : parts_(parts), interval_(interval), pressure_segments_(pressure_segments) {
+Checkpointer::Checkpointer(Parts parts, absl::Duration interval)
+    : parts_(parts), interval_(interval) {
   thread_ = std::thread([this] { Loop(); });
 }
 

@@ -34,7 +34,7 @@ class Checkpointer {
     const DataReader& reader;
     OutOfService& out_of_service;
   };
-  Checkpointer(Parts parts, absl::Duration interval, uint32_t pressure_segments);
+  Checkpointer(Parts parts, absl::Duration interval);
   // Finishes the step it is at.
   ~Checkpointer();
 
@@ -65,7 +65,6 @@ class Checkpointer {
 
   const Parts parts_;
   const absl::Duration interval_;
-  const uint32_t pressure_segments_;
 
   // One at a time: a release follows its own flush.
   absl::Mutex run_mutex_;
