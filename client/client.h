@@ -60,7 +60,7 @@ class Client {
   // -- Objects
 
   // Writes the whole of `body`. Sizes and checksums are sent along and verified by the server. Up
-  // to 1 MiB goes in one message; what a seekable source holds up to 64 MiB as one stream that is
+  // to 1 MiB goes in one message; what a seekable source holds up to 16 MiB as one stream that is
   // repeated if it breaks; everything else as a resumable upload, which costs up to 32 MiB of
   // memory if the source is not seekable. spec.request_id is drawn if not set. spec.size_bytes and
   // spec.crc32c, if set, must hold of the body.

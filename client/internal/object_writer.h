@@ -16,7 +16,7 @@ namespace meridian::client_internal {
 // The most that a message may carry, and what fits into PutObject.
 inline constexpr size_t kMaxMessageBytes = 1 << 20;
 // Seekable sources up to this size are written by one stream, repeated as a whole if it breaks.
-inline constexpr uint64_t kMaxRepeatedBytes = 64 << 20;
+inline constexpr uint64_t kMaxRepeatedBytes = 16 << 20;
 // What is kept in memory of a source that is not seekable, until it is durable.
 inline constexpr size_t kReplayBytes = 32 << 20;
 
