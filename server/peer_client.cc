@@ -65,6 +65,12 @@ class GrpcPeerClient final : public PeerClient {
     return answers;
   }
 
+  bool Reachable(const NodeId& node) override {
+    const absl::StatusOr<Peer> peer = PeerOf(node);
+    return peer.ok() &&
+           peer->channel->GetState(/*try_to_connect=*/true) != GRPC_CHANNEL_TRANSIENT_FAILURE;
+  }
+
   absl::Status CheckEmpty(PartitionId partition, absl::Time deadline) override {
     pb::RemovePartitionRequest request;
     request.set_check_only(true);
@@ -90,6 +96,7 @@ class GrpcPeerClient final : public PeerClient {
  private:
   struct Peer {
     std::string endpoint;
+    std::shared_ptr<grpc::Channel> channel;
     std::shared_ptr<Stub> stub;
   };
 
@@ -110,7 +117,12 @@ class GrpcPeerClient final : public PeerClient {
     return FromGrpcStatus(status);
   }
 
-  absl::StatusOr<std::shared_ptr<Stub>> StubOf(const NodeId& node) ABSL_LOCKS_EXCLUDED(mutex_) {
+  absl::StatusOr<std::shared_ptr<Stub>> StubOf(const NodeId& node) {
+    ASSIGN_OR_RETURN(const Peer peer, PeerOf(node));
+    return peer.stub;
+  }
+
+  absl::StatusOr<Peer> PeerOf(const NodeId& node) ABSL_LOCKS_EXCLUDED(mutex_) {
     const std::map<NodeId, NodeRecord> nodes = view_.nodes();
     const auto record = nodes.find(node);
     if (record == nodes.end()) {
@@ -125,11 +137,12 @@ class GrpcPeerClient final : public PeerClient {
       arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
       arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
       peer.endpoint = endpoint;
-      peer.stub = pb::NodeService::NewStub(grpc::CreateCustomChannel(
+      peer.channel = grpc::CreateCustomChannel(
           endpoint, grpc::SslCredentials({tls_.ca_certificate, tls_.private_key, tls_.certificate}),
-          arguments));
+          arguments);
+      peer.stub = pb::NodeService::NewStub(peer.channel);
     }
-    return peer.stub;
+    return peer;
   }
 
   const ClusterView& view_;

@@ -26,6 +26,9 @@ class PeerClient {
       const std::vector<NodeId>& nodes, const internal::v1::GetNodeStatusRequest& request,
       absl::Duration timeout) = 0;
 
+  // Whether the last attempt to connect succeeded; true before the first. Does not block.
+  virtual bool Reachable(const NodeId& node) = 0;
+
   // See NodeService.RemovePartition; asked of the partition's leader.
   virtual absl::Status CheckEmpty(PartitionId partition, absl::Time deadline) = 0;
   virtual absl::Status RemovePartition(PartitionId partition,

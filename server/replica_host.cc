@@ -38,7 +38,7 @@ void ReplicaHost::Start() {
   });
 }
 
-void ReplicaHost::Stop() {
+void ReplicaHost::BeginStop() {
   watch_.reset();
   std::unique_ptr<Executor> worker;
   {
@@ -53,7 +53,10 @@ void ReplicaHost::Stop() {
     hosted.swap(hosted_);
   }
   for (auto& [partition, one] : hosted) Drop(std::move(one.replica));
-  hosted.clear();
+}
+
+void ReplicaHost::Stop() {
+  BeginStop();
   absl::MutexLock lock(&mutex_);
   mutex_.Await(absl::Condition(
       +[](size_t* alive) { return *alive == 0; }, &alive_));

@@ -47,9 +47,10 @@ class ReplicaHost {
   // Once. Returns when it was tried to open all replicas that are known now; what failed is tried
   // again.
   void Start();
-  // Answers what waits in replicas with UNAVAILABLE, and returns when no call uses one any more and
-  // all have been destroyed. Not on the strand.
-  void Stop();
+  // Answers what waits in replicas with UNAVAILABLE, and opens no more. Not on the strand.
+  void BeginStop() ABSL_LOCKS_EXCLUDED(mutex_);
+  // BeginStop; returns when no call uses a replica any more and all have been destroyed.
+  void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Nullptr: none here.
   std::shared_ptr<HostedReplica> Find(PartitionId partition) const ABSL_LOCKS_EXCLUDED(mutex_);

@@ -1,4 +1,4 @@
-// Small files of secrets: read whole, replaced whole. For this folder's own use.
+// Small files, of secrets above all: read whole, replaced whole.
 #pragma once
 
 #include <string>

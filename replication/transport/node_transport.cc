@@ -145,6 +145,10 @@ absl::Status TransportCore::Listen() {
   int port = 0;
   builder.AddListeningPort(options_.listen_address, grpc::SslServerCredentials(tls), &port);
   builder.RegisterService(&service_);
+  for (grpc::Service* service : options_.services) builder.RegisterService(service);
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
   builder.SetMaxReceiveMessageSize(kMaxEnvelopeBytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsOfAConnection);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);

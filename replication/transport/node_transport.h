@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -15,6 +16,10 @@
 #include "base/id.h"
 #include "base/random.h"
 #include "replication/transport.h"
+
+namespace grpc {
+class Service;
+}  // namespace grpc
 
 namespace meridian::replication {
 
@@ -26,6 +31,9 @@ struct NodeTransportOptions {
   std::string certificate;
   std::string private_key;
   std::string listen_address = "127.0.0.1:0";
+  // Served on the same port, to nodes of the cluster only (by their certificates). They outlive the
+  // transport.
+  std::vector<grpc::Service*> services;
   size_t max_batch_bytes = 1 << 20;
   // To one peer. Messages with attachments are refused from half of it on, so that bulk never
   // displaces the small ones that keep a group together.

@@ -1,0 +1,34 @@
+#include "server/api.h"
+
+#include <utility>
+
+namespace meridian::server {
+namespace {
+
+std::function<bool(const NodeId&)> ReachableBy(std::function<bool(const NodeId&)> given,
+                                               PeerClient& peers) {
+  if (given) return given;
+  return [&peers](const NodeId& node) { return peers.Reachable(node); };
+}
+
+}  // namespace
+
+Api::Api(const Platform& platform, ApiPlace place)
+    : keys(platform.kms, platform.clock, platform.random, {}),
+      store(platform.coordination, platform.cluster_key, platform.random, platform.clock),
+      tenants(store, keys),
+      access_keys(store, tenants),
+      containers(store, tenants, keys),
+      directory(store, tenants, containers, keys, {}),
+      authenticator(store, {}),
+      authorizer(tenants, directory),
+      view(platform.coordination, std::move(place.nodes_changed)),
+      peers(MakePeerClient(view, std::move(place.tls))),
+      tenant_ops(tenants, access_keys, authorizer),
+      container_ops({platform.topology, view, *peers, store, containers, authorizer}),
+      cluster_ops({platform.cluster, platform.topology, view, *peers, store, tenants, containers,
+                   authorizer, platform.dev}),
+      gateway({place.self, place.host, view, authorizer, directory, platform.random,
+               ReachableBy(std::move(place.reachable), *peers), std::move(place.admit)}) {}
+
+}  // namespace meridian::server

@@ -1,0 +1,309 @@
+#include "server/dev/dev_cluster.h"
+
+#include <map>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "base/status.h"
+#include "client/profile.h"
+#include "coordination/embedded/embedded_store.h"
+#include "crypto/cluster_key.h"
+#include "server/api.h"
+#include "server/dev/data_folder.h"
+#include "server/errors.h"
+#include "server/log.h"
+#include "server/node.h"
+#include "storage/rocks/rocks_kv.h"
+#include "tenancy/bootstrap.h"
+
+namespace meridian::server {
+namespace {
+
+// Of all nodes together.
+constexpr int kMaxThreads = 768;
+constexpr size_t kGrpcBufferBytes = 96 << 20;
+constexpr size_t kBlockCacheBytes = 48 << 20;
+constexpr size_t kMemtableBytes = 48 << 20;
+// The front's name in its certificate: no node of a topology, whose names hold no '.'.
+constexpr char kFrontName[] = "front.meridian.dev";
+constexpr char kAnyPort[] = "127.0.0.1:0";
+constexpr absl::Duration kLeaderPoll = absl::Milliseconds(50);
+
+absl::StatusOr<TlsMaterial> IssueTls(const crypto::CertificateAuthority& authority,
+                                     const std::string& name,
+                                     const std::vector<std::string>& more_hosts = {}) {
+  ASSIGN_OR_RETURN(crypto::TlsIdentity identity, authority.IssueNode(name, more_hosts));
+  return TlsMaterial{authority.certificate_pem(), std::move(identity.certificate_pem),
+                     std::move(identity.private_key_pem)};
+}
+
+// The nodes, each running or stopped. Thread-safe: one node's starts and stops wait for one
+// another.
+class DevNodes final : public DevControl {
+ public:
+  DevNodes(const DataFolder& folder, replication::ReplicaOptions replica)
+      : folder_(folder),
+        replica_(replica),
+        resources_(MakeServerResources(kMaxThreads, kGrpcBufferBytes)),
+        rocks_memory_(storage::MakeRocksMemory(kBlockCacheBytes, kMemtableBytes)) {
+    for (const Topology::Node& node : folder.topology().nodes()) {
+      slots_[node.id] = std::make_unique<Slot>();
+    }
+  }
+
+  // Before any node is started.
+  void SetPlatform(const Platform& platform) { platform_ = &platform; }
+  const ServerResources& resources() const { return resources_; }
+
+  absl::Status StartAll() { return StartMany(AllNodes()); }
+  void StopAll() { StopMany(AllNodes()); }
+  void DrainAll(absl::Time deadline) {
+    ForEach(AllNodes(), [&](const NodeId&, Slot& slot) {
+      absl::MutexLock lock(&slot.mutex);
+      if (slot.node != nullptr) slot.node->Drain(deadline);
+      return absl::OkStatus();
+    });
+  }
+
+  absl::Status StopNode(const NodeId& node) override {
+    if (!slots_.contains(node)) return NodeOrZoneMissing(v1::ResourceMissing::NODE, node);
+    StopMany({node});
+    return absl::OkStatus();
+  }
+  absl::Status StartNode(const NodeId& node) override {
+    if (!slots_.contains(node)) return NodeOrZoneMissing(v1::ResourceMissing::NODE, node);
+    return StartMany({node});
+  }
+  absl::StatusOr<std::vector<NodeId>> StopZone(const std::string& zone) override {
+    const Topology::Zone* found = folder_.topology().FindZone(zone);
+    if (found == nullptr) return NodeOrZoneMissing(v1::ResourceMissing::ZONE, zone);
+    StopMany(found->nodes);
+    return found->nodes;
+  }
+  absl::StatusOr<std::vector<NodeId>> StartZone(const std::string& zone) override {
+    const Topology::Zone* found = folder_.topology().FindZone(zone);
+    if (found == nullptr) return NodeOrZoneMissing(v1::ResourceMissing::ZONE, zone);
+    RETURN_IF_ERROR(StartMany(found->nodes));
+    return found->nodes;
+  }
+  NodeState StateOf(const NodeId& node) const override {
+    const Slot& slot = *slots_.at(node);
+    absl::MutexLock lock(&slot.state_mutex);
+    return slot.state;
+  }
+
+ private:
+  struct Slot {
+    absl::Mutex mutex;  // held while the node starts or stops; before state_mutex
+    std::unique_ptr<Node> node ABSL_GUARDED_BY(mutex);
+    mutable absl::Mutex state_mutex;
+    NodeState state ABSL_GUARDED_BY(state_mutex) = NodeState::kStopped;
+
+    void SetState(NodeState to) ABSL_LOCKS_EXCLUDED(state_mutex) {
+      absl::MutexLock lock(&state_mutex);
+      state = to;
+    }
+  };
+
+  std::vector<NodeId> AllNodes() const {
+    std::vector<NodeId> nodes;
+    for (const auto& [node, slot] : slots_) nodes.push_back(node);
+    return nodes;
+  }
+
+  // In parallel; the first error.
+  template <typename Action>
+  absl::Status ForEach(const std::vector<NodeId>& nodes, const Action& action) {
+    std::vector<absl::Status> results(nodes.size());
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < nodes.size(); ++i) {
+      threads.emplace_back([&, i] { results[i] = action(nodes[i], *slots_.at(nodes[i])); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (absl::Status& result : results) RETURN_IF_ERROR(result);
+    return absl::OkStatus();
+  }
+
+  void StopMany(const std::vector<NodeId>& nodes) {
+    (void)ForEach(nodes, [](const NodeId&, Slot& slot) {  // stopping cannot fail
+      absl::MutexLock lock(&slot.mutex);
+      slot.SetState(NodeState::kStopped);
+      slot.node.reset();
+      return absl::OkStatus();
+    });
+  }
+
+  absl::Status StartMany(const std::vector<NodeId>& nodes) {
+    return ForEach(nodes, [this](const NodeId& id, Slot& slot) { return StartOne(id, slot); });
+  }
+
+  absl::Status StartOne(const NodeId& id, Slot& slot) {
+    absl::MutexLock lock(&slot.mutex);
+    if (slot.node != nullptr) return absl::OkStatus();
+    slot.SetState(NodeState::kStarting);
+    absl::StatusOr<std::unique_ptr<Node>> node = MakeNode(id);
+    slot.SetState(node.ok() ? NodeState::kRunning : NodeState::kStopped);
+    if (!node.ok()) {
+      Log(absl::StrCat("cannot start ", node.status().ToString()));
+      return node.status();
+    }
+    slot.node = *std::move(node);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::unique_ptr<Node>> MakeNode(const NodeId& id) {
+    NodeOptions options;
+    options.id = id;
+    options.folder = folder_.node_path(id);
+    ASSIGN_OR_RETURN(options.tls, IssueTls(folder_.authority(), id));
+    options.replica = replica_;
+    options.server_resources = resources_;
+    options.rocks_memory = rocks_memory_;
+    return Node::Start(*platform_, std::move(options));
+  }
+
+  const DataFolder& folder_;
+  const replication::ReplicaOptions replica_;
+  const ServerResources resources_;
+  const std::shared_ptr<storage::RocksMemory> rocks_memory_;
+  const Platform* platform_ = nullptr;
+  std::map<NodeId, std::unique_ptr<Slot>> slots_;  // constant but for the slots' own fields
+};
+
+class EmbeddedDevCluster final : public DevCluster {
+ public:
+  EmbeddedDevCluster(const DevOptions& options, Clock& clock, Random& random)
+      : options_(options), clock_(clock), random_(random) {}
+  ~EmbeddedDevCluster() override {
+    front_.reset();
+    if (nodes_ != nullptr) nodes_->StopAll();
+    api_.reset();
+  }
+
+  absl::Status Start() {
+    ASSIGN_OR_RETURN(folder_,
+                     DataFolder::Open(options_.data_folder, options_.topology, clock_, random_));
+    ASSIGN_OR_RETURN(coordination_,
+                     coordination::OpenEmbeddedStore(folder_->coordination_path(), nullptr));
+    ASSIGN_OR_RETURN(tenancy::Cluster cluster,
+                     tenancy::OpenOrCreateCluster(*coordination_, folder_->kms(), clock_, random_));
+    cluster_key_ = std::make_unique<crypto::ClusterKey>(cluster.key);
+    nodes_ = std::make_unique<DevNodes>(*folder_, options_.replica);
+    platform_.reset(new Platform{cluster.id, folder_->topology(), clock_, random_, folder_->kms(),
+                                 *cluster_key_, *coordination_, nodes_.get()});
+    nodes_->SetPlatform(*platform_);
+    RETURN_IF_ERROR(nodes_->StartAll());
+    RETURN_IF_ERROR(StartFront());
+    RETURN_IF_ERROR(WriteProfile(cluster.administrator_token));
+    WaitForLeaders();
+    front_->SetServing(true);
+    return absl::OkStatus();
+  }
+
+  const std::string& endpoint() const override { return front_->endpoint(); }
+  std::string profile_path() const override { return folder_->profile_path(); }
+
+  void Drain(absl::Time deadline) override {
+    front_->SetServing(false);
+    // The nodes first: the front tells clients where to go while they still run.
+    nodes_->DrainAll(deadline);
+    front_->Shutdown(deadline);
+  }
+
+ private:
+  absl::Status StartFront() {
+    ApiPlace place;
+    place.self = kFrontName;
+    ASSIGN_OR_RETURN(const std::string last_endpoint, folder_->ReadEndpoint());
+    const std::string wanted = options_.listen_address.value_or(
+        last_endpoint.empty() ? std::string(kAnyPort) : last_endpoint);
+    const std::string host = wanted.substr(0, wanted.rfind(':'));
+    ASSIGN_OR_RETURN(place.tls, IssueTls(folder_->authority(), kFrontName, {host}));
+    const TlsMaterial tls = place.tls;
+    api_ = std::make_unique<Api>(*platform_, std::move(place));
+    RETURN_IF_ERROR(api_->view.WaitUntilRead(options_.leader_wait));
+    auto front = PublicServer::Start(*api_, tls, wanted, nodes_->resources());
+    if (!front.ok() && !options_.listen_address) {
+      front = PublicServer::Start(*api_, tls, kAnyPort, nodes_->resources());
+    }
+    RETURN_IF_ERROR(front.status());
+    front_ = *std::move(front);
+    return folder_->WriteEndpoint(front_->endpoint());
+  }
+
+  // The administrator's key is shown once, in the profile; if that is lost, another is made.
+  absl::Status WriteProfile(std::optional<std::string> administrator_token) {
+    if (!administrator_token) {
+      const absl::StatusOr<Profile> kept = LoadProfile(folder_->profile_path());
+      if (kept.ok()) administrator_token = kept->access_key;
+    }
+    if (!administrator_token) {
+      ASSIGN_OR_RETURN(const tenancy::CreatedAccessKey created,
+                       api_->access_keys.CreateAdministrator("administrator"));
+      administrator_token = created.token;
+    }
+    Profile profile;
+    profile.endpoints = {front_->endpoint()};
+    profile.ca_pem = folder_->authority().certificate_pem();
+    profile.access_key = *administrator_token;
+    return SaveProfile(profile, folder_->profile_path());
+  }
+
+  // After a start all groups are without one, since leadership does not survive its process (P1).
+  void WaitForLeaders() {
+    const absl::Time deadline = absl::Now() + options_.leader_wait;
+    while (absl::Now() < deadline) {
+      if (AllGroupsServe()) return;
+      absl::SleepFor(kLeaderPoll);
+    }
+    Log("not every group has a leader yet; serving nevertheless");
+  }
+
+  bool AllGroupsServe() {
+    std::map<std::string, bool> serving;  // by partition id
+    for (const auto& [partition, group] : api_->view.groups()) {
+      serving[std::string(partition.bytes())] = false;
+    }
+    if (serving.empty()) return true;
+    std::vector<NodeId> nodes;
+    for (const Topology::Node& node : folder_->topology().nodes()) nodes.push_back(node.id);
+    for (const auto& [node, status] : api_->peers->GetNodeStatuses(nodes, {}, absl::Seconds(2))) {
+      if (!status.ok()) continue;
+      for (const auto& replica : status->replicas()) {
+        if (replica.is_serving()) serving[replica.partition_id()] = true;
+      }
+    }
+    for (const auto& [partition, serves] : serving) {
+      if (!serves) return false;
+    }
+    return true;
+  }
+
+  const DevOptions options_;
+  Clock& clock_;
+  Random& random_;
+  // In the order of dependence.
+  std::unique_ptr<DataFolder> folder_;
+  std::unique_ptr<coordination::CoordinationStore> coordination_;
+  std::unique_ptr<crypto::ClusterKey> cluster_key_;
+  std::unique_ptr<DevNodes> nodes_;
+  std::unique_ptr<Platform> platform_;
+  std::unique_ptr<Api> api_;
+  std::unique_ptr<PublicServer> front_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DevCluster>> DevCluster::Start(const DevOptions& options,
+                                                              Clock& clock, Random& random) {
+  auto cluster = std::make_unique<EmbeddedDevCluster>(options, clock, random);
+  RETURN_IF_ERROR(cluster->Start());
+  return cluster;
+}
+
+}  // namespace meridian::server

@@ -1,0 +1,56 @@
+// What every handler does: authenticate, run one operation, convert its status.
+#pragma once
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/status.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/api.h"
+#include "server/grpc_status.h"
+
+namespace meridian::server {
+
+// By the metadata entry `authorization: Bearer <token>`. UNAUTHENTICATED.
+absl::StatusOr<tenancy::Principal> Authenticate(Api& api, const grpc::ServerContext& context);
+
+absl::Time DeadlineOf(const grpc::ServerContext& context);
+
+// `operation` takes the principal and gives a StatusOr<Response>.
+template <typename Response, typename Operation>
+grpc::Status Handle(Api& api, const grpc::ServerContext& context, Response* response,
+                    const Operation& operation) {
+  const absl::StatusOr<tenancy::Principal> principal = Authenticate(api, context);
+  if (!principal.ok()) return ToGrpcStatus(principal.status());
+  absl::StatusOr<Response> result = operation(*principal);
+  if (!result.ok()) return ToGrpcStatus(result.status());
+  *response = *std::move(result);
+  return grpc::Status::OK;
+}
+
+// `operation` takes the context of the container and gives an absl::Status.
+template <typename Operation>
+grpc::Status HandleObject(Api& api, const grpc::ServerContext& context,
+                          const std::string& container, const std::string& object,
+                          ObjectGateway::Intent intent, const Operation& operation) {
+  const absl::StatusOr<tenancy::Principal> principal = Authenticate(api, context);
+  if (!principal.ok()) return ToGrpcStatus(principal.status());
+  const absl::StatusOr<ops::Context> opened =
+      api.gateway.Open(*principal, container, object, DeadlineOf(context), intent);
+  if (!opened.ok()) return ToGrpcStatus(opened.status());
+  return ToGrpcStatus(api.gateway.Explain(*opened, operation(*opened)));
+}
+
+// Moves a result's value out, and gives its status.
+template <typename Response>
+absl::Status Take(absl::StatusOr<Response> result, Response* response) {
+  if (result.ok()) *response = *std::move(result);
+  return result.status();
+}
+
+}  // namespace meridian::server

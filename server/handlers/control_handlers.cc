@@ -1,0 +1,163 @@
+#include "server/handlers/control_handlers.h"
+
+#include "server/handlers/call.h"
+
+namespace meridian::server {
+
+using grpc::ServerContext;
+using tenancy::Principal;
+
+grpc::Status TenantHandlers::CreateTenant(ServerContext* context,
+                                          const v1::CreateTenantRequest* request,
+                                          v1::Tenant* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.tenant_ops.CreateTenant(principal, *request);
+  });
+}
+
+grpc::Status TenantHandlers::GetTenant(ServerContext* context, const v1::GetTenantRequest* request,
+                                       v1::Tenant* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.tenant_ops.GetTenant(principal, *request);
+  });
+}
+
+grpc::Status TenantHandlers::ListTenants(ServerContext* context,
+                                         const v1::ListTenantsRequest* request,
+                                         v1::ListTenantsResponse* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.tenant_ops.ListTenants(principal, *request);
+  });
+}
+
+grpc::Status TenantHandlers::DeleteTenant(ServerContext* context,
+                                          const v1::DeleteTenantRequest* request,
+                                          google::protobuf::Empty* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.tenant_ops.DeleteTenant(principal, *request);
+  });
+}
+
+grpc::Status AccessKeyHandlers::CreateAccessKey(ServerContext* context,
+                                                const v1::CreateAccessKeyRequest* request,
+                                                v1::CreateAccessKeyResponse* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.tenant_ops.CreateAccessKey(principal, *request);
+  });
+}
+
+grpc::Status AccessKeyHandlers::ListAccessKeys(ServerContext* context,
+                                               const v1::ListAccessKeysRequest* request,
+                                               v1::ListAccessKeysResponse* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.tenant_ops.ListAccessKeys(principal, *request);
+  });
+}
+
+grpc::Status AccessKeyHandlers::RevokeAccessKey(ServerContext* context,
+                                                const v1::RevokeAccessKeyRequest* request,
+                                                v1::AccessKey* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.tenant_ops.RevokeAccessKey(principal, *request);
+  });
+}
+
+grpc::Status ContainerHandlers::CreateContainer(ServerContext* context,
+                                                const v1::CreateContainerRequest* request,
+                                                v1::Container* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.container_ops.CreateContainer(principal, *request);
+  });
+}
+
+grpc::Status ContainerHandlers::GetContainer(ServerContext* context,
+                                             const v1::GetContainerRequest* request,
+                                             v1::Container* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.container_ops.GetContainer(principal, *request);
+  });
+}
+
+grpc::Status ContainerHandlers::ListContainers(ServerContext* context,
+                                               const v1::ListContainersRequest* request,
+                                               v1::ListContainersResponse* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.container_ops.ListContainers(principal, *request);
+  });
+}
+
+grpc::Status ContainerHandlers::UpdateContainer(ServerContext* context,
+                                                const v1::UpdateContainerRequest* request,
+                                                v1::Container* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.container_ops.UpdateContainer(principal, *request);
+  });
+}
+
+grpc::Status ContainerHandlers::DeleteContainer(ServerContext* context,
+                                                const v1::DeleteContainerRequest* request,
+                                                google::protobuf::Empty* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.container_ops.DeleteContainer(principal, *request);
+  });
+}
+
+grpc::Status ClusterHandlers::GetTopology(ServerContext* context,
+                                          const v1::GetTopologyRequest* request,
+                                          v1::Topology* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.cluster_ops.GetTopology(principal, *request);
+  });
+}
+
+grpc::Status ClusterHandlers::ListNodes(ServerContext* context, const v1::ListNodesRequest* request,
+                                        v1::ListNodesResponse* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.cluster_ops.ListNodes(principal, *request);
+  });
+}
+
+grpc::Status ClusterHandlers::ListGroups(ServerContext* context,
+                                         const v1::ListGroupsRequest* request,
+                                         v1::ListGroupsResponse* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.cluster_ops.ListGroups(principal, *request);
+  });
+}
+
+grpc::Status ClusterHandlers::GetRoute(ServerContext* context, const v1::GetRouteRequest* request,
+                                       v1::Route* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.cluster_ops.GetRoute(principal, *request);
+  });
+}
+
+grpc::Status DevHandlers::StopNode(ServerContext* context, const v1::StopNodeRequest* request,
+                                   v1::StopNodeResponse* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.cluster_ops.StopNode(principal, *request);
+  });
+}
+
+grpc::Status DevHandlers::StartNode(ServerContext* context, const v1::StartNodeRequest* request,
+                                    v1::StartNodeResponse* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.cluster_ops.StartNode(principal, *request);
+  });
+}
+
+grpc::Status DevHandlers::StopZone(ServerContext* context, const v1::StopZoneRequest* request,
+                                   v1::StopZoneResponse* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.cluster_ops.StopZone(principal, *request);
+  });
+}
+
+grpc::Status DevHandlers::StartZone(ServerContext* context, const v1::StartZoneRequest* request,
+                                    v1::StartZoneResponse* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.cluster_ops.StartZone(principal, *request);
+  });
+}
+
+}  // namespace meridian::server

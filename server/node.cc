@@ -1,0 +1,250 @@
+#include "server/node.h"
+
+#include <sys/stat.h>
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/status.h"
+#include "crypto/internal/file_util.h"
+#include "crypto/node_key.h"
+#include "meridian/internal/v1/records.pb.h"
+#include "replication/transport/node_transport.h"
+#include "server/await.h"
+#include "server/cluster_records.h"
+#include "server/log.h"
+#include "server/node_service.h"
+#include "server/ops/partition.h"
+#include "server/replica_host.h"
+#include "storage/disk_store.h"
+#include "storage/node_record_sealers.h"
+#include "storage/objects/object_state_machine.h"
+#include "storage/posix_disk.h"
+#include "storage/rocks/node_file_ciphers.h"
+
+namespace meridian::server {
+namespace {
+
+constexpr size_t kMaxKeyFileBytes = 4096;
+constexpr absl::Duration kExpiryInterval = absl::Minutes(1);
+constexpr absl::Duration kExpiryTimeout = absl::Seconds(10);
+constexpr absl::Duration kPublishTimeout = absl::Seconds(10);
+constexpr absl::Duration kViewTimeout = absl::Seconds(10);
+
+// The node's key, unwrapped; drawn and kept wrapped in the file at the first start.
+absl::StatusOr<crypto::SecretKey> OpenNodeKey(const Platform& platform, const NodeOptions& node) {
+  const std::string path = node.folder + "/node.key";
+  absl::StatusOr<std::string> wrapped = crypto::ReadSmallFile(path, kMaxKeyFileBytes);
+  if (absl::IsNotFound(wrapped.status())) {
+    wrapped = crypto::NodeKey::CreateWrapped(platform.kms, node.id, platform.random);
+    RETURN_IF_ERROR(wrapped.status());
+    RETURN_IF_ERROR(crypto::WriteFileAtomically(path, *wrapped, {}));
+  }
+  RETURN_IF_ERROR(wrapped.status());
+  return crypto::NodeKey::Unwrap(platform.kms, node.id, *wrapped);
+}
+
+std::string EncodeAbortRun(RunId run) {
+  internal::v1::Command command;
+  command.set_format_version(1);
+  command.mutable_abort_run()->set_run_id(std::string(run.bytes()));
+  return command.SerializeAsString();
+}
+
+// Members are destroyed by hand, in the order of Stop: the users of a thing before the thing.
+class ServingNode final : public Node {
+ public:
+  ServingNode(const Platform& platform, NodeOptions options)
+      : platform_(platform), options_(std::move(options)) {}
+  ~ServingNode() override { Stop(); }
+
+  absl::Status Start() {
+    RETURN_IF_ERROR(OpenDisk());
+    RETURN_IF_ERROR(StartTransport());
+    StartReplicas();
+    RETURN_IF_ERROR(StartServer());
+    RETURN_IF_ERROR(Publish());
+    expiry_ = MakeThreadExecutor(options_.id + "-expiry");
+    ScheduleExpiry();
+    server_->SetServing(true);
+    return absl::OkStatus();
+  }
+
+  const std::string& public_endpoint() const override { return server_->endpoint(); }
+
+  void Drain(absl::Time deadline) override { server_->Shutdown(deadline); }
+
+ private:
+  absl::Status OpenDisk();
+  absl::Status StartTransport();
+  void StartReplicas();
+  absl::Status StartServer();
+  absl::Status Publish();
+  void ScheduleExpiry();
+  void ForgetExpired();
+  void Stop();
+
+  const Platform& platform_;
+  const NodeOptions options_;
+  const objects::ObjectStateMachine state_machine_;
+  NodeServiceHandlers node_service_;
+  std::unique_ptr<crypto::NodeKey> node_key_;
+  std::unique_ptr<storage::NodeFileCiphers> file_ciphers_;
+  std::unique_ptr<storage::NodeRecordSealers> record_sealers_;
+  std::unique_ptr<ReplicaHost> host_;  // outlives the strand, whose tasks look replicas up in it
+  std::unique_ptr<Executor> strand_;
+  std::unique_ptr<storage::Disk> disk_;
+  std::unique_ptr<storage::DiskStore> store_;
+  std::unique_ptr<replication::NodeTransport> transport_;
+  std::unique_ptr<Api> api_;
+  std::unique_ptr<PublicServer> server_;
+  std::unique_ptr<Executor> expiry_;
+};
+
+absl::Status ServingNode::OpenDisk() {
+  ASSIGN_OR_RETURN(const crypto::SecretKey key, OpenNodeKey(platform_, options_));
+  node_key_ = std::make_unique<crypto::NodeKey>(key);
+  file_ciphers_ = std::make_unique<storage::NodeFileCiphers>(*node_key_, platform_.random);
+  record_sealers_ = std::make_unique<storage::NodeRecordSealers>(*node_key_);
+  strand_ = MakeThreadExecutor(options_.id);
+  const std::string folder = options_.folder + "/disk0";
+  ASSIGN_OR_RETURN(disk_, storage::OpenPosixDisk(folder));
+  storage::DiskStoreOptions disk;
+  disk.cluster = platform_.cluster;
+  disk.node = options_.id;
+  disk.strand = strand_.get();
+  disk.clock = &platform_.clock;
+  disk.random = &platform_.random;
+  disk.file_ciphers = file_ciphers_.get();
+  disk.record_sealers = record_sealers_.get();
+  disk.rocks_folder = folder + "/rocks";
+  disk.memory = options_.rocks_memory;
+  disk.on_out_of_service = [id = options_.id](const absl::Status& status) {
+    Log(absl::StrCat("node ", id, ": its disk is out of service: ", status.ToString()));
+  };
+  ASSIGN_OR_RETURN(store_, storage::DiskStore::Open(*disk_, std::move(disk)));
+  return absl::OkStatus();
+}
+
+absl::Status ServingNode::StartTransport() {
+  replication::NodeTransportOptions transport;
+  transport.cluster = platform_.cluster;
+  transport.self = options_.id;
+  transport.ca_certificate = options_.tls.ca_certificate;
+  transport.certificate = options_.tls.certificate;
+  transport.private_key = options_.tls.private_key;
+  transport.listen_address = options_.internal_address;
+  transport.services = {&node_service_};
+  ASSIGN_OR_RETURN(transport_, replication::StartNodeTransport(
+                                   std::move(transport), *strand_, platform_.random,
+                                   [this](const NodeId&, replication::PeerMessage message) {
+                                     strand_->Post([this, message = std::move(message)]() mutable {
+                                       if (host_ != nullptr) host_->OnMessage(std::move(message));
+                                     });
+                                   }));
+  return absl::OkStatus();
+}
+
+void ServingNode::StartReplicas() {
+  auto host = std::make_unique<ReplicaHost>(ReplicaHost::Environment{options_.id,
+                                                                     *strand_,
+                                                                     platform_.clock,
+                                                                     platform_.random,
+                                                                     *transport_,
+                                                                     platform_.coordination,
+                                                                     {store_.get()},
+                                                                     state_machine_,
+                                                                     EncodeAbortRun,
+                                                                     options_.replica});
+  // The strand reads host_.
+  AwaitUntil<bool>(absl::InfiniteFuture(), [&](std::function<void(bool)> done) {
+    strand_->Post([this, &host, done = std::move(done)] {
+      host_ = std::move(host);
+      done(true);
+    });
+  });
+  host_->Start();
+  node_service_.Serve(*host_, platform_.coordination, {{store_.get(), options_.folder}});
+}
+
+absl::Status ServingNode::StartServer() {
+  ApiPlace place;
+  place.self = options_.id;
+  place.tls = options_.tls;
+  place.host = host_.get();
+  place.reachable = [this](const NodeId& node) {
+    return transport_->GetLinkStatus(node).connected;
+  };
+  place.admit = [this](DiskId) { return store_->AdmitNewData(); };
+  place.nodes_changed = [this](const std::map<NodeId, NodeRecord>& nodes) {
+    for (const auto& [node, record] : nodes) {
+      transport_->SetPeerAddress(node, record.internal_endpoint);
+    }
+  };
+  api_ = std::make_unique<Api>(platform_, std::move(place));
+  RETURN_IF_ERROR(api_->view.WaitUntilRead(kViewTimeout));
+  ASSIGN_OR_RETURN(server_, PublicServer::Start(*api_, options_.tls, options_.public_address,
+                                                options_.server_resources));
+  return absl::OkStatus();
+}
+
+absl::Status ServingNode::Publish() {
+  const NodeRecord record{server_->endpoint(), transport_->listen_address(), {store_->disk_id()}};
+  using Answer = absl::StatusOr<coordination::CommitResult>;
+  const std::optional<Answer> result =
+      AwaitUntil<Answer>(absl::Now() + kPublishTimeout, [&](std::function<void(Answer)> done) {
+        platform_.coordination.Commit({{}, {{NodeKeyOf(options_.id), EncodeNodeRecord(record)}}},
+                                      std::move(done));
+      });
+  if (!result) return absl::UnavailableError("the coordination store does not answer");
+  return result->status();
+}
+
+void ServingNode::ScheduleExpiry() {
+  expiry_->PostAfter(kExpiryInterval, [this] {
+    ForgetExpired();
+    ScheduleExpiry();
+  });
+}
+
+void ServingNode::ForgetExpired() {
+  for (const std::shared_ptr<HostedReplica>& replica : host_->List()) {
+    const auto group = api_->view.FindGroup(replica->identity().partition);
+    if (!group || group->config.leader != replica->identity().replica) continue;
+    const absl::Status status =
+        ops::ForgetExpired(*replica, platform_.clock.WallNow(), absl::Now() + kExpiryTimeout);
+    // Else the leader has changed or has no quorum: then it is another's to do, or done later.
+    if (!status.ok() && !absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) {
+      Log(absl::StrCat("node ", options_.id,
+                       ": cannot forget what has expired: ", status.ToString()));
+    }
+  }
+}
+
+void ServingNode::Stop() {
+  // Calls that wait for a replica are answered by its end, so that the server's handlers return.
+  if (host_ != nullptr) host_->BeginStop();
+  expiry_.reset();
+  server_.reset();
+  if (host_ != nullptr) host_->Stop();
+  api_.reset();
+  transport_.reset();
+  store_.reset();
+  disk_.reset();
+  strand_.reset();
+  host_.reset();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Platform& platform, NodeOptions options) {
+  const NodeId id = options.id;
+  auto node = std::make_unique<ServingNode>(platform, std::move(options));
+  const absl::Status status = node->Start();
+  if (!status.ok()) return Annotate(status, absl::StrCat("node ", id));
+  return node;
+}
+
+}  // namespace meridian::server

@@ -1,0 +1,138 @@
+#include "server/node_service.h"
+
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "base/status.h"
+#include "server/await.h"
+#include "server/grpc_status.h"
+#include "server/partition_removal.h"
+
+namespace meridian::server {
+namespace {
+
+namespace pb = ::meridian::internal::v1;
+
+absl::Time DeadlineOf(const grpc::ServerContext& context) {
+  return absl::FromChrono(context.deadline());
+}
+
+pb::ReplicaStatus Describe(HostedReplica& replica, bool with_digest, absl::Time deadline) {
+  const HostedReplica::Identity& identity = replica.identity();
+  pb::ReplicaStatus proto;
+  proto.set_partition_id(std::string(identity.partition.bytes()));
+  proto.set_replica_id(std::string(identity.replica.bytes()));
+  proto.set_disk_id(std::string(identity.disk.bytes()));
+  const auto status = AwaitUntil<replication::ReplicaStatus>(
+      deadline, [&](std::function<void(replication::ReplicaStatus)> done) {
+        replica.GetStatus(std::move(done));
+      });
+  if (!status) {
+    proto.set_problem("the replica does not answer");
+    return proto;
+  }
+  proto.set_is_leader(status->is_leader);
+  proto.set_is_serving(status->is_serving);
+  proto.set_epoch(status->epoch.value());
+  proto.set_last_index(status->last_index.value());
+  proto.set_commit_index(status->commit_index.value());
+  proto.set_applied_index(status->applied_index.value());
+  proto.set_corrupt_chunks(status->corrupt_chunks);
+  proto.set_repaired_chunks(status->repaired_chunks);
+  if (!status->health.ok()) proto.set_problem(status->health.ToString());
+  if (!with_digest) return proto;
+  using Digest = absl::StatusOr<std::pair<LogIndex, std::string>>;
+  const auto digest = AwaitUntil<Digest>(
+      deadline, [&](std::function<void(Digest)> done) { replica.GetDigest(std::move(done)); });
+  if (digest && digest->ok()) {
+    proto.set_digest_index((*digest)->first.value());
+    proto.set_digest((*digest)->second);
+  }
+  return proto;
+}
+
+pb::DiskStatus Describe(const NodeDisk& disk) {
+  pb::DiskStatus proto;
+  proto.set_disk_id(std::string(disk.store->disk_id().bytes()));
+  const absl::Status health = disk.store->health();
+  proto.set_in_service(health.ok());
+  if (!health.ok()) proto.set_problem(health.ToString());
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(disk.folder, error);
+  if (!error) proto.set_capacity_bytes(space.capacity);
+  const absl::StatusOr<storage::DiskStats> stats = disk.store->Stats();
+  if (stats.ok()) {
+    proto.set_free_bytes(stats->free_bytes);
+    proto.set_corrupt_records(stats->corrupt_reads);
+  }
+  return proto;
+}
+
+coordination::Transaction FromProto(const pb::StoreTransaction& proto) {
+  coordination::Transaction transaction;
+  for (const auto& compare : proto.compares()) {
+    transaction.compares.push_back({compare.key(), compare.mod_revision()});
+  }
+  for (const auto& write : proto.writes()) {
+    transaction.writes.push_back(
+        {write.key(), write.has_value() ? std::optional(write.value()) : std::nullopt});
+  }
+  return transaction;
+}
+
+grpc::Status Starting() {
+  return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the node is starting");
+}
+
+}  // namespace
+
+void NodeServiceHandlers::Serve(ReplicaHost& host, coordination::CoordinationStore& coordination,
+                                std::vector<NodeDisk> disks) {
+  absl::MutexLock lock(&mutex_);
+  served_ = std::make_shared<Served>(Served{host, coordination, std::move(disks)});
+}
+
+std::shared_ptr<NodeServiceHandlers::Served> NodeServiceHandlers::served() const {
+  absl::MutexLock lock(&mutex_);
+  return served_;
+}
+
+grpc::Status NodeServiceHandlers::GetNodeStatus(grpc::ServerContext* context,
+                                                const pb::GetNodeStatusRequest* request,
+                                                pb::NodeStatus* response) {
+  const std::shared_ptr<Served> node = served();
+  if (node == nullptr) return Starting();
+  const std::set<std::string> only(request->partition_ids().begin(),
+                                   request->partition_ids().end());
+  for (const std::shared_ptr<HostedReplica>& replica : node->host.List()) {
+    const std::string partition(replica->identity().partition.bytes());
+    if (!only.empty() && !only.contains(partition)) continue;
+    *response->add_replicas() = Describe(*replica, request->with_digest(), DeadlineOf(*context));
+  }
+  for (const NodeDisk& disk : node->disks) *response->add_disks() = Describe(disk);
+  return grpc::Status::OK;
+}
+
+grpc::Status NodeServiceHandlers::RemovePartition(grpc::ServerContext* context,
+                                                  const pb::RemovePartitionRequest* request,
+                                                  pb::RemovePartitionResponse*) {
+  const std::shared_ptr<Served> node = served();
+  if (node == nullptr) return Starting();
+  const std::optional<PartitionId> partition = PartitionId::FromBytes(request->partition_id());
+  const std::shared_ptr<HostedReplica> replica = partition ? node->host.Find(*partition) : nullptr;
+  if (replica == nullptr) {
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the partition has no replica here");
+  }
+  const absl::Time deadline = DeadlineOf(*context);
+  return ToGrpcStatus(request->check_only()
+                          ? CheckEmpty(*replica, deadline)
+                          : RemoveIfEmpty(*replica, node->coordination,
+                                          FromProto(request->transaction()), deadline));
+}
+
+}  // namespace meridian::server

@@ -1,0 +1,48 @@
+// What a node answers to other nodes, beside the replicas' messages.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "coordination/coordination_store.h"
+#include "meridian/internal/v1/cluster.grpc.pb.h"
+#include "server/replica_host.h"
+#include "storage/disk_store.h"
+
+namespace meridian::server {
+
+struct NodeDisk {
+  storage::DiskStore* store = nullptr;
+  std::string folder;
+};
+
+// Thread-safe. Every caller has been authenticated as a node of the cluster by its certificate.
+class NodeServiceHandlers final : public internal::v1::NodeService::Service {
+ public:
+  // Until Serve, calls are answered UNAVAILABLE. The references outlive the server.
+  void Serve(ReplicaHost& host, coordination::CoordinationStore& coordination,
+             std::vector<NodeDisk> disks) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  grpc::Status GetNodeStatus(grpc::ServerContext* context,
+                             const internal::v1::GetNodeStatusRequest* request,
+                             internal::v1::NodeStatus* response) override;
+  grpc::Status RemovePartition(grpc::ServerContext* context,
+                               const internal::v1::RemovePartitionRequest* request,
+                               internal::v1::RemovePartitionResponse* response) override;
+
+ private:
+  struct Served {
+    ReplicaHost& host;
+    coordination::CoordinationStore& coordination;
+    std::vector<NodeDisk> disks;
+  };
+  std::shared_ptr<Served> served() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<Served> served_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace meridian::server
