@@ -63,10 +63,9 @@ class DevNodes final : public DevControl {
   absl::Status StartAll() { return StartMany(AllNodes()); }
   void StopAll() { StopMany(AllNodes()); }
   void DrainAll(absl::Time deadline) {
-    ForEach(AllNodes(), [&](const NodeId&, Slot& slot) {
+    InParallel(AllNodes(), [&](const NodeId&, Slot& slot) {
       absl::MutexLock lock(&slot.mutex);
       if (slot.node != nullptr) slot.node->Drain(deadline);
-      return absl::OkStatus();
     });
   }
 
@@ -116,30 +115,33 @@ class DevNodes final : public DevControl {
     return nodes;
   }
 
-  // In parallel; the first error.
   template <typename Action>
-  absl::Status ForEach(const std::vector<NodeId>& nodes, const Action& action) {
-    std::vector<absl::Status> results(nodes.size());
+  void InParallel(const std::vector<NodeId>& nodes, const Action& action) {
     std::vector<std::thread> threads;
-    for (size_t i = 0; i < nodes.size(); ++i) {
-      threads.emplace_back([&, i] { results[i] = action(nodes[i], *slots_.at(nodes[i])); });
+    for (const NodeId& node : nodes) {
+      threads.emplace_back([this, &action, &node] { action(node, *slots_.at(node)); });
     }
     for (std::thread& thread : threads) thread.join();
-    for (absl::Status& result : results) RETURN_IF_ERROR(result);
-    return absl::OkStatus();
   }
 
   void StopMany(const std::vector<NodeId>& nodes) {
-    (void)ForEach(nodes, [](const NodeId&, Slot& slot) {  // stopping cannot fail
+    InParallel(nodes, [](const NodeId&, Slot& slot) {
       absl::MutexLock lock(&slot.mutex);
       slot.SetState(NodeState::kStopped);
       slot.node.reset();
-      return absl::OkStatus();
     });
   }
 
+  // All of them, even if some cannot be started; one of the errors.
   absl::Status StartMany(const std::vector<NodeId>& nodes) {
-    return ForEach(nodes, [this](const NodeId& id, Slot& slot) { return StartOne(id, slot); });
+    absl::Mutex mutex;
+    absl::Status result;
+    InParallel(nodes, [&](const NodeId& id, Slot& slot) {
+      const absl::Status status = StartOne(id, slot);
+      absl::MutexLock lock(&mutex);
+      if (result.ok()) result = status;
+    });
+    return result;
   }
 
   absl::Status StartOne(const NodeId& id, Slot& slot) {

@@ -8,8 +8,8 @@
 #include <string>
 #include <utility>
 
-#include "meridian/v1/objects.pb.h"
-#include "meridian/v1/uploads.pb.h"
+#include "meridian/v1/objects.grpc.pb.h"
+#include "meridian/v1/uploads.grpc.pb.h"
 #include "server/ops/byte_stream.h"
 
 namespace meridian::server {
