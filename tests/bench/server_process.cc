@@ -36,6 +36,14 @@ bool WaitUntilReady(FILE* out) {
   return false;
 }
 
+// What a log says at its end.
+std::string LastOf(const std::string& path) {
+  constexpr size_t kMaxBytes = 2000;
+  std::ifstream file(path);
+  const std::string log((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  return log.size() > kMaxBytes ? log.substr(log.size() - kMaxBytes) : log;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const std::string& meridiand,
@@ -59,7 +67,7 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const std::s
   auto server = std::unique_ptr<ServerProcess>(
       new ServerProcess(pid, fdopen(ends[0], "r"), server_data + "/admin.profile"));
   const bool ready = WaitUntilReady(server->out_);
-  if (!ready) return absl::UnavailableError(meridiand + " does not start; see " + log_path);
+  if (!ready) return absl::UnavailableError(meridiand + " does not start: " + LastOf(log_path));
   return server;
 }
 
