@@ -32,6 +32,7 @@ class DiskStoreImpl final : public DiskStore {
       : disk_(disk),
         options_(std::move(options)),
         out_of_service_(disk, options_.on_out_of_service) {}
+  ~DiskStoreImpl() override;
 
   absl::Status Open();
 
@@ -59,6 +60,9 @@ class DiskStoreImpl final : public DiskStore {
   OutOfService out_of_service_;
   std::unique_ptr<DiskLock> lock_;
   DiskIdentity identity_;
+  // The journal may call for a checkpoint before there is a checkpointer, or after it has gone.
+  absl::Mutex checkpointer_mutex_;
+  Checkpointer* to_kick_ ABSL_GUARDED_BY(checkpointer_mutex_) = nullptr;
   std::unique_ptr<RocksKv> kv_;
   std::unique_ptr<DiskIndex> index_;
   std::unique_ptr<CommitPipeline> pipeline_;
@@ -66,17 +70,17 @@ class DiskStoreImpl final : public DiskStore {
   std::unique_ptr<ExtentStore> extents_;
   std::unique_ptr<DataReader> reader_;
   std::unique_ptr<SpaceGuard> space_;
-  // The journal may call for a checkpoint before there is a checkpointer, or after it has gone.
-  absl::Mutex checkpointer_mutex_;
-  Checkpointer* to_kick_ ABSL_GUARDED_BY(checkpointer_mutex_) = nullptr;
   std::unique_ptr<Checkpointer> checkpointer_;
+};
 
- public:
-  ~DiskStoreImpl() override {
+DiskStoreImpl::~DiskStoreImpl() {
+  {
     absl::MutexLock lock(&checkpointer_mutex_);
     to_kick_ = nullptr;
   }
-};
+  // The checkpointer may be waiting for it, and it for space.
+  if (pipeline_ != nullptr) pipeline_->Stop();
+}
 
 absl::Status DiskStoreImpl::Open() {
   ASSIGN_OR_RETURN(lock_, disk_.Lock(kLockFile));

@@ -24,7 +24,9 @@ CommitPipeline::CommitPipeline(DiskIndex& index, Executor& strand, Clock& clock,
       out_of_service_(out_of_service),
       max_queued_bytes_(max_queued_bytes) {}
 
-CommitPipeline::~CommitPipeline() {
+CommitPipeline::~CommitPipeline() { Stop(); }
+
+void CommitPipeline::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
@@ -128,6 +130,7 @@ void CommitPipeline::Process(std::vector<Completion>& batch) {
   }
   if (failure_.ok()) failure_ = out_of_service_.health();
   if (failure_.ok()) failure_ = Index(records);
+  if (absl::IsResourceExhausted(failure_)) return;  // stopping, and there never was space
   Answer(batch, failure_);
   absl::MutexLock lock(&mutex_);
   queued_bytes_ -= bytes;

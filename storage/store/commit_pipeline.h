@@ -31,8 +31,10 @@ class CommitPipeline {
   // All outlive the pipeline.
   CommitPipeline(DiskIndex& index, Executor& strand, Clock& clock, OutOfService& out_of_service,
                  uint64_t max_queued_bytes);
-  // The journal has been destroyed before. What is left in the queue is dropped.
+  // The journal has been destroyed before.
   ~CommitPipeline();
+  // Nothing is indexed or answered after: what is left in the queue is dropped.
+  void Stop();
 
   // Before any Append; the journal may complete from then on.
   void Start(Journal& journal);
