@@ -15,6 +15,8 @@
 
 namespace meridian::ops {
 
+class ChunkBudget;
+
 // A container, opened for a caller who may work on it, at the node that leads its partition.
 // Operations block: they run on a handler's thread, never on a strand. What is shared here is
 // thread-safe, and a context may be copied.
@@ -31,6 +33,8 @@ struct Context {
   // Never null.
   std::shared_ptr<replication::Replica> replica;
   Random* random = nullptr;
+  // Shared by all streams of the node; null: each stream's own bound only.
+  ChunkBudget* chunk_budget = nullptr;
   // Of the call; operations answer DEADLINE_EXCEEDED soon after.
   absl::Time deadline = absl::InfiniteFuture();
 };

@@ -7,6 +7,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/crc32c.h"
 #include "base/status.h"
+#include "server/ops/chunk_budget.h"
 #include "server/ops/errors.h"
 #include "server/ops/version_codec.h"
 #include "storage/objects/records.h"
@@ -66,12 +67,16 @@ absl::StatusOr<Buffer> RunWriter::EncryptInline(std::span<const std::string_view
 
 absl::Status RunWriter::Send(std::span<const std::string_view> plaintext, absl::Time deadline) {
   RETURN_IF_ERROR(in_flight_->AwaitAtMost(kMaxChunksInFlight - 1, deadline));
+  std::shared_ptr<void> allowance;
+  if (context_.chunk_budget != nullptr) {
+    ASSIGN_OR_RETURN(allowance, context_.chunk_budget->Acquire(deadline));
+  }
   ASSIGN_OR_RETURN(Buffer ciphertext, cipher_->EncryptChunk(chunks_sent_, plaintext));
   const uint32_t crc32c = Crc32c(ciphertext.view());
   in_flight_->Start();
   const storage::ChunkId chunk{.run = run_, .number = chunks_sent_++};
   context_.replica->WriteChunk(chunk, std::move(ciphertext), crc32c,
-                               [in_flight = in_flight_](const absl::Status& status) {
+                               [in_flight = in_flight_, allowance](const absl::Status& status) {
                                  in_flight->Finish(FromChunkWrite(status));
                                });
   return absl::OkStatus();

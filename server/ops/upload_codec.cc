@@ -35,8 +35,9 @@ Subject UploadSubject(const Context& context, UploadId upload) {
 }
 
 std::string UploadMac(const crypto::ContainerKeys& keys, const pb::UploadRecord& record) {
+  const ContainerId container = keys.container();
   const std::array<std::string_view, 7> parts = {"upload",
-                                                 keys.container().bytes(),
+                                                 container.bytes(),
                                                  record.object_name(),
                                                  record.upload_id(),
                                                  record.version_id(),

@@ -15,8 +15,9 @@ using Map = google::protobuf::Map<std::string, std::string>;
 
 std::string VersionMac(const crypto::ContainerKeys& keys, std::string_view name,
                        const pb::VersionRecord& record) {
+  const ContainerId container = keys.container();
   const std::array<std::string_view, 7> parts = {"version",
-                                                 keys.container().bytes(),
+                                                 container.bytes(),
                                                  name,
                                                  record.version_id(),
                                                  record.manifest(),
@@ -59,7 +60,8 @@ pb::VersionRecord MakeVersionRecord(const crypto::ContainerKeys& keys, const Ver
 
 std::string DeleteMarkerMac(const crypto::ContainerKeys& keys, std::string_view name,
                             VersionId version) {
-  const std::array<std::string_view, 4> parts = {"delete marker", keys.container().bytes(), name,
+  const ContainerId container = keys.container();
+  const std::array<std::string_view, 4> parts = {"delete marker", container.bytes(), name,
                                                  version.bytes()};
   return keys.RecordMac(parts);
 }
