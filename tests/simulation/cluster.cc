@@ -53,7 +53,8 @@ Cluster::Cluster(uint64_t seed, const Plant& plant)
   for (size_t number = 0; number < kGroups; ++number) MakeGroup(number);
 }
 
-Cluster::~Cluster() = default;
+// Replicas answer what waits when they go: into what the nodes refer to, which goes after them.
+Cluster::~Cluster() { nodes_.clear(); }
 
 void Cluster::MakeGroup(size_t number) {
   Group group{
@@ -100,6 +101,7 @@ void Cluster::WatchStatus() {
 }
 
 void Cluster::Note(const Copy& copy, uint64_t life, const replication::ReplicaStatus& status) {
+  if (!status.health.ok()) return;  // the answer of one that is stopped
   statuses_[{copy.id, life}] = status;
   if (!status.is_serving) return;
   const auto [served, first] = served_.emplace(std::pair(copy.partition, status.epoch), copy.id);

@@ -15,6 +15,13 @@ Scheduler::EventId Scheduler::After(absl::Duration delay, Task task) {
   return event;
 }
 
+void Scheduler::Cancel(EventId event) {
+  const auto found = tasks_.find(event);
+  if (found == tasks_.end()) return;
+  const Task cancelled = std::move(found->second);  // destroying it may make or cancel events
+  tasks_.erase(found);
+}
+
 bool Scheduler::RunNext() {
   while (!queue_.empty()) {
     std::pop_heap(queue_.begin(), queue_.end(), std::greater<>());

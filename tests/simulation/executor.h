@@ -20,7 +20,7 @@ class Scheduler {
 
   absl::Duration now() const { return now_; }
   EventId After(absl::Duration delay, Task task);
-  void Cancel(EventId event) { tasks_.erase(event); }
+  void Cancel(EventId event);
   // False: there is no event left.
   bool RunNext();
   uint64_t events_run() const { return events_run_; }

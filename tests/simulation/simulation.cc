@@ -117,9 +117,10 @@ class Simulation {
 
   SeededRandom random_;
   WorkloadLog log_;
+  // Before the cluster: its replicas answer clients even as they are destroyed.
+  std::vector<std::unique_ptr<Client>> clients_;
   Cluster cluster_;
   Faults faults_;
-  std::vector<std::unique_ptr<Client>> clients_;
   bool all_read_ = false;
 };
 
