@@ -50,7 +50,8 @@ void ReplicaDriver::SchedulePump() {
 
 void ReplicaDriver::Pump() {
   if (!out_of_service_.ok()) return;
-  core_.OnTrimmed(storage_->base_index());
+  // An install's base is storage's before the install is done, and the core's only then.
+  if (!core_.is_installing()) core_.OnTrimmed(storage_->base_index());
   ActOn(core_.TakeOutput(Now()));
   if (out_of_service_.ok()) ArmTimer();
 }

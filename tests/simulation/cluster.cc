@@ -110,6 +110,14 @@ void Cluster::Note(const Copy& copy, uint64_t life, const replication::ReplicaSt
   }
 }
 
+void Cluster::CheckInvariants() const {
+  for (const std::unique_ptr<Node>& node : nodes_) {
+    for (const std::unique_ptr<Copy>& copy : node->copies()) {
+      if (copy->replica != nullptr) copy->replica->CheckInvariants();
+    }
+  }
+}
+
 Totals Cluster::CollectTotals() const {
   Totals totals = totals_;
   totals.messages_dropped = network_.totals().dropped;

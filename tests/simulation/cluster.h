@@ -56,6 +56,8 @@ class Cluster {
 
   // Asks every replica for its status now and then: two that serve in one epoch are a violation.
   void WatchStatus();
+  // Of every replica that runs; stops the process if one does not hold.
+  void CheckInvariants() const;
   Totals CollectTotals() const;
 
  private:

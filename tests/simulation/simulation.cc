@@ -15,6 +15,8 @@ namespace meridian::simulation {
 namespace {
 
 constexpr size_t kClients = 8;
+// Events from one check of the replicas' own invariants to the next.
+constexpr uint64_t kCheckEvery = 16;
 // Simulated time that the clients may take, and the cluster to come back after the last fault.
 constexpr absl::Duration kRunLimit = absl::Minutes(10);
 constexpr absl::Duration kRecoveryLimit = absl::Seconds(60);
@@ -50,7 +52,10 @@ class Simulation {
   // False: `limit` of simulated time has passed.
   bool RunUntil(absl::Duration limit, const bool& done) {
     const absl::Duration end = cluster_.scheduler().now() + limit;
-    while (!done && cluster_.scheduler().now() < end) cluster_.scheduler().RunNext();
+    while (!done && cluster_.scheduler().now() < end) {
+      cluster_.scheduler().RunNext();
+      if (cluster_.scheduler().events_run() % kCheckEvery == 0) cluster_.CheckInvariants();
+    }
     return done;
   }
 

@@ -152,7 +152,7 @@ Node& Client::ChooseNode(const Call& call) {
 
 void Client::Attempt(const std::shared_ptr<Call>& call) {
   const uint64_t attempt = ++call->attempt;
-  if (attempt == 2 && call->kind == Call::Kind::kWrite) ++log_.retries;
+  if (attempt > 1 && call->kind == Call::Kind::kWrite) ++log_.retries;
   if (call->kind == Call::Kind::kWrite) {
     call->write.version = VersionId::Draw(random_);
     if (call->write.body_parts.has_value()) {
