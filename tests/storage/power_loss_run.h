@@ -1,0 +1,98 @@
+// One disk's life through many power cuts: works on a DiskStore until the power goes, opens it
+// again, and compares what is there with what was acknowledged (I1, I4, P2).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "crypto/node_key.h"
+#include "rocksdb/env.h"
+#include "storage/disk_store.h"
+#include "storage/node_record_sealers.h"
+#include "storage/rocks/node_file_ciphers.h"
+#include "tests/fakes/fault_disk.h"
+#include "tests/fakes/manual_executor.h"
+
+namespace meridian::storage {
+
+// The test's thread is the strand. The journal, the extents and RocksDB are the real ones.
+class PowerLossRun {
+ public:
+  explicit PowerLossRun(uint64_t seed);
+  ~PowerLossRun();
+
+  // Opens the disk, checks it, works until the power is cut within an operation chosen by the seed.
+  // Returns what was lost; "" if nothing was.
+  std::string Live();
+  FaultDisk& fault() { return fault_; }
+
+  // What happened, so that a test can tell that it tested something.
+  struct Totals {
+    int cuts = 0;
+    int cuts_while_opening = 0;
+    int persists = 0;
+    int truncations = 0;
+    int chunks = 0;
+    int applied = 0;
+    int checkpoints = 0;
+    int trims = 0;
+    int unanswered_persists = 0;  // at a cut
+  };
+  const Totals& totals() const { return totals_; }
+
+ private:
+  // What a replica holds after some of the requests made.
+  struct State {
+    Epoch promised;
+    std::vector<LogEntry> log;  // from index 1 on, trimmed or not
+  };
+
+  absl::Status Open();
+  void Close();
+  std::string Check();
+  std::string CheckLog();
+  bool Holds(const State& state);
+  std::string CheckChunks();
+  std::string CheckRows(LogIndex applied);
+
+  void Work();
+  void Persist();
+  PersistRequest NextRequest(State& state);
+  LogEntry NextEntry(const State& state);
+  void WriteChunk();
+  void Apply(uint64_t up_to);
+  void DropOldRun();
+  void Checkpoint();
+  void Trim();
+  std::string RandomBytes(size_t max_size);
+
+  FaultDisk fault_;
+  SeededRandom random_;
+  SystemRandom system_random_;
+  SystemClock clock_;
+  const crypto::NodeKey key_;
+  NodeFileCiphers ciphers_;
+  NodeRecordSealers sealers_;
+  ManualExecutor strand_;
+  std::unique_ptr<Disk> disk_;
+  std::unique_ptr<rocksdb::Env> env_;
+  std::unique_ptr<DiskStore> store_;
+  std::unique_ptr<ReplicaStorage> storage_;
+
+  std::optional<ReplicaOnDisk> replica_;
+  State acknowledged_;
+  // After each request that was made and not acknowledged, in order.
+  std::vector<State> possible_;
+  uint64_t committed_ = 0;  // applied at some time: never truncated
+  uint64_t applied_ = 0;
+  std::map<ChunkId, std::string> chunks_;  // acknowledged, not dropped
+  uint64_t serial_ = 0;
+  Totals totals_;
+};
+
+}  // namespace meridian::storage

@@ -1,0 +1,66 @@
+// Power loss over the real journal, extents and RocksDB: at each cut the disk forgets a random part
+// of what was not synced, sectors and names. Nothing acknowledged may be missing (I1), no promise
+// lowered (I3), no chunk that an entry rests on gone (I4).
+#include <cstdio>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "tests/storage/power_loss_run.h"
+
+namespace meridian::storage {
+namespace {
+
+constexpr uint64_t kSeeds = 25;
+constexpr int kLivesOfASeed = 9;  // the last one only checks what the eighth left
+
+TEST(PowerLoss, NothingAcknowledgedIsLostAt200KillPoints) {
+  PowerLossRun::Totals sum;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    PowerLossRun run(seed);
+    for (int life = 0; life < kLivesOfASeed; ++life) {
+      ASSERT_EQ(run.Live(), "") << "seed " << seed << " life " << life;
+    }
+    const PowerLossRun::Totals& totals = run.totals();
+    sum.cuts += totals.cuts;
+    sum.cuts_while_opening += totals.cuts_while_opening;
+    sum.persists += totals.persists;
+    sum.truncations += totals.truncations;
+    sum.chunks += totals.chunks;
+    sum.applied += totals.applied;
+    sum.checkpoints += totals.checkpoints;
+    sum.trims += totals.trims;
+    sum.unanswered_persists += totals.unanswered_persists;
+  }
+  std::printf(
+      "cuts %d, of them while opening %d; persists %d, unanswered %d, truncations %d, chunks %d, "
+      "applied %d, checkpoints %d, trims %d\n",
+      sum.cuts, sum.cuts_while_opening, sum.persists, sum.unanswered_persists, sum.truncations,
+      sum.chunks, sum.applied, sum.checkpoints, sum.trims);
+  EXPECT_GE(sum.cuts, 200);
+  EXPECT_GT(sum.cuts_while_opening, 10);
+  EXPECT_GT(sum.persists, 1000);
+  EXPECT_GT(sum.unanswered_persists, 20);
+  EXPECT_GT(sum.truncations, 100);
+  EXPECT_GT(sum.chunks, 100);
+  EXPECT_GT(sum.applied, 500);
+  EXPECT_GT(sum.checkpoints, 50);
+  EXPECT_GT(sum.trims, 20);
+}
+
+// The control: the same test, on a disk that reports syncs and does not do them, must fail.
+TEST(PowerLoss, ADiskWhoseSyncsDoNothingIsFoundOut) {
+  int detected = 0;
+  constexpr uint64_t kControlSeeds = 10;
+  for (uint64_t seed = 1; seed <= kControlSeeds; ++seed) {
+    PowerLossRun run(seed);
+    ASSERT_EQ(run.Live(), "");
+    run.fault().set_syncs_work(false);
+    bool lost = false;
+    for (int life = 0; life < 4 && !lost; ++life) lost = !run.Live().empty();
+    detected += lost;
+  }
+  EXPECT_GE(detected, static_cast<int>(kControlSeeds) - 1);
+}
+
+}  // namespace
+}  // namespace meridian::storage
