@@ -454,7 +454,6 @@ std::unique_ptr<Disk> FaultDisk::Attach() {
   if (state_->power_off_) {
     state_->LoseCache();
     state_->power_off_ = false;
-    state_->cut_at_ = 0;
     ++state_->boot_;
     state_->locks_.clear();
   }

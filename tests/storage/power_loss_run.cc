@@ -1,7 +1,7 @@
 #include "tests/storage/power_loss_run.h"
 
 #include <algorithm>
-#include <iterator>
+#include <set>
 #include <utility>
 
 #include "base/crc32c.h"
@@ -98,7 +98,7 @@ std::string PowerLossRun::Live() {
     if (fault_.power_is_off()) lost.clear();
     if (lost.empty()) {
       if (!early) fault_.CutPowerAfter(1 + random_.Uniform(300));
-      Work();
+      lost = Work();
     }
   }
   ++totals_.cuts;
@@ -145,7 +145,7 @@ bool PowerLossRun::Holds(const State& state) {
     if (!entries.ok() || entries->empty()) return false;
     for (const LogEntry& entry : *entries) {
       if (recovered.epochs[next - base - 1] != entry.epoch) return false;
-      if (!Same(entry, state.log[next++ - 1])) return false;
+      if (!Same(entry, *state.log[next++ - 1])) return false;
     }
   }
   return true;
@@ -165,7 +165,7 @@ std::string PowerLossRun::CheckRows(LogIndex applied) {
   for (uint64_t row = 0; row < kRows; ++row) {
     std::optional<std::string> expected;
     for (uint64_t i = applied.value(); i > 0 && !expected; --i) {
-      if (i % kRows == row) expected = acknowledged_.log[i - 1].command;
+      if (i % kRows == row) expected = acknowledged_.log[i - 1]->command;
     }
     const auto found = view->Get("row" + std::to_string(row));
     if (!found.ok()) return "a row cannot be read: " + found.status().ToString();
@@ -174,8 +174,11 @@ std::string PowerLossRun::CheckRows(LogIndex applied) {
   return "";
 }
 
-void PowerLossRun::Work() {
+std::string PowerLossRun::Work() {
   while (!fault_.power_is_off()) {
+    if (absl::Status health = store_->health(); !health.ok() && !fault_.power_is_off()) {
+      return "the disk failed before its power did: " + health.ToString();
+    }
     const uint64_t choice = random_.Uniform(100);
     if (choice < 55) {
       Persist();
@@ -192,19 +195,21 @@ void PowerLossRun::Work() {
       Checkpoint();
     }
   }
+  return "";
 }
 
 // One to four requests, not waiting for one another.
 void PowerLossRun::Persist() {
   const uint64_t count = 1 + random_.Uniform(4);
   State state = acknowledged_;
-  std::vector<State> after;
+  std::vector<State> after;  // each whole request
+  std::vector<size_t> steps;
   uint64_t answered = 0;
   uint64_t good = 0;
   for (uint64_t i = 0; i < count; ++i) {
     PersistRequest request = NextRequest(state);
     after.push_back(state);
-    possible_.push_back(state);
+    steps.push_back(possible_.size());
     storage_->Persist(std::move(request), [&](const absl::Status& status) {
       ++answered;
       good += status.ok() && good + 1 == answered;
@@ -215,34 +220,40 @@ void PowerLossRun::Persist() {
   totals_.unanswered_persists += static_cast<int>(count - good);
   if (good > 0) {
     acknowledged_ = after[good - 1];
-    possible_.erase(possible_.begin(), possible_.begin() + static_cast<ptrdiff_t>(good));
+    possible_.erase(possible_.begin(), possible_.begin() + static_cast<ptrdiff_t>(steps[good - 1]));
   }
   if (good < count) return;
-  for (const LogEntry& entry : acknowledged_.log) {
-    if (entry.inline_body.empty() || entry.index.value() <= committed_) continue;
+  for (uint64_t i = committed_; i < acknowledged_.log.size(); ++i) {
+    const LogEntry& entry = *acknowledged_.log[i];
+    if (entry.inline_body.empty()) continue;
     chunks_[{.run = entry.inline_run, .number = 0}] = std::string(entry.inline_body.view());
   }
 }
 
+// A promise, a truncation and entries take effect one after the other: of a request that was not
+// answered, any first part may be there.
 PersistRequest PowerLossRun::NextRequest(State& state) {
   PersistRequest request;
   if (random_.Uniform(4) == 0 || state.promised == Epoch()) {
     state.promised = state.promised + 1;
     request.hard_state = HardState{.promised = state.promised};
+    possible_.push_back(state);
   }
   if (state.log.size() > committed_ && random_.Uniform(6) == 0) {
     const uint64_t from = committed_ + 1 + random_.Uniform(state.log.size() - committed_);
     request.truncate_from = LogIndex(from);
     for (uint64_t i = from; i <= state.log.size(); ++i) {
-      chunks_.erase({.run = state.log[i - 1].inline_run, .number = 0});
+      chunks_.erase({.run = state.log[i - 1]->inline_run, .number = 0});
     }
     state.log.resize(from - 1);
+    possible_.push_back(state);
     ++totals_.truncations;
   }
   const uint64_t entries = random_.Uniform(4);
   for (uint64_t i = 0; i < entries; ++i) {
     request.entries.push_back(NextEntry(state));
-    state.log.push_back(request.entries.back());
+    state.log.push_back(std::make_shared<LogEntry>(request.entries.back()));
+    possible_.push_back(state);
   }
   return request;
 }
@@ -277,7 +288,7 @@ void PowerLossRun::WriteChunk() {
 
 void PowerLossRun::Apply(uint64_t up_to) {
   while (applied_ < up_to) {
-    const LogEntry& entry = acknowledged_.log[applied_];
+    const LogEntry& entry = *acknowledged_.log[applied_];
     KvBatch batch;
     batch.Put(RowOf(entry.index.value()), entry.command);
     // What is handed over counts as committed: it may be there after the cut.
@@ -297,12 +308,11 @@ void PowerLossRun::Trim() {
 
 void PowerLossRun::DropOldRun() {
   // The body of an entry that may still be truncated or read from the log is kept.
+  std::set<RunId> in_log;
+  for (const auto& entry : acknowledged_.log) in_log.insert(entry->inline_run);
   std::vector<ChunkId> droppable;
   for (const auto& [chunk, bytes] : chunks_) {
-    const bool in_log =
-        std::any_of(acknowledged_.log.begin(), acknowledged_.log.end(),
-                    [&](const LogEntry& entry) { return entry.inline_run == chunk.run; });
-    if (!in_log) droppable.push_back(chunk);
+    if (in_log.count(chunk.run) == 0) droppable.push_back(chunk);
   }
   if (droppable.empty()) return;
   const ChunkId chosen = droppable[random_.Uniform(droppable.size())];

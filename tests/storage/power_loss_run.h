@@ -49,7 +49,8 @@ class PowerLossRun {
   // What a replica holds after some of the requests made.
   struct State {
     Epoch promised;
-    std::vector<LogEntry> log;  // from index 1 on, trimmed or not
+    // From index 1 on, trimmed or not; the entries are shared between states.
+    std::vector<std::shared_ptr<const LogEntry>> log;
   };
 
   absl::Status Open();
@@ -60,7 +61,7 @@ class PowerLossRun {
   std::string CheckChunks();
   std::string CheckRows(LogIndex applied);
 
-  void Work();
+  std::string Work();
   void Persist();
   PersistRequest NextRequest(State& state);
   LogEntry NextEntry(const State& state);
@@ -86,7 +87,7 @@ class PowerLossRun {
 
   std::optional<ReplicaOnDisk> replica_;
   State acknowledged_;
-  // After each request that was made and not acknowledged, in order.
+  // After each step of the requests that were made and not acknowledged, in order.
   std::vector<State> possible_;
   uint64_t committed_ = 0;  // applied at some time: never truncated
   uint64_t applied_ = 0;
