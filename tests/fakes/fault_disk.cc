@@ -46,6 +46,23 @@ struct Inode {
     std::memcpy(durable.data() + begin, cached.data() + begin, end - begin);
   }
 
+  // `lose()` decides on each. Growth is kept up to some sector and no further, as file systems do
+  // that write data before the size that covers it.
+  template <typename Lose>
+  void LoseDirtySectors(Lose lose) {
+    const uint64_t old_size = durable.size();
+    bool growth_ended = false;
+    for (const uint64_t sector : dirty_sectors) {
+      const bool grows = (sector + 1) * kSector > old_size;
+      const bool lost = (grows && growth_ended) || lose();
+      if (!lost) MakeSectorDurable(sector);
+      growth_ended = growth_ended || (grows && lost);
+    }
+    if (cached.size() > durable.size() && !growth_ended && !lose()) durable.resize(cached.size());
+    dirty_sectors.clear();
+    cached = durable;
+  }
+
   void MakeDurable() {
     if (durable.size() < cached.size()) durable.resize(cached.size());
     for (const uint64_t sector : dirty_sectors) MakeSectorDurable(sector);
@@ -187,14 +204,10 @@ class FaultDisk::State {
     // In the order of names, not of addresses: a seed must give the same disk each time.
     for (const auto& [name, inode] : durable_names_) {
       if (inodes.erase(inode.get()) == 0) continue;
-      if (inode->cached.size() > inode->durable.size() && random_.Uniform(8) < luck) {
-        inode->durable.resize(inode->cached.size());
-      }
-      for (const uint64_t sector : inode->dirty_sectors) {
-        if (random_.Uniform(8) < luck) inode->MakeSectorDurable(sector);
-      }
-      inode->dirty_sectors.clear();
-      inode->cached = inode->durable;
+      inode->LoseDirtySectors([this, luck] {
+        mutex_.AssertHeld();
+        return random_.Uniform(8) >= luck;
+      });
     }
     names_ = durable_names_;
   }
