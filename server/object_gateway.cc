@@ -39,6 +39,7 @@ absl::StatusOr<ops::Context> ObjectGateway::Open(const tenancy::Principal& princ
   context.keep_versions = record.versioning;
   context.replica = replica;
   context.random = &env_.random;
+  context.chunk_budget = &chunk_budget_;
   context.deadline = deadline;
   return context;
 }

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "base/random.h"
 #include "server/cluster_view.h"
+#include "server/ops/chunk_budget.h"
 #include "server/ops/context.h"
 #include "server/replica_host.h"
 #include "tenancy/authenticator.h"
@@ -57,7 +58,12 @@ class ObjectGateway {
   // Empty if a quorum is within reach, else which members are not.
   std::string MissingQuorum(const replication::GroupConfig& config) const;
 
+  // Of all streams that write through this node, with 1 MiB each; see ops::RunWriter for one
+  // stream's.
+  static constexpr size_t kMaxChunksInFlight = 48;
+
   const Environment env_;
+  ops::ChunkBudget chunk_budget_{kMaxChunksInFlight};
 };
 
 }  // namespace meridian::server
