@@ -16,7 +16,6 @@ using journal_format::kBlockHeaderBytes;
 using journal_format::kBlockPayloadBytes;
 using journal_format::SegmentHeader;
 
-constexpr std::string_view kSuffix = ".seg";
 constexpr OpenOptions kDurableWrites = {.direct = true, .durable = true};
 
 absl::StatusOr<SegmentHeader> ReadHeader(const File& file, const std::string& path) {
