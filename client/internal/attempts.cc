@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "client/internal/error_details.h"
 
 namespace meridian::client_internal {
 
@@ -28,7 +29,8 @@ void Attempts::Progress() {
 absl::Duration Attempts::Remaining() const { return deadline_ - session_.clock().MonotonicNow(); }
 
 std::shared_ptr<Endpoint> Attempts::Begin() {
-  server_ = session_.FindServer(plan_.subject);
+  server_ = session_.FindServer(plan_.subject, unreachable_);
+  unreachable_.clear();
   ++attempts_;
   return server_;
 }
@@ -42,6 +44,11 @@ bool Attempts::ShouldRetry(const absl::Status& status) {
   const Verdict verdict = Judge(status, plan_.repeatable);
   if (verdict == Verdict::kGiveUp) return false;
   session_.Learn(plan_.subject, *server_, status);
+  if (ReasonOf(status).empty()) {
+    unreachable_ = server_->address();
+  } else {
+    last_reasoned_ = status;
+  }
   if (status.code() == absl::StatusCode::kDeadlineExceeded) next_attempt_timeout_ *= 2;
   if (verdict == Verdict::kRedirect && ++redirects_ <= kMaxRedirects) {
     return Remaining() > absl::ZeroDuration();
@@ -54,12 +61,11 @@ bool Attempts::ShouldRetry(const absl::Status& status) {
 }
 
 absl::Status Attempts::Explain(const absl::Status& status) const {
-  if (attempts_ <= 1 && Judge(status, plan_.repeatable) == Verdict::kGiveUp) {
-    return Annotate(status, plan_.what);
-  }
-  return Annotate(status,
-                  absl::StrCat(plan_.what, ", attempt ", attempts_, " at ", server_->address(),
-                               ", timeout ", absl::FormatDuration(timeout_)));
+  if (Judge(status, plan_.repeatable) == Verdict::kGiveUp) return Annotate(status, plan_.what);
+  const bool reasoned = !ReasonOf(status).empty() || last_reasoned_.ok();
+  return Annotate(reasoned ? status : last_reasoned_,
+                  absl::StrCat(plan_.what, ", given up after attempt ", attempts_, ", timeout ",
+                               absl::FormatDuration(timeout_)));
 }
 
 }  // namespace meridian::client_internal

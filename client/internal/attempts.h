@@ -36,7 +36,7 @@ class Attempts {
   bool ShouldRetry(const absl::Status& status);
   // The call moved on: its timeout and its pauses start anew.
   void Progress();
-  // The status with what was tried, for the caller.
+  // For the caller: the status, or the last one with a reason, with what was tried.
   absl::Status Explain(const absl::Status& status) const;
 
  private:
@@ -50,6 +50,10 @@ class Attempts {
   const absl::Duration timeout_;
   Backoff backoff_;
   std::shared_ptr<Endpoint> server_;
+  // The server that the attempt before did not reach; empty: it answered.
+  std::string unreachable_;
+  // The last failure that a server gave a reason for: says more than a refused connection.
+  absl::Status last_reasoned_;
   absl::Duration deadline_;
   absl::Duration next_attempt_timeout_;
   int attempts_ = 0;

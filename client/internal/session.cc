@@ -45,13 +45,13 @@ std::shared_ptr<Endpoint> Session::Front() {
   return endpoints_.Get(profile_.endpoints[index]);
 }
 
-std::shared_ptr<Endpoint> Session::FindServer(const Subject& subject) {
+std::shared_ptr<Endpoint> Session::FindServer(const Subject& subject,
+                                              const std::string& unreachable) {
   std::shared_ptr<Endpoint> front = Front();
   if (subject.container.empty()) return front;
   const absl::Duration now = clock_.MonotonicNow();
-  if (auto leader = routes_.Find(subject.container, subject.object, now)) {
-    return endpoints_.Get(*leader);
-  }
+  auto known = routes_.Find(subject.container, subject.object, now);
+  if (known && *known != unreachable) return endpoints_.Get(*known);
   v1::GetRouteRequest request;
   request.set_container(subject.container);
   request.set_object_name(subject.object);
@@ -66,7 +66,7 @@ std::shared_ptr<Endpoint> Session::FindServer(const Subject& subject) {
     }
     return Front();
   }
-  if (route.leader_endpoint().empty()) return front;
+  if (route.leader_endpoint().empty() || route.leader_endpoint() == unreachable) return front;
   routes_.Store(subject.container, {.begin = route.begin_name(),
                                     .end = route.end_name(),
                                     .leader = route.leader_endpoint(),

@@ -40,8 +40,9 @@ class Session {
   // A call's context, with the access key. Infinite: the caller watches over the time.
   std::unique_ptr<grpc::ClientContext> NewContext(absl::Duration timeout) const;
 
-  // The leader for the subject as known or asked for, else a server of the profile.
-  std::shared_ptr<Endpoint> FindServer(const Subject& subject);
+  // The leader for the subject as known or asked for, else a server of the profile; also if the
+  // leader is at `unreachable` (empty: none): the other may know more by now, or why.
+  std::shared_ptr<Endpoint> FindServer(const Subject& subject, const std::string& unreachable);
 
   // Learns from a failure of a call to `server`: where the leader is now, or where it is not.
   void Learn(const Subject& subject, const Endpoint& server, const absl::Status& failure);

@@ -121,6 +121,19 @@ TEST_F(ClientTest, ALeaderThatDiesCostsNoError) {
   EXPECT_LT(absl::Now() - start, absl::Seconds(5));
 }
 
+TEST_F(ClientTest, AsksTheFrontForTheReasonWhileTheLeaderIsGone) {
+  cluster_.SetLeader(0);
+  cluster_.ForceRoute(cluster_.endpoint(1));
+  cluster_.Stop(1);
+  for (int i = 0; i < 10'000; ++i) {
+    store_.FailNext(FakeError(grpc::StatusCode::UNAVAILABLE, v1::NO_QUORUM, "two copies are gone"));
+  }
+  Client client(cluster_.profile(), Fast());
+  CallOptions options;
+  options.timeout = absl::Milliseconds(300);
+  EXPECT_EQ(ErrorReasonOf(client.WriteObject(Spec("x"), "body", options).status()), "NO_QUORUM");
+}
+
 TEST_F(ClientTest, ALeaderThatHangsIsLeftAfterTheAttemptsTimeout) {
   Client client(cluster_.profile(), Fast());
   const absl::Time start = absl::Now();
