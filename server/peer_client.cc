@@ -2,6 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <chrono>
 #include <utility>
 
@@ -18,6 +19,8 @@ namespace {
 
 namespace pb = ::meridian::internal::v1;
 using Stub = pb::NodeService::Stub;
+
+constexpr absl::Duration kProbeTimeout = absl::Seconds(1);
 
 std::chrono::system_clock::time_point Deadline(absl::Time time) { return absl::ToChronoTime(time); }
 
@@ -66,9 +69,14 @@ class GrpcPeerClient final : public PeerClient {
   }
 
   bool Reachable(const NodeId& node) override {
-    const absl::StatusOr<Peer> peer = PeerOf(node);
-    return peer.ok() &&
-           peer->channel->GetState(/*try_to_connect=*/true) != GRPC_CHANNEL_TRANSIENT_FAILURE;
+    const absl::StatusOr<std::shared_ptr<Peer>> peer = PeerOf(node);
+    if (!peer.ok()) return false;
+    if ((*peer)->channel->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_READY) {
+      (*peer)->reachable = true;
+    } else {
+      Probe(*peer);
+    }
+    return (*peer)->reachable;
   }
 
   absl::Status CheckEmpty(PartitionId partition, absl::Time deadline) override {
@@ -98,7 +106,30 @@ class GrpcPeerClient final : public PeerClient {
     std::string endpoint;
     std::shared_ptr<grpc::Channel> channel;
     std::shared_ptr<Stub> stub;
+    // As of the last probe, or of the channel's state.
+    std::atomic<bool> reachable{true};
+    std::atomic<bool> probing{false};
   };
+
+  // Connects, by a call whose answer does not matter but for its coming.
+  static void Probe(const std::shared_ptr<Peer>& peer) {
+    if (peer->probing.exchange(true)) return;
+    struct Call {
+      std::shared_ptr<Peer> peer;
+      grpc::ClientContext context;
+      pb::GetNodeStatusRequest request;
+      pb::NodeStatus response;
+    };
+    auto call = std::make_shared<Call>();
+    call->peer = peer;
+    call->request.add_partition_ids(std::string(PartitionId().bytes()));  // nobody's
+    call->context.set_deadline(Deadline(absl::Now() + kProbeTimeout));
+    peer->stub->async()->GetNodeStatus(&call->context, &call->request, &call->response,
+                                       [call](const grpc::Status& status) {
+                                         call->peer->reachable = status.ok();
+                                         call->peer->probing = false;
+                                       });
+  }
 
   absl::Status AskLeader(PartitionId partition, pb::RemovePartitionRequest request,
                          absl::Time deadline) {
@@ -118,11 +149,11 @@ class GrpcPeerClient final : public PeerClient {
   }
 
   absl::StatusOr<std::shared_ptr<Stub>> StubOf(const NodeId& node) {
-    ASSIGN_OR_RETURN(const Peer peer, PeerOf(node));
-    return peer.stub;
+    ASSIGN_OR_RETURN(const std::shared_ptr<Peer> peer, PeerOf(node));
+    return peer->stub;
   }
 
-  absl::StatusOr<Peer> PeerOf(const NodeId& node) ABSL_LOCKS_EXCLUDED(mutex_) {
+  absl::StatusOr<std::shared_ptr<Peer>> PeerOf(const NodeId& node) ABSL_LOCKS_EXCLUDED(mutex_) {
     const std::map<NodeId, NodeRecord> nodes = view_.nodes();
     const auto record = nodes.find(node);
     if (record == nodes.end()) {
@@ -130,17 +161,18 @@ class GrpcPeerClient final : public PeerClient {
     }
     const std::string& endpoint = record->second.internal_endpoint;
     absl::MutexLock lock(&mutex_);
-    Peer& peer = peers_[node];
-    if (peer.stub == nullptr || peer.endpoint != endpoint) {
+    std::shared_ptr<Peer>& peer = peers_[node];
+    if (peer == nullptr || peer->endpoint != endpoint) {
       grpc::ChannelArguments arguments;
       arguments.SetSslTargetNameOverride(node);
       arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
       arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-      peer.endpoint = endpoint;
-      peer.channel = grpc::CreateCustomChannel(
+      peer = std::make_shared<Peer>();
+      peer->endpoint = endpoint;
+      peer->channel = grpc::CreateCustomChannel(
           endpoint, grpc::SslCredentials({tls_.ca_certificate, tls_.private_key, tls_.certificate}),
           arguments);
-      peer.stub = pb::NodeService::NewStub(peer.channel);
+      peer->stub = pb::NodeService::NewStub(peer->channel);
     }
     return peer;
   }
@@ -148,7 +180,7 @@ class GrpcPeerClient final : public PeerClient {
   const ClusterView& view_;
   const TlsMaterial tls_;
   absl::Mutex mutex_;
-  std::map<NodeId, Peer> peers_ ABSL_GUARDED_BY(mutex_);
+  std::map<NodeId, std::shared_ptr<Peer>> peers_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace

@@ -26,7 +26,7 @@ class PeerClient {
       const std::vector<NodeId>& nodes, const internal::v1::GetNodeStatusRequest& request,
       absl::Duration timeout) = 0;
 
-  // Whether the last attempt to connect succeeded; true before the first. Does not block.
+  // Whether it is connected, or answered when last asked; true before that. Does not block.
   virtual bool Reachable(const NodeId& node) = 0;
 
   // See NodeService.RemovePartition; asked of the partition's leader.

@@ -56,7 +56,7 @@ bool Attempts::ShouldRetry(const absl::Status& status) {
   redirects_ = 0;
   const absl::Duration pause = backoff_.Next();
   if (pause >= Remaining()) return false;
-  absl::SleepFor(pause);
+  server_->PauseConnecting(pause);
   return true;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/time/clock.h"
+
 namespace meridian::client_internal {
 namespace {
 
@@ -43,8 +45,31 @@ Endpoint::Endpoint(std::string address, const Profile& profile, const ClientOpti
     : address_(std::move(address)) {
   const int connections = std::clamp(options.connections_per_endpoint, 1, 16);
   for (int i = 0; i < connections; ++i) {
-    stubs_.push_back(std::make_unique<Stubs>(MakeChannel(address_, profile, options)));
+    channels_.push_back(MakeChannel(address_, profile, options));
+    stubs_.push_back(std::make_unique<Stubs>(channels_.back()));
   }
+}
+
+void Endpoint::PauseConnecting(absl::Duration pause) {
+  const absl::Time end = absl::Now() + pause;
+  grpc::CompletionQueue changes;
+  const auto watch = [&](grpc::Channel* channel) {
+    const grpc_connectivity_state state = channel->GetState(/*try_to_connect=*/true);
+    if (state == GRPC_CHANNEL_READY) return false;
+    channel->NotifyOnStateChange(state, absl::ToChronoTime(end), &changes, channel);
+    return true;
+  };
+  size_t watched = 0;
+  for (const auto& channel : channels_) watched += watch(channel.get());
+  void* channel = nullptr;
+  bool changed = false;
+  while (watched > 0 && changes.Next(&channel, &changed)) {
+    if (!changed || !watch(static_cast<grpc::Channel*>(channel))) --watched;
+  }
+  changes.Shutdown();
+  while (changes.Next(&channel, &changed)) {
+  }
+  absl::SleepFor(end - absl::Now());
 }
 
 std::shared_ptr<Endpoint> EndpointPool::Get(const std::string& address) {

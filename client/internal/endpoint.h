@@ -11,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "client/options.h"
 #include "client/profile.h"
 #include "meridian/v1/access_keys.grpc.pb.h"
@@ -45,9 +46,14 @@ class Endpoint {
   // Takes turns over the connections.
   Stubs& stubs() { return *stubs_[next_.fetch_add(1, std::memory_order_relaxed) % stubs_.size()]; }
 
+  // Blocks for `pause`, and meanwhile drives the connections that are not there yet: with gRPC's
+  // blocking calls nobody else does between two calls, and a handshake would not come to its end.
+  void PauseConnecting(absl::Duration pause);
+
  private:
   const std::string address_;
-  // Never empty.
+  // Never empty; one for each of stubs_.
+  std::vector<std::shared_ptr<grpc::Channel>> channels_;
   std::vector<std::unique_ptr<Stubs>> stubs_;
   std::atomic<size_t> next_{0};
 };
