@@ -67,7 +67,10 @@ void ReplicaDriver::Trim() {
   if (applied_ > LogIndex(options_.retained_log_entries)) {
     keep_from = std::max(keep_from, applied_ - options_.retained_log_entries);
   }
-  storage_->AllowTrim(std::min(applied_, keep_from));
+  absl::Status trimmed = storage_->TrimTo(std::min(applied_, keep_from));
+  if (!trimmed.ok() && !absl::IsResourceExhausted(trimmed)) {
+    return Fail(Annotate(trimmed, "trimming the log"));
+  }
   log_pins_.Forget(core_.freeable_index());
 }
 

@@ -79,20 +79,24 @@ void SnapshotReceiver::OnBegin(ReplicaId from, const SnapshotBegin& begin) {
   if (install_ && install_->begin.snapshot == begin.snapshot) {
     return Ack(from, begin.snapshot, begin.epoch, false, false);  // repeated
   }
-  if (install_ && install_->busy && install_->ticket == 0) return;  // its end is being written
+  if (install_ && install_->busy && install_->ticket == 0)
+    return;  // its begin or end is being written
   if (!core_.is_installing() && begin.last.index <= core_.commit_index()) {
     return Ack(from, begin.snapshot, begin.epoch, true, false);  // all of it is here
   }
   if (install_) chunks_.CallOff(install_->ticket);
   hooks_.begun();
   core_.BeginInstall();
-  absl::Status status = storage_.BeginInstall();
-  if (!status.ok()) return hooks_.disk_failed(status);
   Install install;
   install.from = from;
   install.begin = begin;
+  install.busy = true;  // until the mark is durable
   install_ = std::move(install);
-  Ack(from, begin.snapshot, begin.epoch, false, false);
+  storage_.BeginInstall([this, from, begin](absl::Status status) {
+    if (!status.ok()) return hooks_.disk_failed(status);
+    install_->busy = false;
+    Ack(from, begin.snapshot, begin.epoch, false, false);
+  });
 }
 
 void SnapshotReceiver::OnPiece(ReplicaId from, const SnapshotPiece& piece) {

@@ -53,7 +53,10 @@ struct PersistRequest {
 
 // Thread confinement: all calls come from the replica's strand, except the const readers (NewView,
 // ReadChunk, HasChunks), which are thread-safe. Callbacks run on that strand.
-// An error from any write means that the disk is out of service: it is never retried (FAULTS).
+// An error from any write means that the disk is out of service: it is never retried (FAULTS). One
+// exception: RESOURCE_EXHAUSTED from Apply, TrimTo, DropRun, LoadInstall, FinishInstall and the
+// chunk writes changed nothing, and passes when the disk has space again: call again later. Persist
+// and BeginInstall wait for space themselves.
 class ReplicaStorage {
  public:
   using Done = std::function<void(absl::Status)>;
@@ -80,8 +83,11 @@ class ReplicaStorage {
   virtual absl::Status Apply(const KvBatch& batch, LogIndex applied_index,
                              Timestamp applied_timestamp) = 0;
 
-  // The log up to `index` (<= applied) may be dropped when its space is needed.
-  virtual void AllowTrim(LogIndex index) = 0;
+  // Drops the log up to `index`, which is applied and not being installed: afterwards base_index()
+  // is `index` or above. Ordered like Apply and DropRun: after a crash it is undone only together
+  // with all that was called after it, so that a run dropped after the trim is never missed by an
+  // entry that is still there.
+  virtual absl::Status TrimTo(LogIndex index) = 0;
   virtual LogIndex base_index() const = 0;
 
   // A consistent view of the state. Keys are those the state machine wrote.
@@ -115,8 +121,9 @@ class ReplicaStorage {
   // Replaces state and log by a leader's snapshot (P6): Begin (durable; the old state and log are
   // gone), Load in any number of pieces, Finish (durable; the log goes on after `index`). Promises
   // are kept, and may be raised meanwhile. Chunks that the snapshot references are written with
-  // WriteChunk before Finish. Chunks that were here stay.
-  virtual absl::Status BeginInstall() = 0;
+  // WriteChunk before Finish. Chunks that were here stay. Between the call of Begin and its `done`
+  // only promises are persisted, and nothing is applied, loaded or trimmed.
+  virtual void BeginInstall(Done done) = 0;
   virtual absl::Status LoadInstall(
       const std::vector<std::pair<std::string, std::string>>& rows) = 0;
   virtual void FinishInstall(LogIndex index, Epoch epoch, Timestamp timestamp, Done done) = 0;

@@ -194,7 +194,7 @@ absl::Status Checkpointer::PackSomeBodies(const std::vector<DiskIndex::Body>& bo
 absl::Status Checkpointer::PackEntries(ReplicaId replica, uint64_t life) {
   while (true) {
     ASSIGN_OR_RETURN(const std::vector<DiskIndex::OldEntry> old,
-                     parts_.index.TrimAndListOld(replica, life, kPackBatchEntries));
+                     parts_.index.ListOld(replica, life, kPackBatchEntries));
     if (old.empty()) return absl::OkStatus();
     std::vector<LogRow> rows;
     for (const DiskIndex::OldEntry& entry : old) {

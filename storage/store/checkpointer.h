@@ -49,7 +49,7 @@ class Checkpointer {
 
  private:
   void Loop();
-  // Frees all segments but the last: inline bodies go to extents, log entries that may not be
+  // Frees all segments but the last: inline bodies go to extents, log entries that were not
   // trimmed into rows; then a flush, then the release (P2).
   absl::Status EmptySegments() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   absl::Status FlushAndFree() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);

@@ -139,6 +139,7 @@ absl::StatusOr<RecoveredReplica> DiskIndex::Recover(ReplicaId id) const {
 
 absl::Status DiskIndex::FinishInstall(ReplicaId id, const AppliedPoint& applied, Epoch epoch) {
   absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(CommitLocked());
   const auto found = replicas_.find(id);
   if (found == replicas_.end()) return NoReplica(id);
   Replica& replica = found->second;
@@ -149,7 +150,7 @@ absl::Status DiskIndex::FinishInstall(ReplicaId id, const AppliedPoint& applied,
   RETURN_IF_ERROR(kv_.Write(batch));
   replica.installing = false;
   *replica.base = applied.index.value();
-  replica.last = replica.packed_through = replica.trim_allowed = applied.index;
+  replica.last = replica.packed_through = applied.index;
   return absl::OkStatus();
 }
 

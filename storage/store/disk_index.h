@@ -69,15 +69,14 @@ class DiskIndex {
   // nullopt: no such entry (any more).
   absl::StatusOr<std::optional<LogRow>> FindEntry(const ReplicaOnDisk& replica,
                                                   LogIndex index) const;
-  void AllowTrim(ReplicaId replica, LogIndex index);
+  // Drops the log up to `index`, whose entry is in the rows.
+  absl::Status TrimTo(ReplicaId replica, LogIndex index);
   struct OldEntry {
     LogIndex index;
     LogRow row;
   };
-  // Trims what may be trimmed of the entries in lives before `life`; of the others returns the next
-  // ones to pack, at most `max`, none: all are done.
-  absl::StatusOr<std::vector<OldEntry>> TrimAndListOld(ReplicaId replica, uint64_t life,
-                                                       size_t max);
+  // The next entries to pack of those in lives before `life`, at most `max`; none: all are done.
+  absl::StatusOr<std::vector<OldEntry>> ListOld(ReplicaId replica, uint64_t life, size_t max) const;
   // Replaces rows that have not changed since they were listed; never undone by a truncation after.
   absl::Status ReplaceEntries(ReplicaId replica, const std::vector<OldEntry>& old,
                               const std::vector<LogRow>& rows);
@@ -115,7 +114,6 @@ class DiskIndex {
     std::shared_ptr<std::atomic<uint64_t>> base;
     LogIndex last;            // entry in the rows (or the batch)
     LogIndex packed_through;  // no entry up to it is in the journal
-    LogIndex trim_allowed;
     bool installing = false;
     bool open = false;
   };

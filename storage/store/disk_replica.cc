@@ -156,7 +156,10 @@ absl::Status DiskReplica::Apply(const KvBatch& batch, LogIndex applied_index,
   return WriteRows(rows);
 }
 
-void DiskReplica::AllowTrim(LogIndex index) { parts_.index.AllowTrim(id_.replica, index); }
+absl::Status DiskReplica::TrimTo(LogIndex index) {
+  const absl::Status status = parts_.index.TrimTo(id_.replica, index);
+  return status.ok() ? status : parts_.out_of_service.Fail(status);
+}
 
 std::unique_ptr<KvReader> DiskReplica::NewView() const {
   return parts_.kv.NewView(Family::kState, state_prefix_);
@@ -237,15 +240,14 @@ absl::StatusOr<std::vector<RunId>> DiskReplica::ListRuns() const {
   return parts_.index.ListRuns(id_.replica);
 }
 
-absl::Status DiskReplica::BeginInstall() {
-  // Also waits for all Persists before it, whose rows it removes.
-  RETURN_IF_ERROR(parts_.pipeline.AppendAndWait(RecordType::kInstallBegin, id_.replica,
-                                                Buffer::FromString(EncodeEmpty())));
+void DiskReplica::BeginInstall(Done done) {
   installing_ = true;
   cache_.clear();
   cache_bytes_ = 0;
   last_index_ = LogIndex();
-  return absl::OkStatus();
+  // Behind the records of all Persists before it, whose rows it removes.
+  parts_.pipeline.Append(RecordType::kInstallBegin, id_.replica,
+                         {Buffer::FromString(EncodeEmpty())}, OnStrand(std::move(done)));
 }
 
 absl::Status DiskReplica::LoadInstall(

@@ -49,7 +49,7 @@ class DiskReplica : public ReplicaStorage {
                                                 size_t max_bytes) const override;
   absl::Status Apply(const KvBatch& batch, LogIndex applied_index,
                      Timestamp applied_timestamp) override;
-  void AllowTrim(LogIndex index) override;
+  absl::Status TrimTo(LogIndex index) override;
   LogIndex base_index() const override { return LogIndex(*base_); }
   std::unique_ptr<KvReader> NewView() const override;
   absl::Status AdmitNewData() const override { return parts_.space.Admit(); }
@@ -60,7 +60,7 @@ class DiskReplica : public ReplicaStorage {
   absl::StatusOr<std::vector<ChunkId>> MissingChunks(const ChunkRange& range) const override;
   absl::Status DropRun(RunId run) override;
   absl::StatusOr<std::vector<RunId>> ListRuns() const override;
-  absl::Status BeginInstall() override;
+  void BeginInstall(Done done) override;
   absl::Status LoadInstall(const std::vector<std::pair<std::string, std::string>>& rows) override;
   void FinishInstall(LogIndex index, Epoch epoch, Timestamp timestamp, Done done) override;
 

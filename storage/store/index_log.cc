@@ -1,11 +1,17 @@
 // The log index, as readers and the checkpointer see it.
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status.h"
 #include "storage/store/disk_index.h"
 
 namespace meridian::storage {
+namespace {
+
+constexpr uint64_t kMaxSingleDeletes = 4096;
+
+}  // namespace
 
 absl::StatusOr<std::optional<LogRow>> DiskIndex::FindEntry(const ReplicaOnDisk& replica,
                                                            LogIndex index) const {
@@ -15,50 +21,50 @@ absl::StatusOr<std::optional<LogRow>> DiskIndex::FindEntry(const ReplicaOnDisk& 
   return DecodeLogRow(*value);
 }
 
-void DiskIndex::AllowTrim(ReplicaId id, LogIndex index) {
+absl::Status DiskIndex::TrimTo(ReplicaId id, LogIndex index) {
   absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(CommitLocked());
   const auto found = replicas_.find(id);
-  if (found == replicas_.end()) return;
-  found->second.trim_allowed = std::max(found->second.trim_allowed, index);
+  if (found == replicas_.end() || found->second.installing) return absl::OkStatus();
+  Replica& replica = found->second;
+  const LogIndex base(*replica.base);
+  if (index <= base) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::optional<LogRow> row, FindEntry(replica.id, index));
+  if (!row.has_value()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the log is trimmed to ", index.value(), ", which it does not hold"));
+  }
+  RocksBatch batch;
+  // Many deletions of ranges make a memtable slow to read: one each only where it saves much.
+  if (index - base > kMaxSingleDeletes) {
+    batch.DeleteRange(Family::kLog, LogKey(replica.id, base + 1), LogKey(replica.id, index + 1));
+  } else {
+    for (LogIndex i = base + 1; i <= index; ++i) batch.Delete(Family::kLog, LogKey(replica.id, i));
+  }
+  batch.Put(Family::kMeta, BaseKey(id), EncodeBase({.index = index, .epoch = row->epoch}));
+  RETURN_IF_ERROR(kv_.Write(batch));
+  *replica.base = index.value();
+  replica.packed_through = std::max(replica.packed_through, index);
+  return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<DiskIndex::OldEntry>> DiskIndex::TrimAndListOld(ReplicaId id,
-                                                                           uint64_t life,
-                                                                           size_t max) {
+absl::StatusOr<std::vector<DiskIndex::OldEntry>> DiskIndex::ListOld(ReplicaId id, uint64_t life,
+                                                                    size_t max) const {
   absl::MutexLock lock(&mutex_);
   std::vector<OldEntry> old;
   const auto found = replicas_.find(id);
   if (found == replicas_.end()) return old;
-  Replica& replica = found->second;
-  const LogIndex base(*replica.base);
-  // Trimming begins at the base, packing after what is packed already.
-  const bool trims = replica.trim_allowed > base;
-  const LogIndex first = trims ? base + 1 : std::max(base, replica.packed_through) + 1;
-  LogIndex trim_to = base;
-  Epoch trim_epoch;
-  auto rows = kv_.NewIterator(Family::kLog, LogKey(replica.id, first),
+  const Replica& replica = found->second;
+  auto rows = kv_.NewIterator(Family::kLog, LogKey(replica.id, replica.packed_through + 1),
                               LogKey(replica.id, replica.last + 1));
   for (rows->Seek(""); rows->Valid() && old.size() < max; rows->Next()) {
     ASSIGN_OR_RETURN(const LogIndex index, DecodeLogKey(rows->key()));
     ASSIGN_OR_RETURN(LogRow row, DecodeLogRow(rows->value()));
-    const bool in_journal = row.place == EntryPlace::kJournal;
-    if (in_journal && row.record.life >= life) break;
-    if (index <= replica.trim_allowed) {
-      trim_to = index;
-      trim_epoch = row.epoch;
-    } else if (in_journal) {
-      old.push_back({.index = index, .row = std::move(row)});
-    }
+    if (row.place != EntryPlace::kJournal) continue;
+    if (row.record.life >= life) break;
+    old.push_back({.index = index, .row = std::move(row)});
   }
   RETURN_IF_ERROR(rows->status());
-  if (trim_to > base) {
-    RocksBatch batch;
-    batch.DeleteRange(Family::kLog, LogKey(replica.id, base + 1), LogKey(replica.id, trim_to + 1));
-    batch.Put(Family::kMeta, BaseKey(id), EncodeBase({.index = trim_to, .epoch = trim_epoch}));
-    RETURN_IF_ERROR(kv_.Write(batch));
-    *replica.base = trim_to.value();
-    replica.packed_through = std::max(replica.packed_through, trim_to);
-  }
   return old;
 }
 
@@ -66,6 +72,7 @@ absl::Status DiskIndex::ReplaceEntries(ReplicaId id, const std::vector<OldEntry>
                                        const std::vector<LogRow>& rows) {
   CHECK_INVARIANT(old.size() == rows.size(), "an entry to pack has no packed row");
   absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(CommitLocked());
   const auto found = replicas_.find(id);
   if (found == replicas_.end()) return absl::OkStatus();
   Replica& replica = found->second;

@@ -206,7 +206,7 @@ absl::Status DiskIndex::AddInstallBegin(Replica& replica) {
   batch_.Put(Family::kMeta, InstallKey(id), EncodeInstalling());
   replica.installing = true;
   *replica.base = 0;
-  replica.last = replica.packed_through = replica.trim_allowed = LogIndex(0);
+  replica.last = replica.packed_through = LogIndex(0);
   return absl::OkStatus();
 }
 

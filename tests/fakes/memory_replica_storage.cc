@@ -87,16 +87,18 @@ void MemoryReplicaDisk::MakeDurable(LogWrite& write) {
   }
 }
 
-void MemoryReplicaDisk::Flush(LogIndex allowed_trim) {
+void MemoryReplicaDisk::Flush(LogIndex trimmed) {
   while (!unflushed_.empty() && unflushed_.front().index <= log_.last_index()) {
     ApplyTo(flushed_, unflushed_.front());
     unflushed_.pop_front();
   }
   if (unflushed_.empty()) dropped_.clear();
-  const LogIndex droppable = std::min(allowed_trim, flushed_.applied_index);
-  if (droppable.value() > options_.retained_entries) {
-    log_.TrimTo(droppable - options_.retained_entries);
-  }
+  log_.TrimTo(std::min(trimmed, flushed_.applied_index));
+}
+
+void MemoryReplicaDisk::BringBackDropped() {
+  for (auto& [id, chunk] : dropped_) chunks_.emplace(id, std::move(chunk));
+  dropped_.clear();
 }
 
 size_t MemoryReplicaDisk::LoseUnsynced(Random& random) {
@@ -122,10 +124,7 @@ size_t MemoryReplicaDisk::LoseUnsynced(Random& random) {
       (it++)->second.durable = true;
     }
   }
-  for (auto& [id, chunk] : dropped_) {
-    if (random.Uniform(2) == 0) chunks_.emplace(id, std::move(chunk));
-  }
-  dropped_.clear();
+  BringBackDropped();
   return lost;
 }
 
@@ -163,6 +162,7 @@ MemoryReplicaStorage::MemoryReplicaStorage(MemoryReplicaDisk& disk, Executor& st
   for (MemoryReplicaDisk::LogWrite& write : disk_.unsynced_) disk_.MakeDurable(write);
   disk_.unsynced_.clear();
   disk_.unflushed_.clear();
+  disk_.BringBackDropped();
   log_ = disk_.log_;
   recovered_ = {.hard_state = disk_.hard_state_,
                 .base_index = log_.base_index,
@@ -288,15 +288,21 @@ void MemoryReplicaStorage::ScheduleFlush() {
     flush_scheduled_ = false;
     absl::MutexLock lock(&disk_.mutex_);
     if (disk_.failed_) return;
-    disk_.Flush(allowed_trim_);
-    // An install that is not durable yet has its own base.
-    if (log_.base_index < disk_.log_.base_index) log_.TrimTo(disk_.log_.base_index);
+    disk_.Flush(trimmed_);
   });
 }
 
-void MemoryReplicaStorage::AllowTrim(LogIndex index) {
-  allowed_trim_ = std::max(allowed_trim_, index);
+absl::Status MemoryReplicaStorage::TrimTo(LogIndex index) {
+  {
+    absl::MutexLock lock(&disk_.mutex_);
+    if (disk_.failed_) return OutOfService();
+  }
+  if (index <= log_.base_index) return absl::OkStatus();
+  CHECK_INVARIANT(index <= log_.last_index(), "the log is trimmed beyond its end");
+  log_.TrimTo(index);
+  trimmed_ = index;
   ScheduleFlush();
+  return absl::OkStatus();
 }
 
 std::unique_ptr<KvReader> MemoryReplicaStorage::NewView() const {
@@ -409,10 +415,13 @@ absl::StatusOr<std::vector<RunId>> MemoryReplicaStorage::ListRuns() const {
   return runs;
 }
 
-absl::Status MemoryReplicaStorage::BeginInstall() {
+void MemoryReplicaStorage::BeginInstall(Done done) {
   {
     absl::MutexLock lock(&disk_.mutex_);
-    if (disk_.failed_) return OutOfService();
+    if (disk_.failed_) {
+      After(absl::ZeroDuration(), [done = std::move(done)] { done(OutOfService()); });
+      return;
+    }
     // Synced with the mark, as a journal would: what was written before it comes first.
     for (MemoryReplicaDisk::LogWrite& write : disk_.unsynced_) {
       disk_.MakeDurable(write);
@@ -424,10 +433,12 @@ absl::Status MemoryReplicaStorage::BeginInstall() {
     disk_.unflushed_.clear();
   }
   log_ = {};
-  allowed_trim_ = LogIndex();
-  absl::MutexLock lock(&state_mutex_);
-  state_ = std::make_shared<MemoryKv>();
-  return absl::OkStatus();
+  trimmed_ = LogIndex();
+  {
+    absl::MutexLock lock(&state_mutex_);
+    state_ = std::make_shared<MemoryKv>();
+  }
+  After(SyncTime(), [done = std::move(done)] { done(absl::OkStatus()); });
 }
 
 absl::Status MemoryReplicaStorage::LoadInstall(

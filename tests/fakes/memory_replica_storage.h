@@ -25,10 +25,8 @@ struct MemoryDiskOptions {
   // A sync takes a random time between these, times the disk's slowness.
   absl::Duration min_sync = absl::Microseconds(100);
   absl::Duration max_sync = absl::Milliseconds(2);
-  // The state is flushed this long after an Apply, and the log trimmed then.
+  // The state and what was trimmed of the log are flushed this long after the first change.
   absl::Duration flush_interval = absl::Milliseconds(300);
-  // Entries kept although AllowTrim permits to drop them.
-  uint64_t retained_entries = 64;
 };
 
 // One replica's part of a disk: what is still there after a crash. Thread-safe.
@@ -88,7 +86,9 @@ class MemoryReplicaDisk {
 
   void MakeDurable(LogWrite& write) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Place(ChunkId chunk, Buffer bytes, uint32_t crc32c) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Flush(LogIndex allowed_trim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Flush(LogIndex trimmed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // At a crash: what no flush has covered is undone, and a trim is undone with it.
+  void BringBackDropped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void ApplyTo(State& state, AppliedBatch& applied);
 
   const MemoryDiskOptions options_;
@@ -100,7 +100,7 @@ class MemoryReplicaDisk {
   bool installing_ ABSL_GUARDED_BY(mutex_) = false;
   // Durable and not, by Chunk::durable.
   std::map<ChunkId, Chunk> chunks_ ABSL_GUARDED_BY(mutex_);
-  // Chunks whose drop no flush has covered: a crash may bring them back.
+  // Chunks whose drop no flush has covered: a crash brings them back.
   std::map<ChunkId, Chunk> dropped_ ABSL_GUARDED_BY(mutex_);
   // Handed to the disk and not synced, in order.
   std::deque<LogWrite> unsynced_ ABSL_GUARDED_BY(mutex_);
@@ -124,7 +124,7 @@ class MemoryReplicaStorage : public ReplicaStorage {
                                                 size_t max_bytes) const override;
   absl::Status Apply(const KvBatch& batch, LogIndex applied_index,
                      Timestamp applied_timestamp) override;
-  void AllowTrim(LogIndex index) override;
+  absl::Status TrimTo(LogIndex index) override;
   LogIndex base_index() const override { return log_.base_index; }
   std::unique_ptr<KvReader> NewView() const override;
   void WriteChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) override;
@@ -134,7 +134,7 @@ class MemoryReplicaStorage : public ReplicaStorage {
   absl::StatusOr<std::vector<ChunkId>> MissingChunks(const ChunkRange& range) const override;
   absl::Status DropRun(RunId run) override;
   absl::StatusOr<std::vector<RunId>> ListRuns() const override;
-  absl::Status BeginInstall() override;
+  void BeginInstall(Done done) override;
   absl::Status LoadInstall(const std::vector<std::pair<std::string, std::string>>& rows) override;
   void FinishInstall(LogIndex index, Epoch epoch, Timestamp timestamp, Done done) override;
 
@@ -159,7 +159,7 @@ class MemoryReplicaStorage : public ReplicaStorage {
   std::deque<Done> waiting_;
   bool syncing_ = false;
   bool flush_scheduled_ = false;
-  LogIndex allowed_trim_;
+  LogIndex trimmed_;
   std::set<Executor::TimerId> timers_;
 };
 

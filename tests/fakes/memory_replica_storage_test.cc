@@ -26,8 +26,10 @@ class MemorySubject {
     Open();
   }
   void TrimLog(LogIndex index) {
-    storage_->AllowTrim(index);
-    strand_.RunUntil([&] { return storage_->base_index() > LogIndex(); });
+    ASSERT_TRUE(storage_->TrimTo(index).ok());
+    bool flushed = false;
+    strand_.PostAfter(2 * MemoryDiskOptions().flush_interval, [&] { flushed = true; });
+    strand_.RunUntil([&] { return flushed; });
   }
   void Corrupt(ChunkId chunk) { ASSERT_TRUE(disk_.FlipBit(chunk, random_)); }
 
@@ -113,7 +115,10 @@ TEST(MemoryReplicaStorage, AFailedDiskAnswersNothingWithOk) {
   subject.RunUntil([&] { return answer.has_value(); });
   EXPECT_EQ(answer->code(), absl::StatusCode::kUnavailable);
   EXPECT_FALSE(subject.storage().Apply(KvBatch(), LogIndex(1), Timestamp(1)).ok());
-  EXPECT_FALSE(subject.storage().BeginInstall().ok());
+  answer.reset();
+  subject.storage().BeginInstall([&](absl::Status status) { answer = status; });
+  subject.RunUntil([&] { return answer.has_value(); });
+  EXPECT_EQ(answer->code(), absl::StatusCode::kUnavailable);
 }
 
 }  // namespace

@@ -23,7 +23,6 @@ replication::ReplicaOptions MakeReplicaOptions() {
 
 storage::MemoryDiskOptions MakeDiskOptions() {
   storage::MemoryDiskOptions options;
-  options.retained_entries = 20;
   return options;
 }
 

@@ -6,7 +6,7 @@
 //     void RunUntil(const std::function<bool()>& done);
 //     // Destroys the storage without a flush, loses what a power failure may lose, opens it again.
 //     void Crash();
-//     // Demands space, so that what AllowTrim(index) allows is dropped from the log.
+//     // TrimTo(index), and makes it durable.
 //     void TrimLog(LogIndex index);
 //     void Corrupt(ChunkId chunk);  // flips a stored bit of a chunk written by WriteChunk
 //   };
@@ -63,6 +63,9 @@ class ReplicaStorageConformance : public testing::Test {
     return Await([&](ReplicaStorage::Done done) {
       storage().RepairChunk(chunk, Buffer::FromString(bytes), Crc32c(bytes), std::move(done));
     });
+  }
+  absl::Status BeginInstall() {
+    return Await([&](ReplicaStorage::Done done) { storage().BeginInstall(std::move(done)); });
   }
   absl::Status FinishInstall(uint64_t index, uint64_t epoch) {
     return Await([&](ReplicaStorage::Done done) {
@@ -303,6 +306,43 @@ TYPED_TEST_P(ReplicaStorageConformance, TrimsTheLogNotTheStateAndOnlyAsFarAsAllo
   EXPECT_EQ(this->Row("applied"), absl::StrCat(recovered.applied_index.value()));
 }
 
+TYPED_TEST_P(ReplicaStorageConformance, TrimsAtOnce) {
+  this->Append(1, 1, 4);
+  this->Append(2, 5, 8);
+  this->ApplyUpTo(1, 6);
+  ASSERT_TRUE(this->storage().TrimTo(LogIndex(5)).ok());
+  EXPECT_EQ(this->storage().base_index(), LogIndex(5));
+  EXPECT_EQ(this->storage().ReadLog(LogIndex(5), LogIndex(8), 1 << 20).status().code(),
+            absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(this->Log(6, 8).size(), 3u);
+  ASSERT_TRUE(this->storage().TrimTo(LogIndex(3)).ok());  // is trimmed already
+  EXPECT_EQ(this->storage().base_index(), LogIndex(5));
+  this->Append(2, 9, 9);
+  EXPECT_EQ(this->Log(6, 9).size(), 4u);
+}
+
+// P8: a run that is dropped after a trim is never missed by an entry that the crash brought back.
+TYPED_TEST_P(ReplicaStorageConformance, ACrashUndoesATrimOnlyWithTheDropsAfterIt) {
+  const RunId run = this->DrawRun();
+  LogEntry entry = this->Entry(1, 1);
+  entry.inline_body = Buffer::FromString("a small body");
+  entry.inline_run = run;
+  entry.inline_crc32c = Crc32c("a small body");
+  ASSERT_TRUE(this->Persist({.entries = {entry}}).ok());
+  this->Append(1, 2, 40);
+  this->ApplyUpTo(1, 40);
+  ASSERT_TRUE(this->storage().TrimTo(LogIndex(30)).ok());
+  ASSERT_TRUE(this->storage().DropRun(run).ok());
+  this->subject().Crash();
+  const RecoveredReplica& recovered = this->storage().recovered();
+  EXPECT_GE(recovered.applied_index, recovered.base_index);
+  if (recovered.base_index < LogIndex(1)) {
+    EXPECT_EQ(this->Log(1, 1).at(0).inline_body.view(), "a small body");
+    EXPECT_EQ(this->storage().ReadChunk({run, 0}, 0, 12).value().view(), "a small body");
+  }
+  EXPECT_EQ(recovered.base_index + recovered.epochs.size(), LogIndex(40));
+}
+
 TYPED_TEST_P(ReplicaStorageConformance, ServesAnInlineBodyAsChunkZeroWhateverIsTrimmed) {
   const RunId run = this->DrawRun();
   LogEntry entry = this->Entry(1, 1);
@@ -384,7 +424,7 @@ TYPED_TEST_P(ReplicaStorageConformance, AnInstallReplacesStateAndLog) {
   const RunId run = this->DrawRun();
   this->Append(1, 1, 5);
   this->ApplyUpTo(1, 5);
-  ASSERT_TRUE(this->storage().BeginInstall().ok());
+  ASSERT_TRUE(this->BeginInstall().ok());
   EXPECT_EQ(this->Row("applied"), std::nullopt);
   ASSERT_TRUE(this->storage().LoadInstall({{"a", "1"}}).ok());
   ASSERT_TRUE(this->storage().LoadInstall({{"b", "2"}}).ok());
@@ -414,14 +454,14 @@ TYPED_TEST_P(ReplicaStorageConformance, ACrashDuringAnInstallIsRecognised) {
   ASSERT_TRUE(this->Persist({.hard_state = HardState{Epoch(3)}}).ok());
   this->Append(3, 1, 5);
   this->ApplyUpTo(1, 5);
-  ASSERT_TRUE(this->storage().BeginInstall().ok());
+  ASSERT_TRUE(this->BeginInstall().ok());
   ASSERT_TRUE(this->storage().LoadInstall({{"a", "1"}}).ok());
   ASSERT_TRUE(this->Persist({.hard_state = HardState{Epoch(6)}}).ok());
   this->subject().Crash();
   EXPECT_TRUE(this->storage().recovered().installing);
   EXPECT_EQ(this->storage().recovered().hard_state.promised, Epoch(6));
 
-  ASSERT_TRUE(this->storage().BeginInstall().ok());
+  ASSERT_TRUE(this->BeginInstall().ok());
   EXPECT_EQ(this->Row("a"), std::nullopt);
   ASSERT_TRUE(this->storage().LoadInstall({{"b", "2"}}).ok());
   ASSERT_TRUE(this->FinishInstall(60, 6).ok());
@@ -440,7 +480,8 @@ REGISTER_TYPED_TEST_SUITE_P(
     KeepsPromisesAcrossACrash, TruncatesBeforeItAppends, KeepsATruncationAcrossACrash,
     ReadsAtLeastOneEntryWhateverTheLimit, ShowsAppliedEffectsAtOnceAndOldViewsTheirOwn,
     IteratesTheStateInByteOrderWithinBounds, RecoversAStateThatEqualsItsAppliedIndex,
-    TrimsTheLogNotTheStateAndOnlyAsFarAsAllowed, ServesAnInlineBodyAsChunkZeroWhateverIsTrimmed,
+    TrimsTheLogNotTheStateAndOnlyAsFarAsAllowed, TrimsAtOnce,
+    ACrashUndoesATrimOnlyWithTheDropsAfterIt, ServesAnInlineBodyAsChunkZeroWhateverIsTrimmed,
     KeepsAcknowledgedChunksAcrossACrash, TellsAMissingChunkFromARangeBeyondItsEnd,
     WritingAChunkAgainChangesNothing, ReportsACorruptChunkUntilItIsRepaired, DropsARunAndNoOther,
     AnInstallReplacesStateAndLog, ACrashDuringAnInstallIsRecognised);

@@ -17,7 +17,7 @@ class DiskSubject {
   void RunUntil(const std::function<bool()>& done) { harness_.strand().RunUntil(done); }
   void Crash() { harness_.Crash(); }
   void TrimLog(LogIndex index) {
-    harness_.storage().AllowTrim(index);
+    ASSERT_TRUE(harness_.storage().TrimTo(index).ok());
     harness_.RollSegment();
     const absl::Status status = harness_.store().Checkpoint();
     ASSERT_TRUE(status.ok()) << status;

@@ -36,7 +36,7 @@ class Checker {
     if (dice < 42) return TruncateAndAppend();
     if (dice < 46) return Promise();
     if (dice < 62) return Apply();
-    if (dice < 68) return AllowTrim();
+    if (dice < 68) return Trim();
     if (dice < 80) return WriteRun();
     if (dice < 84) return DropRun();
     if (dice < 87) return Repair();
@@ -123,9 +123,10 @@ class Checker {
   }
   void Apply() { ApplyTo(std::min(last(), applied_ + random_.Uniform(6))); }
 
-  void AllowTrim() {
+  void Trim() {
     trim_allowed_ = std::max(trim_allowed_, random_.Uniform(applied_ + 1));
-    harness_.storage().AllowTrim(LogIndex(trim_allowed_));
+    ASSERT_TRUE(harness_.storage().TrimTo(LogIndex(trim_allowed_)).ok());
+    FollowBase();
   }
 
   void WriteRun() {
