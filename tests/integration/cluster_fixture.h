@@ -1,0 +1,118 @@
+// A development cluster in this process, with an administrator and tenants that use it through the
+// client library.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "client/admin.h"
+#include "client/client.h"
+#include "client/profile.h"
+#include "server/dev/dev_cluster.h"
+#include "tests/temp_folder.h"
+
+namespace meridian {
+
+class ClusterFixture : public testing::Test {
+ protected:
+  void SetUp() override { StartCluster(); }
+
+  void StartCluster() {
+    server::DevOptions options;
+    options.data_folder = data_folder();
+    options.topology = topology_;
+    options.replica.election_timeout = absl::Milliseconds(800);
+    auto cluster = server::DevCluster::Start(options, clock_, random_);
+    ASSERT_TRUE(cluster.ok()) << cluster.status();
+    cluster_ = *std::move(cluster);
+    auto profile = LoadProfile(cluster_->profile_path());
+    ASSERT_TRUE(profile.ok()) << profile.status();
+    admin_profile_ = *profile;
+    admin_ = std::make_unique<Admin>(admin_profile_);
+  }
+  // As kill -9 does: nothing is flushed.
+  void CrashCluster() {
+    admin_.reset();
+    cluster_.reset();
+  }
+
+  std::string data_folder() const { return folder_.path() + "/data"; }
+
+  // With an access key; its profile.
+  Profile MakeTenant(const std::string& name) {
+    v1::CreateTenantRequest tenant;
+    tenant.set_tenant_id(name);
+    EXPECT_TRUE(admin_->CreateTenant(tenant).ok());
+    v1::CreateAccessKeyRequest key;
+    key.set_parent("tenants/" + name);
+    const auto created = admin_->CreateAccessKey(key);
+    EXPECT_TRUE(created.ok()) << created.status();
+    Profile profile = admin_profile_;
+    profile.access_key = created->secret();
+    profile.tenant = "tenants/" + name;
+    return profile;
+  }
+
+  static absl::Status MakeContainer(Client& client, const std::string& tenant,
+                                    const std::string& name, v1::Redundancy redundancy,
+                                    v1::Versioning versioning = v1::VERSIONING_OFF) {
+    v1::CreateContainerRequest request;
+    request.set_parent("tenants/" + tenant);
+    request.set_container_id(name);
+    request.mutable_container()->set_redundancy(redundancy);
+    request.mutable_container()->set_versioning(versioning);
+    return client.CreateContainer(request).status();
+  }
+
+  static absl::StatusOr<v1::Object> Put(Client& client, const std::string& container,
+                                        const std::string& name, const std::string& body,
+                                        const CallOptions& options = {}) {
+    v1::WriteSpec spec;
+    spec.set_container(container);
+    spec.set_name(name);
+    return client.WriteObject(spec, body, options);
+  }
+  static absl::StatusOr<std::string> Get(Client& client, const std::string& container,
+                                         const std::string& name, const CallOptions& options = {}) {
+    v1::ReadObjectRequest request;
+    request.set_container(container);
+    request.set_name(name);
+    std::string body;
+    const auto sink = MakeStringSink(&body);
+    const auto object = client.ReadObject(request, *sink, options);
+    if (!object.ok()) return object.status();
+    return body;
+  }
+
+  std::string RandomBody(size_t size) {
+    std::string body(size, '\0');
+    random_.Fill({reinterpret_cast<uint8_t*>(body.data()), body.size()});
+    return body;
+  }
+
+  // The container's group, as the cluster reports it.
+  v1::Group GroupOf(const std::string& container, bool with_digest = false) {
+    v1::ListGroupsRequest request;
+    request.set_container(container);
+    request.set_with_digest(with_digest);
+    auto groups = admin_->ListGroups(request);
+    const auto group = groups.Next();
+    EXPECT_TRUE(group.ok() && group->has_value()) << group.status();
+    return group.ok() && group->has_value() ? **group : v1::Group();
+  }
+
+  SystemClock clock_;
+  SystemRandom random_;
+  TempFolder folder_;
+  std::optional<server::Topology> topology_;
+  std::unique_ptr<server::DevCluster> cluster_;
+  Profile admin_profile_;
+  std::unique_ptr<Admin> admin_;
+};
+
+}  // namespace meridian
