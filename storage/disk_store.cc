@@ -54,6 +54,7 @@ class DiskStoreImpl final : public DiskStore {
   absl::Status OpenJournal();
   absl::Status OpenExtents();
   void Start();
+  absl::StatusOr<RecoveredReplica> Recover(ReplicaId replica);
 
   Disk& disk_;
   const DiskStoreOptions options_;
@@ -162,7 +163,8 @@ absl::Status DiskStoreImpl::OpenJournal() {
                                                  .payload = record.payload,
                                                  .location = record.location,
                                                  .group = record.group};
-                                             return index_->Add({&indexed, 1});
+                                             std::span<const DiskIndex::Record> one(&indexed, 1);
+                                             return index_->Add(one);
                                            }));
   if (journal_->durable_group() + (position.records == 0 ? 1 : 0) < position.group) {
     return absl::DataLossError("the journal ends before what RocksDB has of it");
@@ -248,10 +250,18 @@ absl::Status DiskStoreImpl::RemoveReplica(ReplicaId replica) {
   return removed;
 }
 
+absl::StatusOr<RecoveredReplica> DiskStoreImpl::Recover(ReplicaId replica) {
+  // The state has the effect of an entry that is applied: the log begins after those that are
+  // unreadable, and a peer that lacks them gets a snapshot.
+  ASSIGN_OR_RETURN(const LogIndex unreadable, index_->LastUnreadableApplied(replica));
+  RETURN_IF_ERROR(index_->TrimTo(replica, unreadable));
+  return index_->Recover(replica);
+}
+
 absl::StatusOr<std::unique_ptr<ReplicaStorage>> DiskStoreImpl::OpenReplica(ReplicaId replica) {
   ASSIGN_OR_RETURN(const ReplicaOnDisk id, index_->FindReplica(replica));
   ASSIGN_OR_RETURN(auto base, index_->OpenReplica(replica));
-  absl::StatusOr<RecoveredReplica> recovered = index_->Recover(replica);
+  absl::StatusOr<RecoveredReplica> recovered = Recover(replica);
   if (!recovered.ok()) {
     index_->CloseReplica(replica);
     return recovered.status();

@@ -111,7 +111,7 @@ class ReplicaStorage {
     uint32_t crc32c = 0;
   };
   virtual absl::StatusOr<std::optional<ChunkInfo>> StatChunk(ChunkId chunk) const = 0;
-  // The chunks of `range` that are not durable here.
+  // The chunks of `range` that are not durable here, or known to be damaged.
   virtual absl::StatusOr<std::vector<ChunkId>> MissingChunks(const ChunkRange& range) const = 0;
   // Frees every chunk of the run. The caller has made sure that nothing references it (P8).
   virtual absl::Status DropRun(RunId run) = 0;

@@ -143,14 +143,17 @@ class ExtentStoreImpl final : public ExtentStore {
       const absl::StatusOr<std::shared_ptr<ExtentFile>> file = FileOf(at);
       if (absl::IsNotFound(file.status())) break;  // all of it was freed meanwhile, and recycled
       RETURN_IF_ERROR(file.status());
-      ASSIGN_OR_RETURN(const std::optional<RecordHeader> record,
-                       (*file)->FindRecord(at.offset, at.generation));
-      if (!record) {
+      absl::StatusOr<std::optional<RecordHeader>> record =
+          (*file)->FindRecord(at.offset, at.generation);
+      // A sector that cannot be read is as good as damaged: it must not hold the others.
+      if (absl::IsUnavailable(record.status()) && disk_.health().ok()) record = std::nullopt;
+      RETURN_IF_ERROR(record.status());
+      if (!*record) {
         at.offset += kDirectUnitBytes;  // damaged, or never completed: the next one may be whole
         continue;
       }
-      RETURN_IF_ERROR(Move(**file, *record, evacuation));
-      at.offset += RecordBytes(record->location.length);
+      RETURN_IF_ERROR(Move(**file, **record, evacuation));
+      at.offset += RecordBytes((*record)->location.length);
     }
     return absl::OkStatus();
   }

@@ -149,6 +149,8 @@ absl::Status RocksKv::Flush() {
   return FromRocks(status, "flush RocksDB");
 }
 
+bool RocksKv::was_full() const { return rep_->was_full; }
+
 absl::StatusOr<std::optional<std::string>> RocksKv::Get(Family family, std::string_view key) const {
   std::string value;
   const rocksdb::Status status =

@@ -81,6 +81,8 @@ class RocksKv {
   // Makes everything written before durable, all families at one point. Blocks. After
   // RESOURCE_EXHAUSTED it may be called again, when there is space.
   absl::Status Flush();
+  // Since the last flush the disk was found full: writes are refused until a flush succeeds.
+  bool was_full() const;
 
   absl::StatusOr<std::optional<std::string>> Get(Family family, std::string_view key) const;
   // Of the newest state at creation. Keys in [lower, upper): call Seek first.

@@ -17,6 +17,10 @@ constexpr size_t kPackBatchEntries = 256;
 constexpr double kCompactGarbageRatio = 0.5;
 constexpr size_t kCompactExtentsAtOnce = 2;
 constexpr absl::Duration kRetryUnderPressure = absl::Milliseconds(200);
+// A read error may pass. After so many attempts the record counts as lost, to be repaired.
+constexpr int kReadAttempts = 3;
+// All other errors that last so long are the disk's end.
+constexpr int kAttempts = 2 * kReadAttempts;
 
 }  // namespace
 
@@ -53,7 +57,7 @@ uint64_t Checkpointer::checkpoints() const {
 
 absl::Status Checkpointer::Run() {
   absl::MutexLock lock(&run_mutex_);
-  RETURN_IF_ERROR(EmptySegments());
+  RETURN_IF_ERROR(EmptySegmentsOrFail());
   return Compact();
 }
 
@@ -65,7 +69,8 @@ void Checkpointer::Loop() {
     {
       absl::MutexLock lock(&mutex_);
       while (!stopping_ && !kicked_ && flushes_.empty() && !due) {
-        due = changed_.WaitWithTimeout(&mutex_, pressure ? kRetryUnderPressure : interval_);
+        due = changed_.WaitWithTimeout(
+            &mutex_, pressure || parts_.kv.was_full() ? kRetryUnderPressure : interval_);
       }
       if (stopping_) return;
       flushes.swap(flushes_);
@@ -77,13 +82,32 @@ void Checkpointer::Loop() {
       const absl::Status flushed = FlushAndFree();
       for (const auto& done : flushes) done(flushed);
     }
-    // What fails for want of space is tried again until there is some; all else is the disk's end.
-    if (pressure) pressure = absl::IsResourceExhausted(EmptySegments());
+    // What fails for want of space is tried again until there is some; all else for a while, then
+    // it is the disk's end: a journal that is never emptied holds all writers for ever.
+    if (pressure) pressure = !EmptySegmentsOrFail().ok() && parts_.out_of_service.health().ok();
+    // After a full disk the rows can be written again only after a flush.
     if (due && !pressure) {
-      if (parts_.index.has_frees()) FlushAndFree().IgnoreError();
+      if (parts_.index.has_frees() || parts_.kv.was_full()) FlushAndFree().IgnoreError();
       Compact().IgnoreError();
     }
   }
+}
+
+absl::Status Checkpointer::EmptySegmentsOrFail() {
+  const absl::Status status = EmptySegments();
+  if (status.ok()) {
+    failed_attempts_ = 0;
+  } else if (!absl::IsResourceExhausted(status) && !absl::IsCancelled(status) &&
+             ++failed_attempts_ >= kAttempts) {
+    parts_.out_of_service
+        .Fail(absl::UnavailableError("the journal cannot be emptied: " + status.ToString()))
+        .IgnoreError();
+  }
+  return status;
+}
+
+bool Checkpointer::IsLost(const absl::Status& read) const {
+  return absl::IsDataLoss(read) || failed_attempts_ + 1 >= kReadAttempts;
 }
 
 absl::Status Checkpointer::EmptySegments() {
@@ -149,6 +173,7 @@ absl::Status Checkpointer::PackSomeBodies(const std::vector<DiskIndex::Body>& bo
     }
     absl::StatusOr<Buffer> read = parts_.reader.ReadBody(*row);
     // A body that cannot be read must not hold the journal: a peer will repair it.
+    if (!read.ok() && !IsLost(read.status())) return read.status();
     if (!read.ok()) parts_.reader.CountCorrupt();
     bytes += row->size_bytes;
     batch.push_back({.body = body, .from = *row, .bytes = read.ok() ? *read : Buffer()});
@@ -205,10 +230,11 @@ absl::Status Checkpointer::PackEntries(ReplicaId replica, uint64_t life) {
   }
 }
 
-absl::StatusOr<LogRow> Checkpointer::PackEntry(const LogRow& row) const {
+absl::StatusOr<LogRow> Checkpointer::PackEntry(const LogRow& row) {
   LogRow packed = row;
   packed.record = {};
   absl::StatusOr<Buffer> payload = parts_.journal.Read(row.record);
+  if (!payload.ok() && !IsLost(payload.status())) return payload.status();
   if (!payload.ok()) {
     parts_.reader.CountCorrupt();
     packed.place = EntryPlace::kLost;
@@ -224,8 +250,10 @@ absl::Status Checkpointer::Compact() {
   std::vector<uint32_t> extents =
       EvacuationCandidates(parts_.extents.Extents(), kCompactGarbageRatio);
   if (extents.size() > kCompactExtentsAtOnce) extents.resize(kCompactExtentsAtOnce);
+  // One that fails must not keep the others from it.
+  absl::Status first_error;
   for (const uint32_t extent : extents) {
-    RETURN_IF_ERROR(parts_.extents.Evacuate(
+    first_error.Update(parts_.extents.Evacuate(
         extent, {.is_live = [this](const ChunkIdentity& identity,
                                    const ChunkLocation& place) -> absl::StatusOr<bool> {
                    ASSIGN_OR_RETURN(const std::optional<ChunkRow> row,
@@ -247,7 +275,8 @@ absl::Status Checkpointer::Compact() {
                  .damaged = [this](const ChunkIdentity&,
                                    const ChunkLocation&) { parts_.reader.CountCorrupt(); }}));
   }
-  return extents.empty() ? absl::OkStatus() : FlushAndFree();
+  if (!extents.empty()) first_error.Update(FlushAndFree());
+  return first_error;
 }
 
 }  // namespace meridian::storage

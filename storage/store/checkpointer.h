@@ -52,6 +52,10 @@ class Checkpointer {
   // Frees all segments but the last: inline bodies go to extents, log entries that were not
   // trimmed into rows; then a flush, then the release (P2).
   absl::Status EmptySegments() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
+  // Takes the disk out of service if it fails again and again for other reasons than space.
+  absl::Status EmptySegmentsOrFail() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
+  // Whether what could not be read so is given up.
+  bool IsLost(const absl::Status& read) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   absl::Status FlushAndFree() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   absl::Status Compact() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
 
@@ -61,13 +65,14 @@ class Checkpointer {
                               uint64_t life) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   absl::Status PackEntries(ReplicaId replica, uint64_t life)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
-  absl::StatusOr<LogRow> PackEntry(const LogRow& row) const;
+  absl::StatusOr<LogRow> PackEntry(const LogRow& row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
 
   const Parts parts_;
   const absl::Duration interval_;
 
   // One at a time: a release follows its own flush.
   absl::Mutex run_mutex_;
+  int failed_attempts_ ABSL_GUARDED_BY(run_mutex_) = 0;  // one after the other
 
   mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(run_mutex_);
   absl::CondVar changed_;

@@ -33,6 +33,12 @@ void CommitPipeline::Stop() {
     changed_.SignalAll();
   }
   if (thread_.joinable()) thread_.join();
+  std::vector<Completion> left;
+  {
+    absl::MutexLock lock(&mutex_);
+    left.swap(queue_);
+  }
+  Cancel(left);
 }
 
 void CommitPipeline::Start(Journal& journal) {
@@ -89,7 +95,13 @@ void CommitPipeline::AppendRecord(JournalRecord record, Completion completion) {
   journal_->Append(std::move(record),
                    [this, shared](const absl::StatusOr<Journal::Appended>& result) {
                      shared->result = result;
-                     absl::MutexLock lock(&mutex_);
+                     absl::ReleasableMutexLock lock(&mutex_);
+                     if (stopping_) {
+                       lock.Release();
+                       std::vector<Completion> late;
+                       late.push_back(std::move(*shared));
+                       return Cancel(late);
+                     }
                      NoteSyncTime(clock_.MonotonicNow() - shared->appended_at);
                      queue_.push_back(std::move(*shared));
                      ++completed_;
@@ -118,19 +130,23 @@ void CommitPipeline::Process(std::vector<Completion>& batch) {
     bytes += completion.bytes;
     if (!completion.result.ok()) {
       if (completion.type != RecordType::kChunkPlaced) refused_.insert(completion.owner);
-    } else if (refused_.contains(completion.owner) && completion.type != RecordType::kChunkPlaced) {
-      completion.result = absl::AbortedError("an earlier record of the replica was refused");
     } else {
+      const bool refused =
+          completion.type != RecordType::kChunkPlaced && refused_.contains(completion.owner);
       records.push_back({.type = completion.type,
                          .owner = completion.owner,
                          .payload = completion.head.view(),
                          .location = completion.result->location,
-                         .group = completion.result->group});
+                         .group = completion.result->group,
+                         .refused = refused});
+      if (refused) {
+        completion.result = absl::AbortedError("an earlier record of the replica was refused");
+      }
     }
   }
   if (failure_.ok()) failure_ = out_of_service_.health();
   if (failure_.ok()) failure_ = Index(records);
-  if (absl::IsResourceExhausted(failure_)) return;  // stopping, and there never was space
+  if (absl::IsResourceExhausted(failure_)) return Cancel(batch);  // stopping, and no space came
   Answer(batch, failure_);
   absl::MutexLock lock(&mutex_);
   queued_bytes_ -= bytes;
@@ -138,7 +154,14 @@ void CommitPipeline::Process(std::vector<Completion>& batch) {
   changed_.SignalAll();
 }
 
-absl::Status CommitPipeline::Index(const std::vector<DiskIndex::Record>& records) {
+void CommitPipeline::Cancel(std::vector<Completion>& batch) {
+  for (Completion& completion : batch) {
+    if (completion.on_strand || completion.done == nullptr) continue;
+    completion.done(absl::CancelledError("the disk is closed"));
+  }
+}
+
+absl::Status CommitPipeline::Index(std::span<const DiskIndex::Record> records) {
   absl::Status status = index_.Add(records);
   while (absl::IsResourceExhausted(status)) {
     {
@@ -146,7 +169,7 @@ absl::Status CommitPipeline::Index(const std::vector<DiskIndex::Record>& records
       if (stopping_) return status;
       changed_.WaitWithTimeout(&mutex_, kRetryWhenFull);
     }
-    status = index_.Commit();
+    status = index_.Add(records);
   }
   return status;
 }

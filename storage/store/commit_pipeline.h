@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <set>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -33,7 +34,7 @@ class CommitPipeline {
                  uint64_t max_queued_bytes);
   // The journal has been destroyed before.
   ~CommitPipeline();
-  // Nothing is indexed or answered after: what is left in the queue is dropped.
+  // Nothing is indexed after: what is left in the queue is dropped, who blocks is told CANCELLED.
   void Stop();
 
   // Before any Append; the journal may complete from then on.
@@ -72,7 +73,9 @@ class CommitPipeline {
   void Run();
   void Process(std::vector<Completion>& batch);
   // Waits for space as long as there is none.
-  absl::Status Index(const std::vector<DiskIndex::Record>& records);
+  absl::Status Index(std::span<const DiskIndex::Record> records);
+  // Of what is dropped: the strand's callbacks may be gone, who blocks waits for an answer.
+  static void Cancel(std::vector<Completion>& batch);
   void Answer(std::vector<Completion>& batch, const absl::Status& indexed);
   void NoteSyncTime(absl::Duration time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -137,6 +137,33 @@ absl::StatusOr<RecoveredReplica> DiskIndex::Recover(ReplicaId id) const {
   return recovered;
 }
 
+absl::StatusOr<LogIndex> DiskIndex::LastUnreadableApplied(ReplicaId id) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = replicas_.find(id);
+  if (found == replicas_.end()) return NoReplica(id);
+  const ReplicaOnDisk& replica = found->second.id;
+  const LogIndex base(*found->second.base);
+  ASSIGN_OR_RETURN(const auto applied, kv_.Get(Family::kMeta, AppliedKey(id)));
+  if (!applied.has_value()) return base;
+  ASSIGN_OR_RETURN(const AppliedPoint point, DecodeApplied(*applied));
+  LogIndex last = base;
+  auto rows =
+      kv_.NewIterator(Family::kLog, LogKey(replica, base + 1), LogKey(replica, point.index + 1));
+  for (rows->Seek(""); rows->Valid(); rows->Next()) {
+    ASSIGN_OR_RETURN(const LogIndex index, DecodeLogKey(rows->key()));
+    ASSIGN_OR_RETURN(const LogRow row, DecodeLogRow(rows->value()));
+    if (row.place == EntryPlace::kLost) last = index;
+    if (row.place != EntryPlace::kRow || row.inline_run.is_nil()) continue;
+    ASSIGN_OR_RETURN(const EntryHeader header, DecodeEntryHeader(row.head));
+    if (header.inline_size == 0) continue;
+    ASSIGN_OR_RETURN(const auto body,
+                     FindChunk(replica.container, {.run = row.inline_run, .number = 0}));
+    if (!body.has_value()) last = index;
+  }
+  RETURN_IF_ERROR(rows->status());
+  return last;
+}
+
 absl::Status DiskIndex::FinishInstall(ReplicaId id, const AppliedPoint& applied, Epoch epoch) {
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(CommitLocked());

@@ -44,11 +44,14 @@ class DiskIndex {
     std::string_view payload;  // of an entry, its head suffices
     RecordLocation location;
     GroupNumber group = 0;
+    // Follows one of its replica that the journal refused: counted, as replay will show it, and
+    // without effect.
+    bool refused = false;
   };
   // Those of the position or before are skipped. Records of a replica that is not here are ignored.
-  // After RESOURCE_EXHAUSTED call Commit until it is OK.
-  absl::Status Add(std::span<const Record> records);
-  absl::Status Commit();
+  // OK: all are in the rows. On RESOURCE_EXHAUSTED `records` is what has not been taken; call again
+  // with that, even if it is empty.
+  absl::Status Add(std::span<const Record>& records);
   // All records of groups before `group` have been added: replay need not begin before it.
   absl::Status CompleteGroupsBefore(GroupNumber group);
 
@@ -62,6 +65,9 @@ class DiskIndex {
   absl::StatusOr<std::shared_ptr<const std::atomic<uint64_t>>> OpenReplica(ReplicaId replica);
   void CloseReplica(ReplicaId replica);
   absl::StatusOr<RecoveredReplica> Recover(ReplicaId replica) const;
+  // The last applied entry that cannot be read any more, its body being dropped or damaged; the
+  // log's base if all can.
+  absl::StatusOr<LogIndex> LastUnreadableApplied(ReplicaId replica) const;
   // The snapshot's rows are in: the replica stands at `applied`, its log begins after it.
   absl::Status FinishInstall(ReplicaId replica, const AppliedPoint& applied, Epoch epoch);
 

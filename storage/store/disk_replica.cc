@@ -9,7 +9,15 @@
 namespace meridian::storage {
 namespace {
 
+constexpr absl::Duration kRetryWhenQueueIsFull = absl::Milliseconds(10);
+
 size_t SizeOf(const LogEntry& entry) { return entry.command.size() + entry.inline_body.size(); }
+
+uint64_t EntryBytes(const PersistRequest& request) {
+  uint64_t bytes = 0;
+  for (const LogEntry& entry : request.entries) bytes += SizeOf(entry);
+  return bytes;
+}
 
 }  // namespace
 
@@ -33,11 +41,37 @@ void DiskReplica::Persist(PersistRequest request, Done done) {
   waiting_.push_back({.done = std::move(done), .answer = std::nullopt});
   const uint64_t ticket = answered_ + waiting_.size();
   Remember(request, ticket);
-  if (finishing_install_) {
-    deferred_.emplace_back(std::move(request), ticket);
-  } else {
-    Write(std::move(request), ticket);
+  deferred_.push_back({.request = std::move(request), .ticket = ticket, .install_begun = nullptr});
+  WriteDeferred();
+}
+
+void DiskReplica::WriteDeferred() {
+  while (!deferred_.empty() && !finishing_install_) {
+    Deferred& next = deferred_.front();
+    if (failure_.ok() && !parts_.pipeline.Reserve(EntryBytes(next.request)).ok()) {
+      return RetryDeferred();
+    }
+    Deferred taken = std::move(next);
+    deferred_.pop_front();
+    if (taken.install_begun != nullptr) {
+      parts_.pipeline.Append(RecordType::kInstallBegin, id_.replica,
+                             {Buffer::FromString(EncodeEmpty())},
+                             OnStrand(std::move(taken.install_begun)));
+    } else {
+      Write(std::move(taken.request), taken.ticket);
+    }
   }
+}
+
+// Other replicas may fill the queue: nobody tells this one when there is room.
+void DiskReplica::RetryDeferred() {
+  if (retrying_) return;
+  retrying_ = true;
+  parts_.strand.PostAfter(kRetryWhenQueueIsFull, [this, alive = alive_] {
+    if (!*alive) return;
+    retrying_ = false;
+    WriteDeferred();
+  });
 }
 
 void DiskReplica::Remember(const PersistRequest& request, uint64_t ticket) {
@@ -71,14 +105,11 @@ void DiskReplica::Write(PersistRequest request, uint64_t ticket) {
     records.push_back(
         {RecordType::kTruncate, {Buffer::FromString(EncodeTruncate(*request.truncate_from))}});
   }
-  uint64_t entry_bytes = 0;
   for (const LogEntry& entry : request.entries) {
     std::vector<Buffer> payload = {Buffer::FromString(EncodeEntryHead(entry))};
     if (!entry.inline_body.empty()) payload.push_back(entry.inline_body);
-    entry_bytes += payload.front().size() + entry.inline_body.size();
     records.push_back({RecordType::kEntry, std::move(payload)});
   }
-  if (failure_.ok() && entry_bytes > 0) failure_ = parts_.pipeline.Reserve(entry_bytes);
   if (!failure_.ok()) {
     PostDone([this, ticket](const absl::Status& s) { OnPersisted(ticket, s); }, failure_);
     return;
@@ -168,7 +199,9 @@ std::unique_ptr<KvReader> DiskReplica::NewView() const {
 void DiskReplica::WriteChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) {
   const absl::StatusOr<std::optional<ChunkRow>> present =
       parts_.index.FindChunk(id_.container, chunk);
-  if (!present.ok() || present->has_value()) {
+  // What was found damaged is not here (I4).
+  const bool lost = present.ok() && present->has_value() && (*present)->place == ChunkPlace::kLost;
+  if (!present.ok() || (present->has_value() && !lost)) {
     PostDone(std::move(done), present.status());
     return;
   }
@@ -176,7 +209,7 @@ void DiskReplica::WriteChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, 
     PostDone(std::move(done), admitted);
     return;
   }
-  PlaceChunk(chunk, std::move(ciphertext), crc32c, /*replaces=*/false, std::move(done));
+  PlaceChunk(chunk, std::move(ciphertext), crc32c, /*replaces=*/lost, std::move(done));
 }
 
 void DiskReplica::RepairChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) {
@@ -226,7 +259,7 @@ absl::StatusOr<std::vector<ChunkId>> DiskReplica::MissingChunks(const ChunkRange
     const ChunkId chunk = {.run = range.run, .number = range.first + i};
     ASSIGN_OR_RETURN(const std::optional<ChunkRow> row,
                      parts_.index.FindChunk(id_.container, chunk));
-    if (!row.has_value()) missing.push_back(chunk);
+    if (!row.has_value() || row->place == ChunkPlace::kLost) missing.push_back(chunk);
   }
   return missing;
 }
@@ -246,8 +279,8 @@ void DiskReplica::BeginInstall(Done done) {
   cache_bytes_ = 0;
   last_index_ = LogIndex();
   // Behind the records of all Persists before it, whose rows it removes.
-  parts_.pipeline.Append(RecordType::kInstallBegin, id_.replica,
-                         {Buffer::FromString(EncodeEmpty())}, OnStrand(std::move(done)));
+  deferred_.push_back({.request = {}, .ticket = 0, .install_begun = std::move(done)});
+  WriteDeferred();
 }
 
 absl::Status DiskReplica::LoadInstall(
@@ -277,13 +310,8 @@ void DiskReplica::FinishInstall(LogIndex index, Epoch epoch, Timestamp timestamp
 
 void DiskReplica::OnInstallFlushed(const absl::Status& status, const Done& done) {
   finishing_install_ = false;
-  for (auto& [request, ticket] : std::exchange(deferred_, {})) {
-    if (status.ok()) {
-      Write(std::move(request), ticket);
-    } else {
-      PostDone([this, t = ticket](const absl::Status& s) { OnPersisted(t, s); }, status);
-    }
-  }
+  if (!status.ok() && failure_.ok()) failure_ = status;
+  WriteDeferred();
   done(status);
 }
 

@@ -77,6 +77,9 @@ class DiskReplica : public ReplicaStorage {
 
   // Shows the request's effect to ReadLog.
   void Remember(const PersistRequest& request, uint64_t ticket);
+  // Hands on what is held back, as far as there is room.
+  void WriteDeferred();
+  void RetryDeferred();
   void Write(PersistRequest request, uint64_t ticket);
   void OnPersisted(uint64_t ticket, const absl::Status& status);
   void ShrinkCache();
@@ -111,7 +114,15 @@ class DiskReplica : public ReplicaStorage {
   // FinishInstall waits for its flush: Persists wait for it, their records must not be durable
   // before the state that they follow.
   bool finishing_install_ = false;
-  std::vector<std::pair<PersistRequest, uint64_t>> deferred_;
+  // Also while the disk's queue is full: held back, in order. Bounded by what the caller has in
+  // flight.
+  struct Deferred {
+    PersistRequest request;
+    uint64_t ticket = 0;
+    Done install_begun;  // not null: the begin of an install instead of a Persist
+  };
+  std::deque<Deferred> deferred_;
+  bool retrying_ = false;
 
   // Read and written on the strand only.
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

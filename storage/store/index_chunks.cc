@@ -52,6 +52,8 @@ void DiskIndex::ReturnBodies(std::vector<Body> bodies, uint64_t life) {
 absl::Status DiskIndex::MoveChunk(ContainerId container, ChunkId chunk, const ChunkRow& from,
                                   const ChunkRow& to) {
   absl::MutexLock lock(&mutex_);
+  // Rows that wait for space say nothing true of what the batch frees.
+  RETURN_IF_ERROR(CommitLocked());
   const std::string key = ChunkKey(container, chunk);
   ASSIGN_OR_RETURN(const std::optional<std::string> present, kv_.Get(Family::kChunk, key));
   if (present.has_value()) {
@@ -85,6 +87,7 @@ absl::Status DiskIndex::DeleteChunks(const std::string& prefix, RocksBatch& batc
 
 absl::Status DiskIndex::DropRun(ContainerId container, RunId run) {
   absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(CommitLocked());
   RocksBatch batch;
   std::vector<ChunkLocation> frees;
   RETURN_IF_ERROR(DeleteChunks(RunPrefix(container, run), batch, frees));

@@ -7,26 +7,24 @@
 
 namespace meridian::storage {
 
-absl::Status DiskIndex::Add(std::span<const Record> records) {
+absl::Status DiskIndex::Add(std::span<const Record>& records) {
   absl::MutexLock lock(&mutex_);
-  for (const Record& record : records) {
+  for (; !records.empty(); records = records.subspan(1)) {
+    const Record& record = records.front();
     if (record.group < position_.group) continue;
     if (record.group == position_.group && to_skip_ > 0) {
       --to_skip_;
       continue;
     }
     to_skip_ = 0;
-    RETURN_IF_ERROR(Annotate(AddLocked(record), "index a journal record"));
+    if (!record.refused) {
+      RETURN_IF_ERROR(Annotate(AddLocked(record), "index a journal record"));
+    }
     // Once the record's rows are in the batch: what it wrote out before stands at the record
     // before.
     if (record.group != position_.group) position_ = {.group = record.group, .records = 0};
     ++position_.records;
   }
-  return CommitLocked();
-}
-
-absl::Status DiskIndex::Commit() {
-  absl::MutexLock lock(&mutex_);
   return CommitLocked();
 }
 
@@ -135,6 +133,7 @@ absl::Status DiskIndex::AddTruncate(Replica& replica, LogIndex from) {
     ASSIGN_OR_RETURN(const ChunkRow chunk_row, DecodeChunkRow(*chunk));
     AppendPlace(chunk_row, batched_frees_);
     batch_.Delete(Family::kChunk, key);
+    batched_chunks_.insert(key);  // what comes after in the batch must not go by the row
   }
   RETURN_IF_ERROR(rows->status());
   batch_.DeleteRange(Family::kLog, LogKey(replica.id, from), LogKey(replica.id, replica.last + 1));
@@ -172,6 +171,8 @@ absl::Status DiskIndex::AddReplica(const ReplicaOnDisk& id) {
   for (const auto& [other, replica] : replicas_) {
     if (replica.id.container == id.container) return absl::OkStatus();  // lost the race (P6)
   }
+  // The rows of an owner before it may be on their way out in the batch.
+  RETURN_IF_ERROR(CommitLocked());
   batch_.Put(Family::kMeta, RangeKey(id.container), EncodeRange(id));
   Replica replica;
   replica.id = id;
