@@ -110,8 +110,8 @@ void ChunkFetcher::OnReply(ReplicaId, ChunkFetchReply reply) {
   if (it == wanted_.end() || it->second.storing) return;
   Wanted& wanted = it->second;
   wanted.asked_at = hooks_.now();
-  bool good =
-      reply.code == absl::StatusCode::kOk && Crc32c(reply.ciphertext.view()) == reply.crc32c;
+  bool good = reply.code == absl::StatusCode::kOk && IsChunkSize(reply.ciphertext.size()) &&
+              Crc32c(reply.ciphertext.view()) == reply.crc32c;
   if (!good) {
     // The next peer at once, the next round by Tick.
     if (wanted.attempts % std::max<size_t>(1, peers_.peers().size()) != 0) Ask(it->first, wanted);
@@ -143,6 +143,9 @@ void ChunkFetcher::OnReply(ReplicaId, ChunkFetchReply reply) {
 
 void ChunkFetcher::Store(storage::ChunkId chunk, Buffer ciphertext, uint32_t crc32c,
                          std::function<void(absl::Status)> done) {
+  if (!IsChunkSize(ciphertext.size())) {
+    return done(absl::InvalidArgumentError("a chunk is empty or too large"));
+  }
   ++storing_[chunk];
   storage_.WriteChunk(chunk, std::move(ciphertext), crc32c,
                       [this, chunk, done = std::move(done)](absl::Status status) {
@@ -153,8 +156,14 @@ void ChunkFetcher::Store(storage::ChunkId chunk, Buffer ciphertext, uint32_t crc
                           if (it != wanted_.end() && it->second.reads.empty()) {
                             Arrived(chunk, nullptr);
                           }
-                        } else {
+                        } else if (absl::IsResourceExhausted(status)) {
+                          // A full queue is not a full disk.
+                          if (storage_.AdmitNewData().ok()) {
+                            status = absl::UnavailableError("too much waits for the disk");
+                          }
                           AskMore();
+                        } else if (!absl::IsInvalidArgument(status)) {
+                          return hooks_.disk_failed(status);
                         }
                         done(std::move(status));
                       });

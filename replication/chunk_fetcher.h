@@ -19,6 +19,9 @@
 
 namespace meridian::replication {
 
+// Whether a chunk's ciphertext can be this long; anything else from outside is refused.
+constexpr bool IsChunkSize(size_t bytes) { return bytes > 0 && bytes <= (size_t{2} << 20); }
+
 // Confined to the replica's strand.
 class ChunkFetcher {
  public:
@@ -47,7 +50,10 @@ class ChunkFetcher {
   void Fetch(storage::ChunkId chunk, absl::Duration deadline,
              std::function<void(absl::StatusOr<Buffer>)> done);
 
-  // Makes bytes from outside durable here, and lets what waits for the chunk go on.
+  // Makes bytes from outside durable here, and lets what waits for the chunk go on. Its errors harm
+  // nobody but the chunk: INVALID_ARGUMENT (its size), RESOURCE_EXHAUSTED (the disk is full),
+  // UNAVAILABLE (too much waits for the disk: again later). After a failure of the disk `done` is
+  // not called.
   void Store(storage::ChunkId chunk, Buffer ciphertext, uint32_t crc32c,
              std::function<void(absl::Status)> done);
 

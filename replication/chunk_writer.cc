@@ -10,6 +10,9 @@ constexpr absl::Duration kResend = absl::Seconds(1);
 
 void ChunkWriter::Write(const GroupConfig& config, storage::ChunkId chunk, Buffer ciphertext,
                         uint32_t crc32c, Done done) {
+  if (!IsChunkSize(ciphertext.size())) {
+    return done(absl::InvalidArgumentError("a chunk is empty or too large"));
+  }
   if (pending_bytes_ + ciphertext.size() > max_bytes_) {
     return done(absl::ResourceExhaustedError("too many bytes wait to be written to the group"));
   }
@@ -23,7 +26,14 @@ void ChunkWriter::Write(const GroupConfig& config, storage::ChunkId chunk, Buffe
   for (const ReplicaId& peer : peers_.peers()) {
     peers_.Send(peer, ChunkWrite{chunk, crc32c, ciphertext});
   }
-  local_.Store(chunk, std::move(ciphertext), crc32c, [this, chunk](absl::Status status) {
+  StoreHere(chunk, it->second);
+}
+
+void ChunkWriter::StoreHere(storage::ChunkId chunk, Pending& write) {
+  write.storing = true;
+  local_.Store(chunk, write.ciphertext, write.crc32c, [this, chunk](absl::Status status) {
+    auto it = pending_.find(chunk);
+    if (it != pending_.end()) it->second.storing = false;
     OnAck(self_, ChunkAck{chunk, status.code()});
   });
 }
@@ -31,6 +41,7 @@ void ChunkWriter::Write(const GroupConfig& config, storage::ChunkId chunk, Buffe
 void ChunkWriter::OnAck(ReplicaId from, const ChunkAck& ack) {
   auto it = pending_.find(ack.chunk);
   if (it == pending_.end()) return;
+  // Any other code passes: the chunk is sent again.
   if (ack.code == absl::StatusCode::kOk) {
     it->second.durable.insert(from);
   } else if (ack.code == absl::StatusCode::kResourceExhausted) {
@@ -66,6 +77,9 @@ void ChunkWriter::Tick() {
     for (const ReplicaId& peer : peers_.peers()) {
       if (write.durable.contains(peer) || write.full.contains(peer)) continue;
       peers_.Send(peer, ChunkWrite{chunk, write.crc32c, write.ciphertext});
+    }
+    if (!write.storing && !write.durable.contains(self_) && !write.full.contains(self_)) {
+      StoreHere(chunk, write);
     }
   }
   for (const storage::ChunkId& chunk : late) {

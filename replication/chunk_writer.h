@@ -33,7 +33,8 @@ class ChunkWriter {
         now_(std::move(now)) {}
 
   // `done` with OK once the chunk is durable on a quorum of `config`'s voters. RESOURCE_EXHAUSTED:
-  // too many bytes wait, or too many disks are full; UNAVAILABLE: no quorum in time.
+  // too many bytes wait, or too many disks are full; INVALID_ARGUMENT: no disk takes a chunk of
+  // this size; UNAVAILABLE: no quorum in time.
   void Write(const GroupConfig& config, storage::ChunkId chunk, Buffer ciphertext, uint32_t crc32c,
              Done done);
   void OnAck(ReplicaId from, const ChunkAck& ack);
@@ -55,11 +56,13 @@ class ChunkWriter {
     uint32_t crc32c;
     std::set<ReplicaId> durable;
     std::set<ReplicaId> full;
+    bool storing = false;  // here
     absl::Duration sent_at;
     absl::Duration deadline;
     Done done;
   };
 
+  void StoreHere(storage::ChunkId chunk, Pending& write);
   // Answers and forgets the chunk if it is decided.
   void Settle(std::map<storage::ChunkId, Pending>::iterator it);
   void Finish(std::map<storage::ChunkId, Pending>::iterator it, const absl::Status& status);

@@ -8,13 +8,15 @@ namespace meridian::replication {
 
 ConfigKeeper::ConfigKeeper(PartitionId partition, coordination::CoordinationStore& store,
                            Inbox::Handle strand, GroupConfig config, int64_t revision,
+                           absl::Duration timeout,
                            std::function<void(const GroupConfig&)> on_config)
     : key_(GroupConfigKey(partition)),
       store_(store),
       strand_(std::move(strand)),
       known_(std::move(config)),
       revision_(revision),
-      on_config_(std::move(on_config)) {}
+      on_config_(std::move(on_config)),
+      timeout_(timeout) {}
 
 void ConfigKeeper::Read() {
   if (reading_) {
@@ -22,16 +24,28 @@ void ConfigKeeper::Read() {
     return;
   }
   reading_ = true;
-  store_.Get(key_, [this, strand = strand_](auto result) {
+  reading_since_.reset();
+  store_.Get(key_, [this, read = ++last_read_, strand = strand_](auto result) {
     // Dropped with the inbox, so that `this` is alive when it runs.
-    strand.Post([this, result = std::move(result)]() mutable { OnRead(std::move(result)); });
+    strand.Post(
+        [this, read, result = std::move(result)]() mutable { OnRead(read, std::move(result)); });
   });
 }
 
-void ConfigKeeper::OnRead(absl::StatusOr<std::optional<coordination::KeyValue>> result) {
+void ConfigKeeper::Tick(absl::Duration now) {
+  if (!reading_) return;
+  if (!reading_since_) reading_since_ = now;
+  if (now - *reading_since_ < timeout_) return;
   reading_ = false;
+  Read();
+}
+
+void ConfigKeeper::OnRead(uint64_t read,
+                          absl::StatusOr<std::optional<coordination::KeyValue>> result) {
+  // What a read that was given up brings is as good, unless a newer revision is known.
+  if (read == last_read_) reading_ = false;
   // A read that failed is not repeated here: who needs it asks again by its own timer.
-  if (std::exchange(read_again_, false)) Read();
+  if (!reading_ && std::exchange(read_again_, false)) Read();
   if (!result.ok() || !result->has_value()) return;
   auto config = DecodeGroupConfig((*result)->value);
   if (!config.ok() || (*result)->mod_revision < revision_) return;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/id.h"
 #include "coordination/coordination_store.h"
 #include "replication/core/group_config.h"
@@ -19,17 +20,19 @@ class ConfigKeeper {
  public:
   // `on_config` gets every configuration read (linearizably) or swapped in.
   ConfigKeeper(PartitionId partition, coordination::CoordinationStore& store, Inbox::Handle strand,
-               GroupConfig config, int64_t revision,
+               GroupConfig config, int64_t revision, absl::Duration timeout,
                std::function<void(const GroupConfig&)> on_config);
 
   // At most one read is under way; asked for meanwhile, another follows.
   void Read();
+  // Repeats a read that the store has not answered within the timeout.
+  void Tick(absl::Duration now);
   // Swaps `next` in if the stored configuration is the one that this keeper knows and has the epoch
   // before. Whatever the outcome, what the store then holds is read and passed on (P1).
   void Swap(const GroupConfig& next);
 
  private:
-  void OnRead(absl::StatusOr<std::optional<coordination::KeyValue>> result);
+  void OnRead(uint64_t read, absl::StatusOr<std::optional<coordination::KeyValue>> result);
 
   const std::string key_;
   coordination::CoordinationStore& store_;
@@ -37,7 +40,10 @@ class ConfigKeeper {
   GroupConfig known_;
   int64_t revision_;
   const std::function<void(const GroupConfig&)> on_config_;
-  bool reading_ = false;
+  const absl::Duration timeout_;
+  uint64_t last_read_ = 0;
+  bool reading_ = false;                         // last_read_ is under way
+  std::optional<absl::Duration> reading_since_;  // as its first Tick saw it
   bool read_again_ = false;
 };
 

@@ -16,6 +16,7 @@ absl::StatusOr<size_t> GarbageCollector::Collect(LogIndex up_to, LogIndex applie
                                                  Timestamp applied_timestamp) {
   auto view = storage_.NewView();
   ASSIGN_OR_RETURN(auto garbage, state_machine_.CollectGarbage(*view, up_to, kMaxFreed, in_use_));
+  if (!garbage.empty()) RETURN_IF_ERROR(storage_.TrimTo(up_to));
   for (const auto& found : garbage) {
     // In this order: after a crash in between, the run is found again and dropped again.
     RETURN_IF_ERROR(storage_.DropRun(found.run));
@@ -34,8 +35,9 @@ absl::StatusOr<std::vector<RunId>> GarbageCollector::FindOrphans(absl::Duration 
   if (to_look_at_.empty() && now >= next_listing_) {
     ASSIGN_OR_RETURN(to_look_at_, storage_.ListRuns());
     next_listing_ = now + orphan_age_ / 4;
+    std::sort(to_look_at_.begin(), to_look_at_.end());
     std::erase_if(unknown_since_, [&](const auto& entry) {
-      return std::find(to_look_at_.begin(), to_look_at_.end(), entry.first) == to_look_at_.end();
+      return !std::binary_search(to_look_at_.begin(), to_look_at_.end(), entry.first);
     });
   }
   std::vector<RunId> orphans;

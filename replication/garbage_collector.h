@@ -28,7 +28,9 @@ class GarbageCollector {
         in_use_(std::move(in_use)) {}
 
   // Frees a bounded number of runs whose last reference was dropped at or below `up_to`, which
-  // every member has passed and which is applied here. How many it freed.
+  // every member has passed and which is applied here. How many it freed. The log up to there goes
+  // first: its entries may name, or have their bodies in, what is freed, and neither a restart nor
+  // a member may be led to them any more. RESOURCE_EXHAUSTED: the disk is full, again later.
   absl::StatusOr<size_t> Collect(LogIndex up_to, LogIndex applied, Timestamp applied_timestamp);
 
   // Looks at some of the runs on the disk: those that nothing has known for the orphan age.

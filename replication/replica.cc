@@ -42,13 +42,14 @@ ReplicaDriver::ReplicaDriver(PartitionId partition, ReplicaId self, GroupConfig 
             log_reader_, env_.random, env_.strand.MonotonicNow()),
       peers_(partition, self, env_.transport),
       config_(partition, env_.coordination, inbox_.MakeHandle(), config, config_revision,
-              [this](const GroupConfig& read) { OnConfig(read); }),
+              options.request_timeout, [this](const GroupConfig& read) { OnConfig(read); }),
       fetcher_(peers_, *storage_,
                {[this](const absl::Status& status) { Fail(status); }, [this] { return Now(); }}),
       writer_(self, peers_, fetcher_, options.max_inflight_chunk_bytes, options.request_timeout,
               [this] { return Now(); }),
       garbage_(*storage_, env_.state_machine, options.orphan_age,
                [this](RunId run) { return RunInUse(run); }),
+      digester_(env_.state_machine, inbox_.MakeHandle(), options.digest_on_own_thread),
       receiver_(core_, *storage_, env_.state_machine, fetcher_, peers_,
                 {[this](const absl::Status& status) { Fail(status); },
                  [this] {
@@ -110,22 +111,35 @@ void ReplicaDriver::AdmitProposal(Proposal proposal, ProposalWaiters::Done done)
   if (!core_.is_serving()) {
     return done(absl::UnavailableError("this replica does not lead its group"));
   }
-  if (proposals_.size() + proposals_in_check_ >= options_.max_inflight_proposals ||
-      proposals_.bytes() >= options_.max_inflight_proposal_bytes) {
+  storage::LogEntry entry;
+  entry.command = std::move(proposal.command);
+  entry.inline_body = std::move(proposal.inline_body);
+  entry.inline_run = proposal.inline_run;
+  entry.inline_crc32c = proposal.inline_crc32c;
+  entry.chunks = std::move(proposal.chunks);
+  if (EntryBytes(entry) > options_.max_entry_bytes) {
+    return done(absl::InvalidArgumentError("the command and its body are too large for an entry"));
+  }
+  // By what the log holds, not by who still waits for it: while nothing commits, time-outs would
+  // let the log grow for ever.
+  uint64_t unapplied = core_.log().last().index - applied_;
+  if (std::max<uint64_t>(proposals_.size(), unapplied) + proposals_in_check_ >=
+          options_.max_inflight_proposals ||
+      core_.log().unapplied_bytes() >= options_.max_inflight_proposal_bytes) {
     return done(absl::ResourceExhaustedError("too many proposals wait for their commit"));
   }
-  AppendProposal(std::move(proposal), Now() + options_.request_timeout, std::move(done));
+  AppendProposal(std::move(entry), Now() + options_.request_timeout, std::move(done));
 }
 
 // Appends once every chunk is durable here, and pins the runs in the same step (P8). A chunk may be
 // late: a write quorum of the others was enough to acknowledge it.
-void ReplicaDriver::AppendProposal(Proposal proposal, absl::Duration deadline,
+void ReplicaDriver::AppendProposal(storage::LogEntry entry, absl::Duration deadline,
                                    ProposalWaiters::Done done) {
   if (absl::Status status = CheckInService(); !status.ok()) return done(status);
   if (Now() >= deadline) {
     return done(absl::UnavailableError("the proposal's chunks could not be fetched in time"));
   }
-  for (const storage::ChunkRange& range : proposal.chunks) {
+  for (const storage::ChunkRange& range : entry.chunks) {
     auto missing = storage_->MissingChunks(range);
     if (!missing.ok()) {
       Fail(missing.status());
@@ -133,8 +147,8 @@ void ReplicaDriver::AppendProposal(Proposal proposal, absl::Duration deadline,
     }
     if (missing->empty()) continue;
     ++proposals_in_check_;
-    auto state = std::make_shared<std::pair<Proposal, ProposalWaiters::Done>>(std::move(proposal),
-                                                                              std::move(done));
+    auto state = std::make_shared<std::pair<storage::LogEntry, ProposalWaiters::Done>>(
+        std::move(entry), std::move(done));
     fetcher_.Fetch(missing->front(), deadline, [this, state, deadline](auto fetched) {
       --proposals_in_check_;
       if (!fetched.ok()) return state->second(fetched.status());
@@ -142,18 +156,12 @@ void ReplicaDriver::AppendProposal(Proposal proposal, absl::Duration deadline,
     });
     return;
   }
-  size_t bytes = proposal.command.size() + proposal.inline_body.size();
-  storage::LogEntry entry;
-  entry.command = std::move(proposal.command);
-  entry.inline_body = std::move(proposal.inline_body);
-  entry.inline_run = proposal.inline_run;
-  entry.inline_crc32c = proposal.inline_crc32c;
-  entry.chunks = proposal.chunks;
+  std::vector<storage::ChunkRange> chunks = entry.chunks;
   auto wall = static_cast<uint64_t>(std::max<int64_t>(0, absl::ToUnixMicros(env_.clock.WallNow())));
   auto position = core_.Propose(std::move(entry), Timestamp(wall));
   if (!position.ok()) return done(position.status());
-  log_pins_.Add(position->index, proposal.chunks);
-  proposals_.Add(*position, bytes, deadline, std::move(done));
+  log_pins_.Add(position->index, chunks);
+  proposals_.Add(*position, deadline, std::move(done));
   SchedulePump();
 }
 
@@ -262,9 +270,7 @@ void ReplicaDriver::GetDigest(
                 if (core_.is_installing()) {
                   return (*shared)(absl::UnavailableError("a snapshot is being installed"));
                 }
-                auto digest = env_.state_machine.Digest(*storage_->NewView());
-                if (!digest.ok()) return (*shared)(digest.status());
-                (*shared)(std::make_pair(applied_, *std::move(digest)));
+                digester_.Compute(applied_, storage_->NewView(), std::move(*shared));
               },
               [shared](const absl::Status& reason) { (*shared)(reason); }});
 }

@@ -50,8 +50,13 @@ struct ReplicaOptions {
   size_t max_append_bytes = 1 << 20;
   // Entries sent to one peer and not acknowledged yet.
   size_t max_inflight_append_bytes = 8 << 20;
-  size_t max_inflight_proposals = 4096;           // more: RESOURCE_EXHAUSTED
-  size_t max_inflight_proposal_bytes = 32 << 20;  // likewise; of commands and inline bodies
+  size_t max_inflight_proposals = 4096;  // more: RESOURCE_EXHAUSTED
+  // Likewise; of entries in the leader's log that it has not applied. A proposal that was answered
+  // by the timeout still counts.
+  size_t max_inflight_proposal_bytes = 32 << 20;
+  // A larger entry is refused with INVALID_ARGUMENT: it has to fit a record of every member's
+  // journal, with its framing.
+  size_t max_entry_bytes = (4 << 20) - (64 << 10);
   // Entries handed to the disk and not durable yet.
   size_t max_persisting_bytes = 2 << 20;
   // Of WriteChunk calls not answered yet; more: RESOURCE_EXHAUSTED.
@@ -63,6 +68,8 @@ struct ReplicaOptions {
   absl::Duration garbage_interval = absl::Seconds(2);
   // A run that no state, log entry or running write knows for this long is aborted (P8).
   absl::Duration orphan_age = absl::Minutes(10);
+  // Digests are computed on a thread of their own; false (for a simulation): on the strand.
+  bool digest_on_own_thread = false;
 };
 
 struct ReplicaStatus {
@@ -85,7 +92,8 @@ struct ReplicaStatus {
 
 // Public calls are thread-safe and post to the replica's strand; callbacks run there and must not
 // block. Errors: UNAVAILABLE (not the leader, no quorum, stopped: retry elsewhere or later; of
-// Propose the outcome is then unknown), RESOURCE_EXHAUSTED, DATA_LOSS.
+// Propose the outcome is then unknown), RESOURCE_EXHAUSTED, DATA_LOSS, INVALID_ARGUMENT (an entry
+// or chunk that no disk could take).
 class Replica {
  public:
   // All references outlive the replica. `storage` belongs to `self`.

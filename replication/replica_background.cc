@@ -16,14 +16,15 @@ constexpr absl::Duration kSnapshotPause = absl::Seconds(1);
 
 void ReplicaDriver::Deliver(ReplicaId from, PeerBody body) {
   if (auto* write = std::get_if<ChunkWrite>(&body)) {
-    if (Crc32c(write->ciphertext.view()) != write->crc32c) {
+    if (IsChunkSize(write->ciphertext.size()) &&
+        Crc32c(write->ciphertext.view()) != write->crc32c) {
       ++undecodable_;
       return;
     }
     fetcher_.Store(write->chunk, write->ciphertext, write->crc32c,
                    [this, from, chunk = write->chunk](absl::Status status) {
                      if (!out_of_service_.ok()) return;
-                     if (!status.ok() && !absl::IsResourceExhausted(status)) return Fail(status);
+                     if (absl::IsInvalidArgument(status)) ++undecodable_;
                      peers_.Send(from, ChunkAck{chunk, status.code()});
                    });
   } else if (auto* ack = std::get_if<ChunkAck>(&body)) {
@@ -53,6 +54,7 @@ void ReplicaDriver::Background(absl::Duration now) {
   reads_.Tick(now);
   fetcher_.Tick();
   writer_.Tick();
+  config_.Tick(now);
   for (auto& [peer, sender] : senders_) sender->Tick(now);
   EndSnapshots();
   if (core_.is_installing()) return;
@@ -99,6 +101,8 @@ void ReplicaDriver::CollectGarbage(absl::Duration now) {
   next_garbage_ = now + options_.garbage_interval;
   LogIndex up_to = std::min(core_.freeable_index(), applied_);
   auto freed = garbage_.Collect(up_to, applied_, applied_timestamp_);
+  core_.OnTrimmed(storage_->base_index());
+  if (absl::IsResourceExhausted(freed.status())) return;  // a full disk: at the next turn
   if (!freed.ok()) return Fail(Annotate(freed.status(), "freeing runs"));
   runs_freed_ += *freed;
   if (*freed > 0) next_garbage_ = now;  // there may be more: at the next turn
@@ -134,8 +138,8 @@ void ReplicaDriver::AbortOrphans(const std::vector<RunId>& runs) {
 void ReplicaDriver::BeginSnapshot(ReplicaId peer) {
   auto due = snapshot_due_.find(peer);
   absl::Duration now = Now();
-  std::optional<Epoch> epoch = core_.log().EpochAt(applied_);
-  if ((due != snapshot_due_.end() && now < due->second) || !epoch) {
+  std::optional<LogPosition> last = core_.SnapshotPosition();
+  if ((due != snapshot_due_.end() && now < due->second) || !last) {
     // Asked for again by the next heartbeat.
     core_.OnSnapshotEnded(peer, std::nullopt);
     return;
@@ -143,9 +147,9 @@ void ReplicaDriver::BeginSnapshot(ReplicaId peer) {
   SnapshotBegin begin;
   begin.snapshot = env_.random.Uniform(UINT64_MAX);
   begin.epoch = core_.promised();
-  begin.last = {*epoch, applied_};
+  begin.last = *last;
   begin.timestamp = applied_timestamp_;
-  core_.OnSnapshotStarted(peer, applied_);
+  core_.OnSnapshotStarted(peer, last->index);
   senders_[peer] = std::make_unique<SnapshotSender>(peer, begin, storage_->NewView(), peers_,
                                                     options_.request_timeout, now);
 }

@@ -12,6 +12,7 @@ namespace {
 // Bound the time that one task takes on the strand.
 constexpr size_t kMaxAppliedAtOnce = 64;
 constexpr size_t kApplyReadBytes = 1 << 20;
+constexpr absl::Duration kFullDiskRetry = absl::Milliseconds(250);
 }  // namespace
 
 void ReplicaDriver::OnMessage(PeerMessage message) {
@@ -107,13 +108,18 @@ void ReplicaDriver::CompleteEntries(std::vector<CoreOutput::Incomplete> entries)
   }
 }
 
-void ReplicaDriver::ScheduleApply() {
+void ReplicaDriver::ScheduleApply(absl::Duration delay) {
   if (std::exchange(apply_scheduled_, true)) return;
-  env_.strand.Post([this, alive = std::weak_ptr<char>(alive_)] {
+  Task apply = [this, alive = std::weak_ptr<char>(alive_)] {
     if (alive.expired()) return;
     apply_scheduled_ = false;
     ApplySome();
-  });
+  };
+  if (delay == absl::ZeroDuration()) {
+    env_.strand.Post(std::move(apply));
+  } else {
+    env_.strand.PostAfter(delay, std::move(apply));
+  }
 }
 
 void ReplicaDriver::ApplySome() {
@@ -123,6 +129,11 @@ void ReplicaDriver::ApplySome() {
   if (!entries.ok()) return Fail(Annotate(entries.status(), "reading entries to apply"));
   for (const storage::LogEntry& entry : *entries) {
     absl::Status applied = ApplyEntry(entry);
+    if (absl::IsResourceExhausted(applied)) {
+      // A full disk: committed entries wait, and are applied once there is space.
+      ScheduleApply(kFullDiskRetry);
+      break;
+    }
     if (!applied.ok()) return Fail(Annotate(applied, "applying an entry"));
     // A client's callback may have stopped the replica.
     if (!out_of_service_.ok()) return;
@@ -187,6 +198,7 @@ void ReplicaDriver::AnswerAll(const absl::Status& reason) {
   reads_.FailAll(reason);
   writer_.FailAll(reason);
   fetcher_.FailAll(reason);
+  digester_.FailAll(reason);
 }
 
 }  // namespace meridian::replication

@@ -16,6 +16,7 @@
 #include "replication/chunk_writer.h"
 #include "replication/config_keeper.h"
 #include "replication/core/replica_core.h"
+#include "replication/digester.h"
 #include "replication/garbage_collector.h"
 #include "replication/inbox.h"
 #include "replication/peer_link.h"
@@ -70,7 +71,7 @@ class ReplicaDriver final : public Replica {
 
   // Requests, on the strand: replica.cc.
   void AdmitProposal(Proposal proposal, ProposalWaiters::Done done);
-  void AppendProposal(Proposal proposal, absl::Duration deadline, ProposalWaiters::Done done);
+  void AppendProposal(storage::LogEntry entry, absl::Duration deadline, ProposalWaiters::Done done);
   ReplicaStatus StatusNow() const;
   absl::Status CheckInService() const;
 
@@ -82,7 +83,7 @@ class ReplicaDriver final : public Replica {
   void ActOn(CoreOutput out);
   void Persist(CoreOutput::Persist persist);
   void CompleteEntries(std::vector<CoreOutput::Incomplete> entries);
-  void ScheduleApply();
+  void ScheduleApply(absl::Duration delay = absl::ZeroDuration());
   void ApplySome();
   absl::Status ApplyEntry(const storage::LogEntry& entry);
   void ArmTimer();
@@ -119,6 +120,7 @@ class ReplicaDriver final : public Replica {
   ChunkWriter writer_;
   LogPins log_pins_;
   GarbageCollector garbage_;
+  Digester digester_;
   SnapshotReceiver receiver_;
   std::map<ReplicaId, std::unique_ptr<SnapshotSender>> senders_;
   // Peers whose last snapshot failed: when another may begin.

@@ -79,10 +79,11 @@ void SnapshotReceiver::OnBegin(ReplicaId from, const SnapshotBegin& begin) {
   if (install_ && install_->begin.snapshot == begin.snapshot) {
     return Ack(from, begin.snapshot, begin.epoch, false, false);  // repeated
   }
-  if (install_ && install_->busy && install_->ticket == 0)
-    return;  // its begin or end is being written
-  if (!core_.is_installing() && begin.last.index <= core_.commit_index()) {
-    return Ack(from, begin.snapshot, begin.epoch, true, false);  // all of it is here
+  if (install_ && install_->busy && install_->ticket == 0) return;  // the disk has it: asked again
+  ReplicaCore::SnapshotVerdict verdict = core_.JudgeSnapshot(begin.last);
+  if (verdict != ReplicaCore::SnapshotVerdict::kInstall) {
+    bool present = verdict == ReplicaCore::SnapshotVerdict::kPresent;
+    return Ack(from, begin.snapshot, begin.epoch, /*installed=*/present, /*refused=*/!present);
   }
   if (install_) chunks_.CallOff(install_->ticket);
   hooks_.begun();
@@ -90,13 +91,16 @@ void SnapshotReceiver::OnBegin(ReplicaId from, const SnapshotBegin& begin) {
   Install install;
   install.from = from;
   install.begin = begin;
-  install.busy = true;  // until the mark is durable
   install_ = std::move(install);
-  storage_.BeginInstall([this, from, begin](absl::Status status) {
-    if (!status.ok()) return hooks_.disk_failed(status);
-    install_->busy = false;
-    Ack(from, begin.snapshot, begin.epoch, false, false);
-  });
+  storage_.BeginInstall(
+      [this, snapshot = begin.snapshot](absl::Status status) { Begun(snapshot, status); });
+}
+
+void SnapshotReceiver::Begun(uint64_t snapshot, const absl::Status& status) {
+  if (!install_ || install_->begin.snapshot != snapshot) return;
+  if (!status.ok()) return hooks_.disk_failed(status);
+  install_->busy = false;
+  Ack(install_->from, snapshot, install_->begin.epoch, false, false);
 }
 
 void SnapshotReceiver::OnPiece(ReplicaId from, const SnapshotPiece& piece) {
@@ -108,6 +112,10 @@ void SnapshotReceiver::OnPiece(ReplicaId from, const SnapshotPiece& piece) {
     return Ack(from, piece.snapshot, piece.epoch, false, false);
   }
   absl::Status status = storage_.LoadInstall(piece.rows);
+  if (absl::IsResourceExhausted(status)) {
+    // The disk is full: the piece comes again, also after space has been made.
+    return Ack(from, piece.snapshot, piece.epoch, false, false);
+  }
   if (!status.ok()) return hooks_.disk_failed(status);
   std::vector<storage::ChunkRange> chunks;
   status =
@@ -126,14 +134,18 @@ void SnapshotReceiver::OnPiece(ReplicaId from, const SnapshotPiece& piece) {
 void SnapshotReceiver::PieceComplete(uint64_t snapshot, bool final) {
   if (!install_ || install_->begin.snapshot != snapshot) return;
   install_->ticket = 0;
-  ++install_->next_piece;
   const SnapshotBegin& begin = install_->begin;
   if (!final) {
+    ++install_->next_piece;
     install_->busy = false;
     return Ack(install_->from, snapshot, begin.epoch, false, false);
   }
   storage_.FinishInstall(
       begin.last.index, begin.last.epoch, begin.timestamp, [this](absl::Status status) {
+        if (absl::IsResourceExhausted(status)) {
+          install_->busy = false;  // the last piece comes again
+          return;
+        }
         if (!status.ok()) return hooks_.disk_failed(status);
         Install done = *std::exchange(install_, std::nullopt);
         hooks_.installed(done.begin.last, done.begin.timestamp);

@@ -44,10 +44,12 @@ class SnapshotReceiver {
     ReplicaId from;
     SnapshotBegin begin;
     uint64_t next_piece = 0;
-    bool busy = false;  // a piece's chunks are being fetched, or the end is being written
+    // The begin or the end is being written, or a piece's chunks are being fetched.
+    bool busy = true;
     ChunkFetcher::Ticket ticket = 0;
   };
 
+  void Begun(uint64_t snapshot, const absl::Status& status);
   void PieceComplete(uint64_t snapshot, bool final);
   void Ack(ReplicaId to, uint64_t snapshot, Epoch epoch, bool installed, bool refused);
 

@@ -18,9 +18,8 @@ std::vector<typename Map::mapped_type> TakeLate(Map& waiting, absl::Duration now
 
 }  // namespace
 
-void ProposalWaiters::Add(LogPosition position, size_t bytes, absl::Duration deadline, Done done) {
-  bytes_ += bytes;
-  waiting_[position.index] = {position.epoch, bytes, deadline, std::move(done)};
+void ProposalWaiters::Add(LogPosition position, absl::Duration deadline, Done done) {
+  waiting_[position.index] = {position.epoch, deadline, std::move(done)};
 }
 
 void ProposalWaiters::OnApplied(LogPosition position, Timestamp timestamp, std::string outcome) {
@@ -28,7 +27,6 @@ void ProposalWaiters::OnApplied(LogPosition position, Timestamp timestamp, std::
   if (it == waiting_.end()) return;
   Waiting waiting = std::move(it->second);
   waiting_.erase(it);
-  bytes_ -= waiting.bytes;
   if (waiting.epoch == position.epoch) {
     waiting.done(Applied{std::move(outcome), position.index, timestamp});
   } else {
@@ -38,13 +36,11 @@ void ProposalWaiters::OnApplied(LogPosition position, Timestamp timestamp, std::
 
 void ProposalWaiters::Tick(absl::Duration now) {
   for (Waiting& late : TakeLate(waiting_, now)) {
-    bytes_ -= late.bytes;
     late.done(absl::UnavailableError("not committed in time; the outcome is unknown"));
   }
 }
 
 void ProposalWaiters::FailAll(const absl::Status& reason) {
-  bytes_ = 0;
   for (auto& [index, waiting] : std::exchange(waiting_, {})) waiting.done(reason);
 }
 

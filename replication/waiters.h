@@ -23,23 +23,20 @@ class ProposalWaiters {
  public:
   using Done = std::function<void(absl::StatusOr<Applied>)>;
 
-  void Add(LogPosition position, size_t bytes, absl::Duration deadline, Done done);
+  void Add(LogPosition position, absl::Duration deadline, Done done);
   // The entry at `position` was applied.
   void OnApplied(LogPosition position, Timestamp timestamp, std::string outcome);
   void Tick(absl::Duration now);
   void FailAll(const absl::Status& reason);
   size_t size() const { return waiting_.size(); }
-  size_t bytes() const { return bytes_; }
 
  private:
   struct Waiting {
     Epoch epoch;
-    size_t bytes;
     absl::Duration deadline;
     Done done;
   };
   std::map<LogIndex, Waiting> waiting_;
-  size_t bytes_ = 0;
 };
 
 // Reads that wait for a round of the quorum, then for the state to reach what it confirmed.

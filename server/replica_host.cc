@@ -281,9 +281,10 @@ std::unique_ptr<HostedReplica> ReplicaHost::MakeHosted(
         absl::MutexLock lock(&mutex_);
         problems_[partition] = status;
       }};
-  auto replica =
-      replication::MakeReplica(partition, group.local->replica, group.config, group.revision,
-                               environment_.options, std::move(environment));
+  replication::ReplicaOptions options = environment_.options;
+  options.digest_on_own_thread = true;
+  auto replica = replication::MakeReplica(partition, group.local->replica, group.config,
+                                          group.revision, options, std::move(environment));
   return std::make_unique<HostedReplica>(
       HostedReplica::Identity{partition, group.local->replica, group.container, group.local->disk},
       environment_.strand, std::move(replica), [this] {

@@ -8,14 +8,15 @@
 
 namespace meridian::replication {
 
-Leadership::Leadership(ReplicaId self, const GroupConfig& config, LogIndex start,
+Leadership::Leadership(ReplicaId self, const GroupConfig& config, LogIndex start, LogIndex freeable,
                        absl::Duration now, const LeadershipOptions& options)
     : self_(self),
       epoch_(config.epoch),
       start_(start),
       options_(options),
       quorum_(config),
-      next_heartbeat_(now) {
+      next_heartbeat_(now),
+      freeable_(freeable) {
   for (const auto* members : {&config.members, &config.joint_old, &config.learners}) {
     for (const Member& member : *members) {
       if (member.replica != self) peers_.emplace(member.replica, PeerProgress(start, now));
@@ -118,7 +119,8 @@ absl::Status Leadership::FillPeer(ReplicaId id, PeerProgress& peer, const LogVie
                                   const LogReader& reader, LogIndex commit,
                                   std::vector<OutboundMessage>& out,
                                   std::vector<ReplicaId>& need_snapshot) {
-  if (peer.mode() != PeerProgress::Mode::kSnapshot && peer.next() <= log.base().index) {
+  LogIndex reachable = std::max(log.base().index, freeable_);
+  if (peer.mode() != PeerProgress::Mode::kSnapshot && peer.next() <= reachable) {
     peer.NeedsSnapshot();
   }
   if (peer.TakeSnapshotWanted()) need_snapshot.push_back(id);

@@ -28,9 +28,10 @@ struct LeadershipOptions {
 
 class Leadership {
  public:
-  // `start` is the index of this epoch's first entry: nothing commits before it does.
-  Leadership(ReplicaId self, const GroupConfig& config, LogIndex start, absl::Duration now,
-             const LeadershipOptions& options);
+  // `start` is the index of this epoch's first entry: nothing commits before it does. `freeable`:
+  // what an earlier leader told of that index (P8).
+  Leadership(ReplicaId self, const GroupConfig& config, LogIndex start, LogIndex freeable,
+             absl::Duration now, const LeadershipOptions& options);
 
   Epoch epoch() const { return epoch_; }
   LogIndex start() const { return start_; }
@@ -52,8 +53,9 @@ class Leadership {
   // Begins a read round if one is due and collects those confirmed.
   void AdvanceReads(LogIndex commit, std::vector<ConfirmedRead>& confirmed);
 
-  // Appends that may go out now. Members whose next entry is below the log's base are added to
-  // `need_snapshot`, once each. An error means that the log cannot be read.
+  // Appends that may go out now. Members whose next entry is not above the log's base, or not above
+  // the freeable index (its chunks may be gone everywhere), are added to `need_snapshot`, once
+  // each. An error means that the log cannot be read.
   absl::Status Fill(const LogView& log, const LogReader& reader, LogIndex commit,
                     absl::Duration now, std::vector<OutboundMessage>& out,
                     std::vector<ReplicaId>& need_snapshot);

@@ -24,6 +24,7 @@ LogView::LogView(const storage::RecoveredReplica& recovered, const Bounds& bound
     if (epoch != runs_.back().epoch) runs_.push_back({last_.index, epoch});
   }
   issued_ = durable_ = last_.index;
+  applied_ = recovered.applied_index;
 }
 
 std::optional<Epoch> LogView::EpochAt(LogIndex index) const {
@@ -51,12 +52,15 @@ void LogView::Append(storage::LogEntry entry, bool complete) {
   last_ = {entry.epoch, entry.index};
   if (entry.epoch != runs_.back().epoch) runs_.push_back({entry.index, entry.epoch});
   if (!complete && !entry.chunks.empty()) incomplete_.emplace(entry.index, entry.epoch);
-  cached_bytes_ += EntryBytes(entry);
+  size_t bytes = EntryBytes(entry);
+  cached_bytes_ += bytes;
+  unapplied_bytes_ += bytes;
   cached_.push_back(std::move(entry));
 }
 
 void LogView::TruncateFrom(LogIndex first) {
-  CHECK_INVARIANT(first > base_.index, "nothing at or below the base is truncated (I5)");
+  CHECK_INVARIANT(first > base_.index && first > applied_,
+                  "nothing at or below the base, and nothing applied, is truncated (I5)");
   if (first > last_.index) return;
   if (first <= issued_) {
     truncate_on_disk_ = std::min(first, truncate_on_disk_.value_or(first));
@@ -66,7 +70,9 @@ void LogView::TruncateFrom(LogIndex first) {
   }
   incomplete_.erase(incomplete_.lower_bound(first), incomplete_.end());
   while (!cached_.empty() && cached_.back().index >= first) {
-    cached_bytes_ -= EntryBytes(cached_.back());
+    size_t bytes = EntryBytes(cached_.back());
+    cached_bytes_ -= bytes;
+    unapplied_bytes_ -= bytes;
     cached_.pop_back();
   }
   while (runs_.size() > 1 && runs_.back().first >= first) runs_.pop_back();
@@ -116,11 +122,14 @@ void LogView::Reset(LogPosition base) {
   for (InFlight& request : in_flight_) request.durable_to = LogIndex(0);
   cached_.clear();
   cached_bytes_ = 0;
+  unapplied_bytes_ = 0;
+  applied_ = base.index;
 }
 
 void LogView::OnTrimmed(LogIndex index) {
   if (index <= base_.index) return;
-  CHECK_INVARIANT(index <= durable_, "only durable entries are trimmed");
+  CHECK_INVARIANT(index <= durable_ && index <= applied_,
+                  "only durable and applied entries are trimmed");
   base_ = {*EpochAt(index), index};
   while (runs_.size() > 1 && runs_[1].first <= index) runs_.erase(runs_.begin());
   while (!cached_.empty() && cached_.front().index <= index) {
@@ -146,8 +155,14 @@ absl::StatusOr<std::vector<storage::LogEntry>> LogView::Read(LogIndex first, Log
   return entries;
 }
 
-void LogView::AllowEviction(LogIndex index) {
-  index = std::min(index, durable_);
+void LogView::OnApplied(LogIndex index) {
+  CHECK_INVARIANT(index <= durable_, "only durable entries are applied");
+  if (index <= applied_) return;
+  LogIndex cached_from = last_.index + 1 - cached_.size();
+  for (LogIndex i = std::max(applied_ + 1, cached_from); i <= index; ++i) {
+    unapplied_bytes_ -= EntryBytes(cached_[i - cached_from]);
+  }
+  applied_ = index;
   while (cached_bytes_ > bounds_.cached_bytes && !cached_.empty() &&
          cached_.front().index <= index) {
     cached_bytes_ -= EntryBytes(cached_.front());
@@ -167,11 +182,14 @@ void LogView::CheckInvariants() const {
                     "epochs ascend along the log");
   }
   LogIndex expected = last_.index + 1 - cached_.size();
+  size_t unapplied = 0;
   for (const storage::LogEntry& entry : cached_) {
     CHECK_INVARIANT(entry.index == expected && EpochAt(entry.index) == entry.epoch,
                     "cached entries are the log's last");
+    if (expected > applied_) unapplied += EntryBytes(entry);
     ++expected;
   }
+  CHECK_INVARIANT(unapplied == unapplied_bytes_, "the bytes above the applied entry are counted");
 }
 
 }  // namespace meridian::replication

@@ -78,8 +78,10 @@ class LogView {
   absl::StatusOr<std::vector<storage::LogEntry>> Read(LogIndex first, LogIndex last,
                                                       size_t max_bytes,
                                                       const LogReader& reader) const;
-  // Entries up to `index` need not be kept in memory beyond the bound.
-  void AllowEviction(LogIndex index);
+  // Entries up to `index` (durable) are applied, and need not be kept in memory beyond the bound.
+  void OnApplied(LogIndex index);
+  // Of the entries in memory that are not applied: what a leader whose log does not move takes.
+  size_t unapplied_bytes() const { return unapplied_bytes_; }
 
   void CheckInvariants() const;
 
@@ -112,6 +114,8 @@ class LogView {
   // The last cached_.size() entries. All that are not durable are among them.
   std::deque<storage::LogEntry> cached_;
   size_t cached_bytes_ = 0;
+  LogIndex applied_;
+  size_t unapplied_bytes_ = 0;
   const Bounds bounds_;
 };
 

@@ -120,7 +120,7 @@ void ReplicaCore::OnApplied(LogIndex index, Timestamp timestamp) {
                   "only what is committed and durable here is applied");
   applied_ = std::max(applied_, index);
   applied_timestamp_ = std::max(applied_timestamp_, timestamp);
-  log_.AllowEviction(applied_);
+  log_.OnApplied(applied_);
 }
 
 void ReplicaCore::OnTrimmed(LogIndex base) { log_.OnTrimmed(std::min(base, applied_)); }
@@ -161,6 +161,33 @@ void ReplicaCore::FinishInstall(LogPosition last, Timestamp timestamp, absl::Dur
   applied_timestamp_ = timestamp;
   reply_owed_ = !leader_.is_nil();
   election_deadline_ = now + RandomTimeout();
+}
+
+std::optional<LogPosition> ReplicaCore::SnapshotPosition() const {
+  if (!is_serving() || applied_ < leadership_->start()) return std::nullopt;
+  std::optional<Epoch> epoch = log_.EpochAt(applied_);
+  if (!epoch) return std::nullopt;
+  return LogPosition{*epoch, applied_};
+}
+
+ReplicaCore::SnapshotVerdict ReplicaCore::JudgeSnapshot(LogPosition last) {
+  if (installing_) {
+    // What is gone here was committed up to `commit_`: the new state must hold it (I5).
+    return last.index < commit_ ? SnapshotVerdict::kRefuse : SnapshotVerdict::kInstall;
+  }
+  bool committed_here = last.index <= commit_;
+  if (!committed_here && !log_.Contains(last)) return SnapshotVerdict::kInstall;
+  if (!committed_here) {
+    // A snapshot stands at a committed entry, and this log equals the leader's up to it.
+    commit_ = last.index;
+    matched_ = std::max(matched_, commit_);
+  }
+  // The quorum that committed `last` counts this replica if it is durable here: then everything up
+  // to the log's end may have been acknowledged, and none of it is given up (I1, P4).
+  if (last.index <= log_.durable_index()) return SnapshotVerdict::kPresent;
+  // Entries that wait for their chunks were never acknowledged, and the chunks may be gone (P8).
+  if (last.index > log_.issued_index() && last.index == commit_) return SnapshotVerdict::kInstall;
+  return SnapshotVerdict::kRefuse;
 }
 
 void ReplicaCore::OnSnapshotStarted(ReplicaId peer, LogIndex index) {

@@ -98,6 +98,16 @@ class ReplicaCore {
   // Ends in CoreOutput::reads or leadership_lost. UNAVAILABLE if this replica does not serve.
   absl::Status ConfirmRead(uint64_t read_id);
 
+  // Where a snapshot that this leader sends now would stand. nullopt while it must send none: only
+  // above its epoch-start entry is it at or above all that any member knows to be committed (I5).
+  std::optional<LogPosition> SnapshotPosition() const;
+  enum class SnapshotVerdict {
+    kInstall,  // nothing that was acknowledged is discarded by it
+    kPresent,  // the log here holds all of it durably
+    kRefuse,   // too old, or about to be durable here
+  };
+  // As a receiver: what to do with a snapshot that the leader of the promised epoch offers.
+  SnapshotVerdict JudgeSnapshot(LogPosition last);
   // As a receiver: state and log are gone (P6); then: replaced by a snapshot, durable.
   void BeginInstall();
   void FinishInstall(LogPosition last, Timestamp timestamp, absl::Duration now);

@@ -90,7 +90,7 @@ void ReplicaCore::MaybeWinFence(absl::Duration now) {
 
 void ReplicaCore::On(ReplicaId from, FetchLogReply& reply, absl::Duration now) {
   if (reply.epoch > promised_) return SawHigherEpoch(now);
-  if (!campaign_ || campaign_->stage() != Campaign::Stage::kAdopt ||
+  if (!campaign_ || campaign_->stage() != Campaign::Stage::kAdopt || reply.epoch != promised_ ||
       from != campaign_->donor().replica || reply.prev != campaign_->fetch_prev) {
     return;
   }
@@ -173,8 +173,8 @@ void ReplicaCore::BeginLeading(absl::Duration now) {
   campaign_.reset();
   leader_ = ReplicaId();
   ++counters_.leaderships_begun;
-  leadership_ =
-      std::make_unique<Leadership>(self_, config_, log_.last().index + 1, now, options_.leadership);
+  leadership_ = std::make_unique<Leadership>(self_, config_, log_.last().index + 1, freeable_, now,
+                                             options_.leadership);
   storage::LogEntry start;
   start.kind = storage::LogEntry::Kind::kEpochStart;
   AppendOwn(std::move(start), last_timestamp_ + 1);

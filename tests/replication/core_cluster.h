@@ -191,7 +191,8 @@ class CoreCluster {
   GroupConfig stored;  // in the coordination store
   bool store_up = true;
   bool hide_swap_outcome = false;  // the swap happens, its answer is lost
-  CoreOptions options{{absl::Milliseconds(150), absl::Milliseconds(1500), 1 << 16, 1 << 18}, {4096, 8192}};
+  CoreOptions options{{absl::Milliseconds(150), absl::Milliseconds(1500), 1 << 16, 1 << 18},
+                      {4096, 8192}};
   std::map<ReplicaId, Node> nodes;
   std::deque<Delivery> in_flight;
   std::set<std::pair<ReplicaId, ReplicaId>> cut;
@@ -204,13 +205,16 @@ class CoreCluster {
     Node& sender = nodes.at(from);
     Node& receiver = nodes.at(to);
     if (!sender.core || !sender.core->is_leader()) return;
-    LogIndex index = sender.disk.applied;
-    auto epoch = sender.core->log().EpochAt(index);
-    bool wanted = receiver.core && receiver.core->leader() == from && epoch &&
-                  receiver.core->promised() == sender.core->promised() &&
-                  (receiver.core->is_installing() || receiver.core->commit_index() < index);
-    if (!wanted) return sender.core->OnSnapshotEnded(to, std::nullopt);
-    sender.core->OnSnapshotStarted(to, index);
+    std::optional<LogPosition> last = sender.core->SnapshotPosition();
+    bool heard = receiver.core && receiver.core->leader() == from &&
+                 receiver.core->promised() == sender.core->promised();
+    if (!last || !heard) return sender.core->OnSnapshotEnded(to, std::nullopt);
+    sender.core->OnSnapshotStarted(to, last->index);
+    ReplicaCore::SnapshotVerdict verdict = receiver.core->JudgeSnapshot(*last);
+    if (verdict != ReplicaCore::SnapshotVerdict::kInstall) {
+      bool present = verdict == ReplicaCore::SnapshotVerdict::kPresent;
+      return sender.core->OnSnapshotEnded(to, present ? std::optional(last->index) : std::nullopt);
+    }
     while (!receiver.disk.queue.empty()) CompleteOneWrite(receiver);
     receiver.core->BeginInstall();
     receiver.disk.installing = true;
@@ -223,11 +227,11 @@ class CoreCluster {
       return sender.core->OnSnapshotEnded(to, std::nullopt);
     }
     receiver.disk.installing = false;
-    receiver.disk.base = receiver.disk.applied = index;
-    receiver.disk.base_epoch = *epoch;
+    receiver.disk.base = receiver.disk.applied = last->index;
+    receiver.disk.base_epoch = last->epoch;
     receiver.disk.applied_timestamp = sender.disk.applied_timestamp;
-    receiver.core->FinishInstall({*epoch, index}, sender.disk.applied_timestamp, now);
-    sender.core->OnSnapshotEnded(to, index);
+    receiver.core->FinishInstall(*last, sender.disk.applied_timestamp, now);
+    sender.core->OnSnapshotEnded(to, last->index);
   }
   // Everything committed so far, as applied by whoever was first.
   const std::map<LogIndex, storage::LogEntry>& applied() const { return applied_; }

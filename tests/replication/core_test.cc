@@ -531,5 +531,151 @@ TEST(ReplicaCore, MalformedEntriesAreCountedAndIgnored) {
   EXPECT_EQ(cluster.core(2).log().last(), last);
 }
 
+using Verdict = ReplicaCore::SnapshotVerdict;
+
+// I1, P4: late or repeated on a slow network, it finds more here than it brings.
+TEST(ReplicaCore, ASnapshotOfWhatTheLogHoldsDiscardsNothing) {
+  CoreCluster cluster(3);
+  cluster.StartAll();
+  cluster.Run(absl::Milliseconds(100));
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(cluster.Propose(1, "x").ok());
+  cluster.Run(absl::Seconds(1));
+  LogPosition last = cluster.core(3).log().last();
+  // After a restart only what was flushed is known to be committed.
+  cluster.Crash(IdOf(3));
+  cluster.node(3).disk.applied = LogIndex(3);
+  cluster.node(3).disk.applied_timestamp = cluster.node(3).disk.log[2].timestamp;
+  cluster.Start(IdOf(3));
+  ASSERT_EQ(cluster.core(3).commit_index(), LogIndex(3));
+  EXPECT_EQ(cluster.core(3).JudgeSnapshot({Epoch(1), LogIndex(6)}), Verdict::kPresent);
+  EXPECT_EQ(cluster.core(3).commit_index(), LogIndex(6));
+  EXPECT_EQ(cluster.core(3).JudgeSnapshot({Epoch(1), LogIndex(2)}), Verdict::kPresent);
+  EXPECT_EQ(cluster.core(3).log().last(), last);
+  EXPECT_EQ(cluster.core(3).JudgeSnapshot({Epoch(1), last.index + 1}), Verdict::kInstall);
+  EXPECT_EQ(cluster.core(3).JudgeSnapshot({Epoch(2), LogIndex(8)}), Verdict::kInstall);
+}
+
+// I4: a leader takes the answer for a durable match.
+TEST(ReplicaCore, ASnapshotIsPresentOnlyOnceItIsDurable) {
+  CoreCluster cluster(3);
+  cluster.StartAll();
+  cluster.Run(absl::Seconds(1));
+  cluster.node(3).hold_disk = true;
+  auto at = cluster.Propose(1, "slow");
+  ASSERT_TRUE(at.ok());
+  cluster.Run(absl::Milliseconds(500));
+  EXPECT_EQ(cluster.core(3).JudgeSnapshot(*at), Verdict::kRefuse);
+  cluster.node(3).hold_disk = false;
+  cluster.Run(absl::Milliseconds(500));
+  EXPECT_EQ(cluster.core(3).JudgeSnapshot(*at), Verdict::kPresent);
+  // Its chunks may be gone everywhere: then only the snapshot brings it on (P8).
+  cluster.node(3).hold_chunks = true;
+  storage::LogEntry entry;
+  entry.command = "chunked";
+  entry.chunks.push_back({RunId(), 0, 1});
+  at = cluster.core(1).Propose(entry, Timestamp(0));
+  ASSERT_TRUE(at.ok());
+  cluster.Run(absl::Milliseconds(500));
+  ASSERT_EQ(cluster.core(3).log().last(), *at);
+  EXPECT_EQ(cluster.core(3).JudgeSnapshot(*at), Verdict::kInstall);
+}
+
+// I5: what a member knows to be committed is never taken back by a leader that knows less yet.
+TEST(ReplicaCore, ALeaderSendsSnapshotsOnlyFromItsEpochsStartOn) {
+  CoreCluster cluster(3);
+  cluster.StartAll();
+  cluster.Run(absl::Milliseconds(100));
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(cluster.Propose(1, "x").ok());
+  cluster.Run(absl::Seconds(1));
+  LogIndex committed = cluster.core(3).commit_index();
+  cluster.core(3).BeginInstall();
+  // 2 leads next, and has just started again.
+  for (int n = 1; n <= 2; ++n) cluster.Crash(IdOf(n));
+  cluster.node(2).disk.applied = LogIndex(3);
+  cluster.node(2).disk.applied_timestamp = cluster.node(2).disk.log[2].timestamp;
+  cluster.Start(IdOf(2));
+  cluster.node(2).hold_disk = true;
+  for (int i = 0; i < 2000 && !cluster.core(2).is_leader(); ++i) {
+    cluster.Run(absl::Milliseconds(10));
+    // Its promises become durable, its epoch's start does not.
+    if (!cluster.core(2).is_leader()) {
+      cluster.node(2).hold_disk = false;
+      cluster.Settle();
+      cluster.node(2).hold_disk = true;
+    }
+  }
+  if (cluster.core(2).is_leader() && !cluster.core(2).is_serving()) {
+    EXPECT_FALSE(cluster.core(2).SnapshotPosition().has_value());
+  }
+  EXPECT_EQ(cluster.core(3).JudgeSnapshot({Epoch(1), LogIndex(3)}), Verdict::kRefuse);
+  cluster.node(2).hold_disk = false;
+  cluster.Start(IdOf(1));
+  cluster.Run(kLong);
+  int leader = cluster.Leader();
+  ASSERT_NE(leader, 0);
+  auto last = cluster.core(leader).SnapshotPosition();
+  ASSERT_TRUE(last.has_value());
+  EXPECT_GT(last->index, committed);
+  EXPECT_EQ(cluster.core(3).JudgeSnapshot(*last), Verdict::kInstall);
+}
+
+// P8: what an earlier leader freed may be gone, though this leader's own log still reaches it.
+TEST(ReplicaCore, AMemberBehindWhatMayBeFreedNeedsASnapshotOfANewLeaderToo) {
+  CoreCluster cluster(3);
+  cluster.StartAll();
+  cluster.Run(absl::Milliseconds(500));
+  cluster.Isolate(3);
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(cluster.Propose(1, std::string(2000, 'x')).ok());
+  cluster.Run(absl::Milliseconds(300));
+  LogIndex applied = cluster.node(1).disk.applied;
+  cluster.node(1).disk.Trim(applied);
+  cluster.core(1).OnTrimmed(applied);
+  cluster.Heal();
+  cluster.Run(absl::Milliseconds(300));
+  ASSERT_EQ(cluster.node(1).need_snapshot, std::vector<ReplicaId>{IdOf(3)});
+  cluster.core(1).OnSnapshotStarted(IdOf(3), applied);
+  cluster.Run(absl::Seconds(1));
+  ASSERT_EQ(cluster.core(2).freeable_index(), applied);
+  cluster.Crash(IdOf(1));
+  cluster.now += absl::Seconds(3);
+  cluster.core(2).Tick(cluster.now);  // 2 is the first to ask
+  cluster.Settle();
+  cluster.Run(absl::Seconds(1));
+  ASSERT_EQ(cluster.Leader(), 2);
+  ASSERT_EQ(cluster.core(2).log().base().index, LogIndex(0));
+  EXPECT_EQ(cluster.node(2).need_snapshot, std::vector<ReplicaId>{IdOf(3)});
+  EXPECT_LT(cluster.core(3).log().last().index, applied);
+}
+
+TEST(ReplicaCore, AFetchedLogOfAnEarlierCampaignIsIgnored) {
+  CoreCluster cluster(3);
+  cluster.StartAll();
+  cluster.Run(absl::Milliseconds(100));
+  cluster.Isolate(3);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(cluster.Propose(1, "x").ok());
+  cluster.Run(absl::Milliseconds(300));
+  LogPosition before = cluster.core(3).log().last();
+  cluster.Crash(IdOf(1));
+  cluster.Heal();
+  int replies = 0;
+  cluster.filter = [&](ReplicaId, ReplicaId, CoreMessage& message) {
+    auto* reply = std::get_if<FetchLogReply>(&message);
+    if (reply) {
+      ++replies;
+      reply->epoch = Epoch(1);
+    }
+    return true;
+  };
+  cluster.now += absl::Seconds(3);
+  cluster.core(3).Tick(cluster.now);
+  cluster.Settle();
+  ASSERT_GT(replies, 0);
+  EXPECT_EQ(cluster.core(3).log().last(), before);
+  cluster.filter = nullptr;
+  cluster.Run(kLong);
+  EXPECT_NE(cluster.Leader(), 0);
+  EXPECT_EQ(cluster.node(3).applied.size(), 5u);
+}
+
 }  // namespace
 }  // namespace meridian::replication

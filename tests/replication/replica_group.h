@@ -20,6 +20,7 @@
 #include "tests/fakes/manual_executor.h"
 #include "tests/fakes/memory_replica_storage.h"
 #include "tests/replication/core_cluster.h"
+#include "tests/replication/faulty_storage.h"
 #include "tests/replication/toy_state_machine.h"
 
 namespace meridian::replication {
@@ -61,7 +62,9 @@ class ReplicaGroup {
         random_,
         transports_.try_emplace(n, *this, n).first->second,
         store_,
-        std::make_unique<storage::MemoryReplicaStorage>(*disks_[n], executor_, random_),
+        std::make_unique<FaultyStorage>(
+            std::make_unique<storage::MemoryReplicaStorage>(*disks_[n], executor_, random_),
+            faults_[n]),
         state_machine_,
         [](RunId run) { return "abort " + run.ToHex(); },
         [this, n](const absl::Status& status) { failures_[n] = status; }};
@@ -73,6 +76,7 @@ class ReplicaGroup {
     disks_[n]->LoseUnsynced(random_);
   }
   Replica& replica(int n) { return *replicas_.at(n); }
+  StorageFaults& faults(int n) { return faults_[n]; }
   storage::MemoryReplicaDisk& disk(int n) { return *disks_.at(n); }
   std::optional<absl::Status> failure(int n) const {
     auto it = failures_.find(n);
@@ -191,6 +195,7 @@ class ReplicaGroup {
   ToyStateMachine state_machine_;
   GroupConfig config_;
   std::map<int, std::unique_ptr<storage::MemoryReplicaDisk>> disks_;
+  std::map<int, StorageFaults> faults_;
   std::map<int, LocalTransport> transports_;
   std::map<int, absl::Status> failures_;
   std::set<int> isolated_;

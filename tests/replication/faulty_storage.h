@@ -1,0 +1,96 @@
+// A replica's storage whose disk is full, overloaded or slow when the test says so.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "storage/replica_storage.h"
+
+namespace meridian::replication {
+
+// Outlives the storages of all of a replica's lives.
+struct StorageFaults {
+  bool full = false;        // what changes rows answers RESOURCE_EXHAUSTED
+  int busy_writes = 0;      // so many chunk writes find the queue full
+  bool hold_begin = false;  // BeginInstall is not answered
+  std::vector<std::function<void()>> held;
+  // The log's base when the run was dropped.
+  std::map<RunId, LogIndex> base_at_drop;
+};
+
+class FaultyStorage : public storage::ReplicaStorage {
+ public:
+  FaultyStorage(std::unique_ptr<storage::ReplicaStorage> inner, StorageFaults& faults)
+      : inner_(std::move(inner)), faults_(faults) {}
+  ~FaultyStorage() override { faults_.held.clear(); }
+
+  const storage::RecoveredReplica& recovered() const override { return inner_->recovered(); }
+  void Persist(storage::PersistRequest request, Done done) override {
+    inner_->Persist(std::move(request), std::move(done));
+  }
+  absl::StatusOr<std::vector<storage::LogEntry>> ReadLog(LogIndex first, LogIndex last,
+                                                         size_t max_bytes) const override {
+    return inner_->ReadLog(first, last, max_bytes);
+  }
+  absl::Status Apply(const storage::KvBatch& batch, LogIndex index, Timestamp timestamp) override {
+    return faults_.full ? Full() : inner_->Apply(batch, index, timestamp);
+  }
+  absl::Status TrimTo(LogIndex index) override {
+    return faults_.full ? Full() : inner_->TrimTo(index);
+  }
+  LogIndex base_index() const override { return inner_->base_index(); }
+  std::unique_ptr<storage::KvReader> NewView() const override { return inner_->NewView(); }
+  absl::Status AdmitNewData() const override {
+    return faults_.full ? Full() : inner_->AdmitNewData();
+  }
+  void WriteChunk(storage::ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) override {
+    if (faults_.full) return done(Full());
+    if (faults_.busy_writes > 0) {
+      --faults_.busy_writes;
+      return done(absl::ResourceExhaustedError("the disk's queue is full"));
+    }
+    inner_->WriteChunk(chunk, std::move(ciphertext), crc32c, std::move(done));
+  }
+  absl::StatusOr<Buffer> ReadChunk(storage::ChunkId chunk, size_t offset,
+                                   size_t size) const override {
+    return inner_->ReadChunk(chunk, offset, size);
+  }
+  void RepairChunk(storage::ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) override {
+    inner_->RepairChunk(chunk, std::move(ciphertext), crc32c, std::move(done));
+  }
+  absl::StatusOr<std::optional<ChunkInfo>> StatChunk(storage::ChunkId chunk) const override {
+    return inner_->StatChunk(chunk);
+  }
+  absl::StatusOr<std::vector<storage::ChunkId>> MissingChunks(
+      const storage::ChunkRange& range) const override {
+    return inner_->MissingChunks(range);
+  }
+  absl::Status DropRun(RunId run) override {
+    if (faults_.full) return Full();
+    faults_.base_at_drop[run] = inner_->base_index();
+    return inner_->DropRun(run);
+  }
+  absl::StatusOr<std::vector<RunId>> ListRuns() const override { return inner_->ListRuns(); }
+  void BeginInstall(Done done) override {
+    if (!faults_.hold_begin) return inner_->BeginInstall(std::move(done));
+    faults_.held.push_back([this, done = std::move(done)] { inner_->BeginInstall(done); });
+  }
+  absl::Status LoadInstall(const std::vector<std::pair<std::string, std::string>>& rows) override {
+    return faults_.full ? Full() : inner_->LoadInstall(rows);
+  }
+  void FinishInstall(LogIndex index, Epoch epoch, Timestamp timestamp, Done done) override {
+    if (faults_.full) return done(Full());
+    inner_->FinishInstall(index, epoch, timestamp, std::move(done));
+  }
+
+ private:
+  static absl::Status Full() { return absl::ResourceExhaustedError("the disk is full"); }
+
+  const std::unique_ptr<storage::ReplicaStorage> inner_;
+  StorageFaults& faults_;
+};
+
+}  // namespace meridian::replication
