@@ -1,11 +1,10 @@
 #include "server/object_gateway.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "server/errors.h"
 #include "server/resource_names.h"
@@ -71,16 +70,17 @@ absl::StatusOr<std::shared_ptr<HostedReplica>> ObjectGateway::FindLeading(
                    env_.view.LeaderEndpoint(partition), group->config.epoch.value());
 }
 
+// Counts only: which nodes there are is not for tenants to know.
 std::string ObjectGateway::MissingQuorum(const replication::GroupConfig& config) const {
   for (const auto* set : {&config.members, &config.joint_old}) {
-    std::vector<NodeId> missing;
-    for (const replication::Member& member : *set) {
-      if (member.node != env_.self && !env_.reachable(member.node)) missing.push_back(member.node);
-    }
-    if (!set->empty() && 2 * (set->size() - missing.size()) <= set->size()) {
-      return absl::StrCat(missing.size(), " of ", set->size(),
-                          " replicas of the partition are out of reach (nodes ",
-                          absl::StrJoin(missing, ", "), "), which leaves no quorum");
+    const size_t answer = static_cast<size_t>(
+        std::count_if(set->begin(), set->end(), [this](const replication::Member& member) {
+          return member.node == env_.self || env_.reachable(member.node);
+        }));
+    const size_t quorum = set->size() / 2 + 1;
+    if (!set->empty() && answer < quorum) {
+      return absl::StrCat(answer, " of ", set->size(),
+                          " replicas of the partition answer; a quorum of ", quorum, " is needed");
     }
   }
   return {};

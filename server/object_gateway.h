@@ -50,12 +50,12 @@ class ObjectGateway {
                                     Intent intent);
 
   // What an operation on the context answered; if it was UNAVAILABLE because too few replicas are
-  // within reach, the message says which are not.
+  // within reach, the message says how many are.
   absl::Status Explain(const ops::Context& context, const absl::Status& status) const;
 
  private:
   absl::StatusOr<std::shared_ptr<HostedReplica>> FindLeading(PartitionId partition) const;
-  // Empty if a quorum is within reach, else which members are not.
+  // Empty if a quorum is within reach, else how many members are.
   std::string MissingQuorum(const replication::GroupConfig& config) const;
 
   // Of all streams that write through this node, with 1 MiB each; see ops::RunWriter for one

@@ -300,7 +300,11 @@ absl::StatusOr<v1::Route> ClusterOps::GetRoute(const Principal& principal,
   const std::optional<ClusterView::Group> group = env_.view.FindGroup(range.partition);
   if (!group) return route;
   route.set_epoch(group->config.epoch.value());
-  route.set_leader_endpoint(env_.view.LeaderEndpoint(range.partition));
+  // A leader that does not answer is left out: the client asks here, and learns why.
+  const replication::Member* leader = ClusterView::LeaderOf(group->config);
+  if (leader != nullptr && env_.peers.Reachable(leader->node)) {
+    route.set_leader_endpoint(env_.view.LeaderEndpoint(range.partition));
+  }
   const std::map<NodeId, NodeRecord> nodes = env_.view.nodes();
   for (const replication::Member& member : group->config.members) {
     const auto node = nodes.find(member.node);
