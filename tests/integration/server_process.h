@@ -1,0 +1,55 @@
+// The meridiand binary as a process of its own: for tests that look at its files and its memory.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/client.h"
+#include "client/profile.h"
+
+namespace meridian {
+
+// `meridiand dev`. Not thread-safe. The destructor kills it.
+class ServerProcess {
+ public:
+  struct Options {
+    // Of the binary; a test's runfiles have it at this path.
+    std::string binary = "server/meridiand";
+    std::string data_folder;
+    // Its standard output and standard error, appended to.
+    std::string log_file;
+    // A shared library that is loaded before all others; empty: none.
+    std::string preload;
+  };
+
+  // Returns when it serves. UNAVAILABLE with the end of its log if it ends before that.
+  static absl::StatusOr<std::unique_ptr<ServerProcess>> Start(const Options& options);
+  ~ServerProcess();
+  ServerProcess(const ServerProcess&) = delete;
+
+  absl::StatusOr<Profile> AdminProfile() const;
+  // Asks it to end, and waits. An error unless it exits with 0.
+  absl::Status Stop();
+  // Its largest resident set so far.
+  absl::StatusOr<uint64_t> PeakMemoryBytes() const;
+
+ private:
+  ServerProcess(pid_t pid, std::string data_folder)
+      : pid_(pid), data_folder_(std::move(data_folder)) {}
+
+  pid_t pid_;  // 0: has ended
+  const std::string data_folder_;
+};
+
+// Makes `tenant`, an access key of it, and a container of it; the tenant's profile.
+absl::StatusOr<Profile> MakeTenantWithContainer(const Profile& administrator,
+                                                const std::string& tenant,
+                                                const std::string& container,
+                                                v1::Redundancy redundancy);
+
+}  // namespace meridian
