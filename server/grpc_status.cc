@@ -1,5 +1,8 @@
 #include "server/grpc_status.h"
 
+#include <map>
+#include <string>
+
 #include "absl/strings/cord.h"
 #include "base/status.h"
 #include "google/rpc/status.pb.h"
@@ -32,11 +35,16 @@ grpc::Status ToGrpcStatus(const absl::Status& original) {
   google::rpc::Status details;
   details.set_code(static_cast<int>(status.code()));
   details.set_message(std::string(FromAbsl(status.message())));
-  status.ForEachPayload([&details](absl::string_view url, const absl::Cord& value) {
-    google::protobuf::Any* any = details.add_details();
-    any->set_type_url(std::string(FromAbsl(url)));
-    any->set_value(std::string(value));
+  // In a fixed order, which absl::Status does not have: equal refusals are equal bytes (I8).
+  std::map<std::string, std::string> payloads;
+  status.ForEachPayload([&payloads](absl::string_view url, const absl::Cord& value) {
+    payloads.emplace(std::string(FromAbsl(url)), std::string(value));
   });
+  for (const auto& [url, value] : payloads) {
+    google::protobuf::Any* any = details.add_details();
+    any->set_type_url(url);
+    any->set_value(value);
+  }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), details.message(),
                       details.SerializeAsString());
 }
