@@ -152,7 +152,6 @@ absl::StatusOr<ClusterOps::GroupPage> ClusterOps::PageOfGroups(
       std::min(bound, request.page_size() == 0 ? kDefaultPage : request.page_size()));
   const std::string scope = absl::StrCat("groups/", request.container());
   ASSIGN_OR_RETURN(const std::string last, env_.store.OpenPageToken(scope, request.page_token()));
-  std::optional<ContainerId> only;
   if (!request.container().empty()) {
     ASSIGN_OR_RETURN(const ContainerPath path,
                      ParseContainerName("container", request.container()));
