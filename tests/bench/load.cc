@@ -16,6 +16,7 @@ namespace {
 // What all threads of a run share.
 struct Shared {
   std::atomic<uint64_t> next{0};
+  std::atomic<uint64_t> done{0};
   std::atomic<bool> measuring{false};
   std::atomic<bool> stop{false};
   absl::Mutex mutex;
@@ -27,7 +28,6 @@ void Loop(const Operation& operation, Shared& shared) {
   std::vector<int64_t> latencies_us;
   while (!shared.stop) {
     const absl::Time start = absl::Now();
-    const bool counts = shared.measuring;
     const absl::Status status = operation(shared.next.fetch_add(1));
     if (!status.ok()) {
       absl::MutexLock lock(&shared.mutex);
@@ -35,8 +35,9 @@ void Loop(const Operation& operation, Shared& shared) {
       shared.stop = true;
       return;
     }
-    // Counted if it ends in time, whenever it began: a closed loop has as many of either.
-    if (counts && !shared.stop) {
+    // What ends in the time measured counts, whenever it began: slow operations too.
+    if (shared.measuring) {
+      shared.done.fetch_add(1);
       latencies_us.push_back(absl::ToInt64Microseconds(absl::Now() - start));
     }
   }
@@ -76,13 +77,13 @@ absl::StatusOr<Result> Run(const Point& point, absl::Duration time, pid_t server
     if (now.ok()) cpu = *now;
   };
   read_cpu(cpu_before);
-  const uint64_t ops_before = shared.next;
   const absl::Time start = absl::Now();
   shared.measuring = true;
   Wait(time, shared);
+  shared.measuring = false;
   const double seconds = absl::ToDoubleSeconds(absl::Now() - start);
-  const uint64_t ops_begun = shared.next - ops_before;
   read_cpu(cpu_after);
+  const auto ops = static_cast<double>(shared.done.load());
   shared.stop = true;
   for (std::thread& thread : threads) thread.join();
 
@@ -92,14 +93,12 @@ absl::StatusOr<Result> Run(const Point& point, absl::Duration time, pid_t server
   std::sort(shared.latencies_us.begin(), shared.latencies_us.end());
   Result result;
   result.point = point;
-  // In a closed loop as many end as begin.
-  result.ops_per_s = static_cast<double>(ops_begun) / seconds;
+  result.ops_per_s = ops / seconds;
   result.mb_per_s = result.ops_per_s * static_cast<double>(point.size_bytes) / 1e6;
   result.p50_us = Percentile(shared.latencies_us, 0.50);
   result.p99_us = Percentile(shared.latencies_us, 0.99);
-  if (server != 0 && ops_begun > 0) {
-    result.server_cpu_us_per_op =
-        absl::ToDoubleMicroseconds(cpu_after - cpu_before) / static_cast<double>(ops_begun);
+  if (server != 0 && ops > 0) {
+    result.server_cpu_us_per_op = absl::ToDoubleMicroseconds(cpu_after - cpu_before) / ops;
   }
   return result;
 }
