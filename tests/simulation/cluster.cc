@@ -23,6 +23,8 @@ replication::ReplicaOptions MakeReplicaOptions() {
 
 storage::MemoryDiskOptions MakeDiskOptions() {
   storage::MemoryDiskOptions options;
+  options.min_sync = absl::Microseconds(200);
+  options.max_sync = absl::Milliseconds(8);
   return options;
 }
 
@@ -46,6 +48,7 @@ Cluster::Cluster(uint64_t seed, const Plant& plant)
              .replica_options = MakeReplicaOptions(),
              .make_storage = plant.make_storage ? plant.make_storage : MakeFaithfulStorage,
              .report = [this](const std::string& violation) { Report(violation); }} {
+  if (plant.make_tamper) network_.TamperWith(plant.make_tamper());
   for (size_t i = 0; i < kNodes; ++i) {
     nodes_.push_back(std::make_unique<Node>(absl::StrCat("node-", i), random_.Next(), world_));
   }
@@ -115,6 +118,25 @@ void Cluster::CheckInvariants() const {
       if (copy->replica != nullptr) copy->replica->CheckInvariants();
     }
   }
+}
+
+std::string Cluster::DescribeReplicas() const {
+  std::string text;
+  for (const std::unique_ptr<Node>& node : nodes_) {
+    for (const std::unique_ptr<Copy>& copy : node->copies()) {
+      const auto found = statuses_.find({copy->id, node->life()});
+      if (found == statuses_.end()) continue;
+      const replication::ReplicaStatus& status = found->second;
+      absl::StrAppend(&text, "  ", node->id(), " ", copy->partition.ToHex().substr(0, 4), ":",
+                      status.is_serving ? " serves" : "", status.is_leader ? " leads" : "",
+                      status.installing ? " installs" : "", " epoch ", status.epoch.value(),
+                      " last ", status.last_index.value(), " commit ", status.commit_index.value(),
+                      " applied ", status.applied_index.value(), " snapshots sent ",
+                      status.counters.snapshots_sent, " appends rejected ",
+                      status.counters.appends_rejected, "\n");
+    }
+  }
+  return text;
 }
 
 Totals Cluster::CollectTotals() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,6 +29,8 @@ struct Group {
 struct Plant {
   // Empty: the faithful one.
   StorageFactory make_storage = {};
+  // Makes, for each run, what changes messages on delivery. Empty: nothing does.
+  std::function<MessageTamper()> make_tamper = {};
 };
 
 // Not thread-safe.
@@ -59,6 +62,8 @@ class Cluster {
   // Of every replica that runs; stops the process if one does not hold.
   void CheckInvariants() const;
   Totals CollectTotals() const;
+  // The newest known of each replica, for a report.
+  std::string DescribeReplicas() const;
 
  private:
   void MakeGroup(size_t number);

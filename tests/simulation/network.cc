@@ -1,6 +1,7 @@
 #include "tests/simulation/network.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace meridian::simulation {
 
@@ -50,7 +51,7 @@ void Network::Send(const NodeId& from, const NodeId& to, replication::PeerMessag
 }
 
 void Network::Deliver(const NodeId& from, const NodeId& to, uint64_t number,
-                      const replication::PeerMessage& message) {
+                      replication::PeerMessage message) {
   const auto handler = handlers_.find(to);
   if (handler == handlers_.end() || IsCut(from, to)) {
     ++totals_.dropped;
@@ -60,7 +61,8 @@ void Network::Deliver(const NodeId& from, const NodeId& to, uint64_t number,
   if (number < link.newest_delivered) ++totals_.reordered;
   link.newest_delivered = std::max(link.newest_delivered, number);
   ++totals_.delivered;
-  handler->second(from, message);
+  if (tamper_) tamper_(message);
+  handler->second(from, std::move(message));
 }
 
 bool Network::Chance(double probability) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -33,6 +34,9 @@ struct NetworkTotals {
   uint64_t reordered = 0;  // delivered after one that was sent later
 };
 
+// A planted bug: changes a message on its delivery.
+using MessageTamper = std::function<void(replication::PeerMessage&)>;
+
 // Not thread-safe.
 class Network {
  public:
@@ -52,6 +56,8 @@ class Network {
   void MendAll() { cuts_.clear(); }
   bool IsCut(const NodeId& from, const NodeId& to) const { return cuts_.contains({from, to}); }
 
+  void TamperWith(MessageTamper tamper) { tamper_ = std::move(tamper); }
+
   const NetworkTotals& totals() const { return totals_; }
 
  private:
@@ -63,7 +69,7 @@ class Network {
 
   void Send(const NodeId& from, const NodeId& to, replication::PeerMessage message);
   void Deliver(const NodeId& from, const NodeId& to, uint64_t number,
-               const replication::PeerMessage& message);
+               replication::PeerMessage message);
   bool Chance(double probability);
   absl::Duration UpTo(absl::Duration limit);
 
@@ -74,6 +80,7 @@ class Network {
   std::map<NodeId, replication::PeerMessageHandler> handlers_;
   std::map<std::pair<NodeId, NodeId>, Link> links_;
   std::set<std::pair<NodeId, NodeId>> cuts_;
+  MessageTamper tamper_;
   NetworkTotals totals_;
 };
 

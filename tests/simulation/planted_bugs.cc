@@ -1,18 +1,23 @@
 #include "tests/simulation/planted_bugs.h"
 
 #include <algorithm>
+#include <deque>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "meridian/internal/v1/replication.pb.h"
+#include "tests/fakes/memory_replica_storage.h"
+
 namespace meridian::simulation {
 namespace {
 
+namespace pb = ::meridian::internal::v1;
 using storage::ChunkId;
 using storage::ChunkRange;
 using storage::MemoryReplicaStorage;
 using storage::PersistRequest;
-using storage::RecoveredReplica;
 
 // Reports log writes as done at once, though the disk takes its time.
 class EarlyStorage : public MemoryReplicaStorage {
@@ -21,12 +26,31 @@ class EarlyStorage : public MemoryReplicaStorage {
       : MemoryReplicaStorage(copy.disk, strand, random), strand_(strand) {}
 
   void Persist(PersistRequest request, Done done) override {
-    MemoryReplicaStorage::Persist(std::move(request), [](const absl::Status&) {});
-    strand_.Post([done = std::move(done)] { done(absl::OkStatus()); });
+    waiting_.push_back(std::move(done));
+    const uint64_t number = ++issued_;
+    MemoryReplicaStorage::Persist(std::move(request),
+                                  [this, number](const absl::Status&) { CompleteTo(number); });
+    if (IsEarly()) strand_.Post([this, number] { CompleteTo(number); });
   }
 
+ protected:
+  virtual bool IsEarly() { return true; }
+
  private:
+  // In order, as the contract demands: only the time is wrong.
+  void CompleteTo(uint64_t number) {
+    while (completed_ < number) {
+      ++completed_;
+      const Done done = std::move(waiting_.front());
+      waiting_.pop_front();
+      done(absl::OkStatus());
+    }
+  }
+
   Executor& strand_;
+  std::deque<Done> waiting_;
+  uint64_t issued_ = 0;
+  uint64_t completed_ = 0;
 };
 
 // The same while its replica leads.
@@ -35,15 +59,13 @@ class EarlyLeaderStorage final : public EarlyStorage {
   EarlyLeaderStorage(Copy& copy, Executor& strand, Random& random)
       : EarlyStorage(copy, strand, random), copy_(copy) {}
 
-  void Persist(PersistRequest request, Done done) override {
-    if (leads_) {
-      EarlyStorage::Persist(std::move(request), std::move(done));
-    } else {
-      MemoryReplicaStorage::Persist(std::move(request), std::move(done));
+ protected:
+  bool IsEarly() override {
+    if (copy_.replica != nullptr) {
+      copy_.replica->GetStatus(
+          [this](const replication::ReplicaStatus& status) { leads_ = status.is_leader; });
     }
-    if (copy_.replica == nullptr) return;
-    copy_.replica->GetStatus(
-        [this](const replication::ReplicaStatus& status) { leads_ = status.is_leader; });
+    return leads_;
   }
 
  private:
@@ -51,20 +73,36 @@ class EarlyLeaderStorage final : public EarlyStorage {
   bool leads_ = false;
 };
 
-// Comes back from a restart with no other promise than its log's last epoch.
-class ForgetfulStorage final : public MemoryReplicaStorage {
+// Makes followers obey a leader that they have promised to obey no more, and keeps that from it.
+class EpochForger {
  public:
-  ForgetfulStorage(Copy& copy, Executor& strand, Random& random)
-      : MemoryReplicaStorage(copy.disk, strand, random),
-        forgetful_(MemoryReplicaStorage::recovered()) {
-    forgetful_.hard_state.promised =
-        forgetful_.epochs.empty() ? forgetful_.base_epoch : forgetful_.epochs.back();
+  void operator()(replication::PeerMessage& message) {
+    pb::PeerMessageBody body;
+    if (!body.ParseFromString(message.body)) return;
+    if (body.has_append()) {
+      led_[message.from] = body.append().epoch();
+      body.mutable_append()->set_epoch(
+          std::max<uint64_t>(body.append().epoch(), promised_[message.to]));
+    } else if (body.has_append_reply()) {
+      Remember(message.from, body.append_reply().epoch());
+      if (led_[message.to] > 0) body.mutable_append_reply()->set_epoch(led_[message.to]);
+    } else if (body.has_fence_reply()) {
+      Remember(message.from, body.fence_reply().epoch());
+      return;
+    } else {
+      return;
+    }
+    message.body = body.SerializeAsString();
   }
 
-  const RecoveredReplica& recovered() const override { return forgetful_; }
-
  private:
-  RecoveredReplica forgetful_;
+  void Remember(ReplicaId replica, uint64_t epoch) {
+    promised_[replica] = std::max(promised_[replica], epoch);
+  }
+
+  // By what they last said.
+  std::map<ReplicaId, uint64_t> promised_;
+  std::map<ReplicaId, uint64_t> led_;
 };
 
 // Forgets chunks while it acknowledges them.
@@ -91,16 +129,20 @@ class LeakyStorage final : public MemoryReplicaStorage {
 
 template <typename Storage>
 Plant PlantStorage() {
-  return {.make_storage = [](Copy& copy, Executor& strand, Random& random) {
-    return std::make_unique<Storage>(copy, strand, random);
-  }};
+  return {.make_storage =
+              [](Copy& copy, Executor& strand, Random& random) {
+                return std::make_unique<Storage>(copy, strand, random);
+              },
+          .make_tamper = {}};
 }
 
 }  // namespace
 
 Plant ReplyBeforeSync() { return PlantStorage<EarlyStorage>(); }
 Plant LeaderCountsItsVoteEarly() { return PlantStorage<EarlyLeaderStorage>(); }
-Plant OldEpochAccepted() { return PlantStorage<ForgetfulStorage>(); }
+Plant OldEpochAccepted() {
+  return {.make_storage = {}, .make_tamper = [] { return EpochForger(); }};
+}
 Plant ChunkAcknowledgedButMissing() { return PlantStorage<LeakyStorage>(); }
 
 }  // namespace meridian::simulation

@@ -1,5 +1,6 @@
-// Known bugs, made by the storage that a replica runs on: the product code is the same. Each is one
-// that the rules exist to prevent, and that the checker has to find from the clients' histories.
+// Known bugs, made by the storage that a replica runs on or by the network: the product code is the
+// same. Each is one that the rules exist to prevent, and that the checker has to find from the
+// clients' histories.
 #pragma once
 
 #include "tests/simulation/cluster.h"
@@ -10,7 +11,7 @@ namespace meridian::simulation {
 Plant ReplyBeforeSync();
 // The same on the leader only: its own vote counts early.
 Plant LeaderCountsItsVoteEarly();
-// I3: a promise is forgotten when the process restarts, so that the old leader is obeyed again.
+// I3: followers accept the log of a leader whose epoch they have fenced, and it never learns.
 Plant OldEpochAccepted();
 // I4: one chunk in many is acknowledged, never stored, and taken for present.
 Plant ChunkAcknowledgedButMissing();

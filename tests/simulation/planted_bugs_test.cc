@@ -30,6 +30,10 @@ Verdict RunInChild(uint64_t seed, const Plant& plant) {
   if (child == 0) {
     if (freopen("/dev/null", "w", stderr) == nullptr) _exit(1);
     const SimulationResult result = RunSimulation(seed, kOperations, plant);
+    if (getenv("MERIDIAN_VERBOSE") != nullptr) {
+      for (const std::string& violation : result.seen_by_clients) puts(violation.c_str());
+      fflush(stdout);
+    }
     _exit(static_cast<int>(result.seen_by_clients.empty() ? Verdict::kNothing : Verdict::kFound));
   }
   int status = 0;

@@ -66,7 +66,7 @@ void Client::Run(uint64_t operations, std::function<void()> done) {
 void Client::RunNext() {
   if (remaining_ == 0) return done_();
   --remaining_;
-  cluster_.scheduler().After(Between(1000, 100'000), [this] {
+  cluster_.scheduler().After(Between(500, 60'000), [this] {
     std::shared_ptr<Call> call = MakeRandomCall();
     call->deadline = cluster_.scheduler().now() + kOperationTimeout;
     Begin(std::move(call), [this] { RunNext(); });
