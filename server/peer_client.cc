@@ -49,13 +49,14 @@ class GrpcPeerClient final : public PeerClient {
       }
     }
     absl::BlockingCounter pending(static_cast<int>(calls.size()));
-    for (auto& [node, call] : calls) {
-      call.context.set_deadline(Deadline(absl::Now() + timeout));
-      call.stub->async()->GetNodeStatus(&call.context, &request, &call.response,
-                                        [&pending, &call](grpc::Status status) {
-                                          call.status = std::move(status);
-                                          pending.DecrementCount();
-                                        });
+    for (auto& [node, started] : calls) {
+      Call* const call = &started;
+      call->context.set_deadline(Deadline(absl::Now() + timeout));
+      call->stub->async()->GetNodeStatus(&call->context, &request, &call->response,
+                                         [&pending, call](grpc::Status status) {
+                                           call->status = std::move(status);
+                                           pending.DecrementCount();
+                                         });
     }
     pending.Wait();
     for (auto& [node, call] : calls) {
