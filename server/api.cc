@@ -27,7 +27,7 @@ Api::Api(const Platform& platform, ApiPlace place)
       tenant_ops(tenants, access_keys, authorizer),
       container_ops({platform.topology, view, *peers, store, containers, authorizer}),
       cluster_ops({platform.cluster, platform.topology, view, *peers, store, tenants, containers,
-                   authorizer, platform.dev}),
+                   authorizer, platform.dev, /*takes_faults=*/place.host == nullptr}),
       gateway({place.self, place.host, view, authorizer, directory, platform.random,
                ReachableBy(std::move(place.reachable), *peers), std::move(place.admit)}) {}
 

@@ -6,17 +6,26 @@
 #include "replication/replica.h"
 
 namespace meridian::server {
+namespace {
+
+// After a read of the store that failed.
+constexpr absl::Duration kRetryDelay = absl::Seconds(1);
+
+}  // namespace
 
 // Shared with the callbacks of reads under way, which may outlive the view.
 class ClusterView::State : public std::enable_shared_from_this<State> {
  public:
-  State(coordination::CoordinationStore& coordination, NodesChanged nodes_changed)
-      : coordination_(coordination), nodes_changed_(std::move(nodes_changed)) {}
+  // `timer` outlives Close.
+  State(coordination::CoordinationStore& coordination, Executor& timer, NodesChanged nodes_changed)
+      : coordination_(coordination), timer_(timer), nodes_changed_(std::move(nodes_changed)) {}
 
   void ReadGroups() ABSL_LOCKS_EXCLUDED(mutex_) {
     if (!Begin(groups_read_)) return;
     coordination_.List(kGroupKeyPrefix, [self = shared_from_this()](auto rows) {
+      const bool failed = !rows.ok();
       self->TakeGroups(std::move(rows));
+      if (failed) self->RetryLater(&State::ReadGroups);
       if (self->End(self->groups_read_)) self->ReadGroups();
     });
   }
@@ -24,7 +33,9 @@ class ClusterView::State : public std::enable_shared_from_this<State> {
   void ReadNodes() ABSL_LOCKS_EXCLUDED(mutex_) {
     if (!Begin(nodes_read_)) return;
     coordination_.List(kNodeKeyPrefix, [self = shared_from_this()](auto rows) {
+      const bool failed = !rows.ok();
       self->TakeNodes(std::move(rows));
+      if (failed) self->RetryLater(&State::ReadNodes);
       if (self->End(self->nodes_read_)) self->ReadNodes();
     });
   }
@@ -87,6 +98,13 @@ class ClusterView::State : public std::enable_shared_from_this<State> {
     return std::exchange(read.again, false);
   }
 
+  // The change that asked for the read is not told of again.
+  void RetryLater(void (State::*read)()) ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    if (closed_) return;
+    timer_.PostAfter(kRetryDelay, [self = shared_from_this(), read] { (self.get()->*read)(); });
+  }
+
   void TakeGroups(absl::StatusOr<std::vector<coordination::KeyValue>> rows)
       ABSL_LOCKS_EXCLUDED(mutex_) {
     if (!rows.ok()) return;
@@ -122,6 +140,7 @@ class ClusterView::State : public std::enable_shared_from_this<State> {
   }
 
   coordination::CoordinationStore& coordination_;
+  Executor& timer_;
   const NodesChanged nodes_changed_;
   absl::Mutex callback_mutex_;  // held during nodes_changed_; before mutex_
   mutable absl::Mutex mutex_;
@@ -135,7 +154,8 @@ class ClusterView::State : public std::enable_shared_from_this<State> {
 };
 
 ClusterView::ClusterView(coordination::CoordinationStore& coordination, NodesChanged nodes_changed)
-    : state_(std::make_shared<State>(coordination, std::move(nodes_changed))),
+    : timer_(MakeThreadExecutor("cluster-view")),
+      state_(std::make_shared<State>(coordination, *timer_, std::move(nodes_changed))),
       // Watched before they are read, so that no change falls between.
       group_watch_(coordination.Watch(kGroupKeyPrefix, [state = state_] { state->ReadGroups(); })),
       node_watch_(coordination.Watch(kNodeKeyPrefix, [state = state_] { state->ReadNodes(); })) {

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/executor.h"
 #include "base/id.h"
 #include "coordination/coordination_store.h"
 #include "replication/core/group_config.h"
@@ -49,6 +50,7 @@ class ClusterView {
 
  private:
   class State;
+  const std::unique_ptr<Executor> timer_;  // of reads that failed; outlives Close of the state
   const std::shared_ptr<State> state_;
   std::unique_ptr<coordination::CoordinationStore::WatchHandle> group_watch_;
   std::unique_ptr<coordination::CoordinationStore::WatchHandle> node_watch_;

@@ -137,13 +137,15 @@ absl::Status ServingNode::StartTransport() {
   transport.private_key = options_.tls.private_key;
   transport.listen_address = options_.internal_address;
   transport.services = {&node_service_};
-  ASSIGN_OR_RETURN(transport_, replication::StartNodeTransport(
-                                   std::move(transport), *strand_, platform_.random,
-                                   [this](const NodeId&, replication::PeerMessage message) {
-                                     strand_->Post([this, message = std::move(message)]() mutable {
-                                       if (host_ != nullptr) host_->OnMessage(std::move(message));
-                                     });
-                                   }));
+  ASSIGN_OR_RETURN(transport_,
+                   replication::StartNodeTransport(
+                       std::move(transport), *strand_, platform_.random,
+                       [this](const NodeId& from, replication::PeerMessage message) {
+                         strand_->Post([this, from, message = std::move(message)]() mutable {
+                           if (host_ == nullptr) return;
+                           host_->OnMessage(from, std::move(message));
+                         });
+                       }));
   return absl::OkStatus();
 }
 

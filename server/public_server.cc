@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/handlers/control_handlers.h"
 #include "server/handlers/object_handlers.h"
+#include "server/handlers/stream_watchdog.h"
 
 namespace meridian::server {
 namespace {
@@ -19,6 +20,9 @@ namespace {
 constexpr int kMaxRequestBytes = 4 << 20;
 constexpr int kMaxMetadataBytes = 16 << 10;
 constexpr int kMaxStreamsOfAConnection = 256;
+// How long a stream's client may send or take nothing while the server waits for it.
+constexpr absl::Duration kMaxClientWait = absl::Minutes(2);
+constexpr absl::Duration kWatchInterval = absl::Seconds(1);
 constexpr int kKeepaliveMs = 60'000;
 constexpr int kMinClientPingMs = 10'000;
 // Polling threads that wait for work; handlers get more up to the quota.
@@ -33,8 +37,8 @@ class GrpcPublicServer final : public PublicServer {
         containers_(api),
         cluster_(api),
         dev_(api),
-        objects_(api),
-        uploads_(api) {}
+        objects_(api, watchdog_),
+        uploads_(api, watchdog_) {}
   ~GrpcPublicServer() override { Shutdown(absl::InfinitePast()); }
 
   absl::Status Listen(const TlsMaterial& tls, const std::string& listen_address,
@@ -92,6 +96,7 @@ class GrpcPublicServer final : public PublicServer {
                                kMinClientPingMs);
   }
 
+  StreamWatchdog watchdog_{kMaxClientWait, kWatchInterval};
   TenantHandlers tenants_;
   AccessKeyHandlers access_keys_;
   ContainerHandlers containers_;

@@ -16,6 +16,15 @@ namespace {
 constexpr absl::Duration kRetryDelay = absl::Seconds(1);
 constexpr absl::Duration kCoordinationTimeout = absl::Seconds(10);
 
+bool IsReplicaOn(const replication::GroupConfig& config, ReplicaId replica, const NodeId& node) {
+  for (const auto* set : {&config.members, &config.joint_old, &config.learners}) {
+    for (const replication::Member& member : *set) {
+      if (member.replica == replica && member.node == node) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 ReplicaHost::ReplicaHost(Environment environment) : environment_(std::move(environment)) {}
@@ -84,10 +93,17 @@ std::map<PartitionId, absl::Status> ReplicaHost::Problems() const {
   return problems_;
 }
 
-void ReplicaHost::OnMessage(replication::PeerMessage message) {
-  const std::shared_ptr<HostedReplica> replica = Find(message.partition);
+void ReplicaHost::OnMessage(const NodeId& sender, replication::PeerMessage message) {
+  std::shared_ptr<HostedReplica> replica;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto hosted = hosted_.find(message.partition);
+    if (hosted == hosted_.end()) return;
+    if (!IsReplicaOn(hosted->second.config, message.from, sender)) return;
+    replica = hosted->second.replica;
+  }
   // A message for an earlier life of the replica is not for this one (P4).
-  if (replica == nullptr || replica->identity().replica != message.to) return;
+  if (replica->identity().replica != message.to) return;
   replica->OnMessage(std::move(message));
 }
 
@@ -127,6 +143,7 @@ absl::Status ReplicaHost::TryReconcile() {
       open = hosted == hosted_.end() && group.local.has_value();
       if (hosted != hosted_.end() && hosted->second.config_revision != group.revision) {
         hosted->second.config_revision = group.revision;
+        hosted->second.config = group.config;
         changed = hosted->second.replica;
       }
     }
@@ -251,7 +268,7 @@ absl::Status ReplicaHost::OpenGroup(const Group& group) {
           std::shared_ptr<HostedReplica> hosted = MakeHosted(group, *std::move(storage));
           {
             absl::MutexLock lock(&mutex_);
-            hosted_[group.partition] = {std::move(hosted), group.revision};
+            hosted_[group.partition] = {std::move(hosted), group.revision, group.config};
           }
           done(absl::OkStatus());
         });

@@ -58,13 +58,17 @@ class ReplicaHost {
   // Why replicas that belong here are not, or do not serve.
   std::map<PartitionId, absl::Status> Problems() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // On the strand.
-  void OnMessage(replication::PeerMessage message);
+  // On the strand. `sender`: as it has proved itself by its certificate. A message that names a
+  // replica which the group does not have on that node is dropped, as a lost one: a node speaks for
+  // its own replicas only (P4).
+  void OnMessage(const NodeId& sender, replication::PeerMessage message)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   struct Hosted {
     std::shared_ptr<HostedReplica> replica;
-    int64_t config_revision = 0;  // that it was last told of
+    int64_t config_revision = 0;      // that it was last told of
+    replication::GroupConfig config;  // of that revision
   };
   // A group as the coordination store has it.
   struct Group {

@@ -32,6 +32,9 @@ class ClusterOps {
     tenancy::ContainerCatalog& containers;
     tenancy::Authorizer& authorizer;
     DevControl* dev;  // null: not in dev mode
+    // Whether nodes are stopped from here: a node cannot wait for the end of itself, nor two nodes
+    // for each other's.
+    bool takes_faults;
   };
 
   explicit ClusterOps(const Environment& environment) : env_(environment) {}

@@ -27,6 +27,8 @@ using tenancy::Redundancy;
 constexpr absl::Duration kLeaderWait = absl::Seconds(10);
 constexpr absl::Duration kLeaderPoll = absl::Milliseconds(20);
 constexpr absl::Duration kRemovalTimeout = absl::Seconds(10);
+// Between attempts: the other call that is removing the partition needs a barrier and a commit.
+constexpr absl::Duration kRemovalPause = absl::Milliseconds(50);
 // Of a transaction that lost against another change.
 constexpr int kMaxAttempts = 10;
 
@@ -222,26 +224,51 @@ absl::Status ContainerOps::RemovePartition(const ContainerRecord& container) {
   const PartitionId partition = container.partitions[0].partition;
   const absl::Time deadline = absl::Now() + kRemovalTimeout;
   // Looked at first, so that a container in use is not closed for the time of a failed attempt.
-  RETURN_IF_ERROR(env_.peers.CheckEmpty(partition, deadline));
+  const absl::Status empty = env_.peers.CheckEmpty(partition, deadline);
+  if (absl::IsFailedPrecondition(empty) && container.state == ContainerRecord::State::kDeleting) {
+    // An earlier attempt was cut off before it could open the container again.
+    RETURN_IF_ERROR(Reopen(container).status());
+  }
+  RETURN_IF_ERROR(empty);
+  absl::Status status = TryRemove(container, deadline);
+  while (absl::IsAborted(status) && absl::Now() + kRemovalPause < deadline) {
+    absl::SleepFor(kRemovalPause);
+    status = TryRemove(container, deadline);
+  }
+  if (status.ok()) return status;
+  ASSIGN_OR_RETURN(const bool there, Reopen(container));
+  // It went after all: by another call, or by an attempt whose answer was lost.
+  if (!there) return absl::OkStatus();
+  return absl::IsAborted(status) ? absl::UnavailableError(status.message()) : status;
+}
+
+absl::Status ContainerOps::TryRemove(const ContainerRecord& container, absl::Time deadline) {
+  // Each time: another call that failed may have opened the container again.
   RETURN_IF_ERROR(
       env_.containers.SetState(container.tenant, container.name, ContainerRecord::State::kDeleting)
           .status());
+  absl::StatusOr<tenancy::PreparedChange> change =
+      env_.containers.PrepareDelete(container.tenant, container.name);
+  if (absl::IsFailedPrecondition(change.status())) {
+    return absl::AbortedError("another call has opened the container again");
+  }
+  RETURN_IF_ERROR(change.status());
+  return env_.peers.RemovePartition(container.partitions[0].partition,
+                                    {std::move(change->compares), std::move(change->writes)},
+                                    deadline);
+}
+
+absl::StatusOr<bool> ContainerOps::Reopen(const ContainerRecord& container) {
   absl::Status status;
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    absl::StatusOr<tenancy::PreparedChange> change =
-        env_.containers.PrepareDelete(container.tenant, container.name);
-    status = change.status();
-    if (!status.ok()) break;
-    status = env_.peers.RemovePartition(
-        partition, {std::move(change->compares), std::move(change->writes)}, deadline);
-    if (!absl::IsAborted(status)) break;  // else something changed meanwhile
+    status =
+        env_.containers.SetState(container.tenant, container.name, ContainerRecord::State::kActive)
+            .status();
+    if (status.ok()) return true;
+    if (absl::IsNotFound(status)) return false;
+    absl::SleepFor(kRemovalPause);
   }
-  if (status.ok()) return status;
-  const auto opened =
-      env_.containers.SetState(container.tenant, container.name, ContainerRecord::State::kActive);
-  // It went after all: by an attempt whose answer was lost.
-  if (absl::IsNotFound(opened.status())) return absl::OkStatus();
-  return absl::IsAborted(status) ? absl::UnavailableError(status.message()) : status;
+  return Annotate(status, "the container stays closed; deleting it once more opens or deletes it");
 }
 
 }  // namespace meridian::server

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "google/protobuf/empty.pb.h"
 #include "meridian/v1/containers.pb.h"
 #include "replication/placement/placement.h"
@@ -59,6 +60,10 @@ class ContainerOps {
       tenancy::NewContainer new_container, const std::string& region);
   void WaitForLeader(PartitionId partition);
   absl::Status RemovePartition(const tenancy::ContainerRecord& container);
+  // ABORTED: something has changed meanwhile.
+  absl::Status TryRemove(const tenancy::ContainerRecord& container, absl::Time deadline);
+  // Ends a removal. False: the container is gone.
+  absl::StatusOr<bool> Reopen(const tenancy::ContainerRecord& container);
 
   const Environment env_;
 };

@@ -1,6 +1,7 @@
 #include "server/handlers/bodies.h"
 
 #include "base/crc32c.h"
+#include "base/status.h"
 #include "server/errors.h"
 
 namespace meridian::server {
@@ -28,14 +29,17 @@ absl::StatusOr<std::optional<Buffer>> WholeSource::Next() {
 
 absl::StatusOr<std::optional<Buffer>> WriteObjectSource::Next() {
   if (finished_) return std::optional<Buffer>();
-  if (!reader_.Read(&message_)) {
-    if (context_.IsCancelled()) return ClientIsGone();
+  if (!stream_.Wait([this] { return reader_.Read(&message_); })) {
+    if (stream_.IsCancelled()) return ClientIsGone();
     return BadStream("the stream ended without a finish message");
   }
+  RETURN_IF_ERROR(stream_.CheckKey());
   if (message_.has_finish()) {
     if (message_.finish().has_crc32c()) crc32c_ = message_.finish().crc32c();
     finished_ = true;
-    if (reader_.Read(&message_)) return BadStream("nothing may follow the finish message");
+    if (stream_.Wait([this] { return reader_.Read(&message_); })) {
+      return BadStream("nothing may follow the finish message");
+    }
     return std::optional<Buffer>();
   }
   if (!message_.has_data()) return BadStream("after spec only data and finish may come");
@@ -43,25 +47,30 @@ absl::StatusOr<std::optional<Buffer>> WriteObjectSource::Next() {
 }
 
 absl::StatusOr<std::optional<Buffer>> WriteUploadSource::Next() {
-  if (!reader_.Read(&message_)) {
+  if (!stream_.Wait([this] { return reader_.Read(&message_); })) {
     // A half-closed stream is complete; a broken one is cancelled.
-    if (context_.IsCancelled()) return ClientIsGone();
+    if (stream_.IsCancelled()) return ClientIsGone();
     return std::optional<Buffer>();
   }
+  RETURN_IF_ERROR(stream_.CheckKey());
   if (!message_.has_data()) return BadStream("after start only data may come");
   return Piece(message_.mutable_data());
 }
 
 absl::Status ReadObjectSink::Begin(const v1::ReadHeader& header) {
   *message_.mutable_header() = header;
-  if (!writer_.Write(message_)) return ClientIsGone();
-  return absl::OkStatus();
+  return Send();
 }
 
 absl::Status ReadObjectSink::Write(Buffer bytes) {
   message_.set_data(bytes.view().data(), bytes.size());
   message_.set_data_crc32c(Crc32c(bytes.view()));
-  if (!writer_.Write(message_)) return ClientIsGone();
+  return Send();
+}
+
+absl::Status ReadObjectSink::Send() {
+  RETURN_IF_ERROR(stream_.CheckKey());
+  if (!stream_.Wait([this] { return writer_.Write(message_); })) return ClientIsGone();
   return absl::OkStatus();
 }
 

@@ -1,7 +1,6 @@
 // Bodies over gRPC's streams, as the operations take and give them.
 #pragma once
 
-#include <grpcpp/server_context.h>
 #include <grpcpp/support/sync_stream.h>
 
 #include <optional>
@@ -10,6 +9,7 @@
 
 #include "meridian/v1/objects.grpc.pb.h"
 #include "meridian/v1/uploads.grpc.pb.h"
+#include "server/handlers/stream.h"
 #include "server/ops/byte_stream.h"
 
 namespace meridian::server {
@@ -30,14 +30,13 @@ class WholeSource final : public ops::ByteSource {
 // the client is slowed down to what is stored.
 class WriteObjectSource final : public ops::ByteSource {
  public:
-  WriteObjectSource(const grpc::ServerContext& context,
-                    grpc::ServerReader<v1::WriteObjectRequest>& reader)
-      : context_(context), reader_(reader) {}
+  WriteObjectSource(Stream& stream, grpc::ServerReader<v1::WriteObjectRequest>& reader)
+      : stream_(stream), reader_(reader) {}
   absl::StatusOr<std::optional<Buffer>> Next() override;
   std::optional<uint32_t> declared_crc32c() const override { return crc32c_; }
 
  private:
-  const grpc::ServerContext& context_;
+  Stream& stream_;
   grpc::ServerReader<v1::WriteObjectRequest>& reader_;
   v1::WriteObjectRequest message_;
   std::optional<uint32_t> crc32c_;
@@ -47,13 +46,12 @@ class WriteObjectSource final : public ops::ByteSource {
 // The rest of a WriteUpload stream, after the message with `start`.
 class WriteUploadSource final : public ops::ByteSource {
  public:
-  WriteUploadSource(const grpc::ServerContext& context,
-                    grpc::ServerReader<v1::WriteUploadRequest>& reader)
-      : context_(context), reader_(reader) {}
+  WriteUploadSource(Stream& stream, grpc::ServerReader<v1::WriteUploadRequest>& reader)
+      : stream_(stream), reader_(reader) {}
   absl::StatusOr<std::optional<Buffer>> Next() override;
 
  private:
-  const grpc::ServerContext& context_;
+  Stream& stream_;
   grpc::ServerReader<v1::WriteUploadRequest>& reader_;
   v1::WriteUploadRequest message_;
 };
@@ -61,11 +59,15 @@ class WriteUploadSource final : public ops::ByteSource {
 // The answer to ReadObject. Write blocks while the client does not read.
 class ReadObjectSink final : public ops::ByteSink {
  public:
-  explicit ReadObjectSink(grpc::ServerWriter<v1::ReadObjectResponse>& writer) : writer_(writer) {}
+  ReadObjectSink(Stream& stream, grpc::ServerWriter<v1::ReadObjectResponse>& writer)
+      : stream_(stream), writer_(writer) {}
   absl::Status Begin(const v1::ReadHeader& header) override;
   absl::Status Write(Buffer bytes) override;
 
  private:
+  absl::Status Send();
+
+  Stream& stream_;
   grpc::ServerWriter<v1::ReadObjectResponse>& writer_;
   v1::ReadObjectResponse message_;
 };

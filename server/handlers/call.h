@@ -33,17 +33,27 @@ grpc::Status Handle(Api& api, const grpc::ServerContext& context, Response* resp
   return grpc::Status::OK;
 }
 
-// `operation` takes the context of the container and gives an absl::Status.
+// For a caller who has been authenticated. `operation` takes the context of the container and gives
+// an absl::Status.
+template <typename Operation>
+grpc::Status HandleObjectOf(Api& api, const tenancy::Principal& principal,
+                            const grpc::ServerContext& context, const std::string& container,
+                            const std::string& object, ObjectGateway::Intent intent,
+                            const Operation& operation) {
+  const absl::StatusOr<ops::Context> opened =
+      api.gateway.Open(principal, container, object, DeadlineOf(context), intent);
+  if (!opened.ok()) return ToGrpcStatus(opened.status());
+  return ToGrpcStatus(api.gateway.Explain(*opened, operation(*opened)));
+}
+
+// Authenticates first.
 template <typename Operation>
 grpc::Status HandleObject(Api& api, const grpc::ServerContext& context,
                           const std::string& container, const std::string& object,
                           ObjectGateway::Intent intent, const Operation& operation) {
   const absl::StatusOr<tenancy::Principal> principal = Authenticate(api, context);
   if (!principal.ok()) return ToGrpcStatus(principal.status());
-  const absl::StatusOr<ops::Context> opened =
-      api.gateway.Open(*principal, container, object, DeadlineOf(context), intent);
-  if (!opened.ok()) return ToGrpcStatus(opened.status());
-  return ToGrpcStatus(api.gateway.Explain(*opened, operation(*opened)));
+  return HandleObjectOf(api, *principal, context, container, object, intent, operation);
 }
 
 // Moves a result's value out, and gives its status.

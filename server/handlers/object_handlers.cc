@@ -25,12 +25,12 @@ absl::Status BadStream(const std::string& message) {
 
 grpc::Status ObjectHandlers::PutObject(ServerContext* context, const v1::PutObjectRequest* request,
                                        v1::Object* response) {
-  if (request->data().size() > kMaxPieceBytes) {
-    return ToGrpcStatus(InvalidField("data", "at most 1 MiB; use WriteObject"));
-  }
   const v1::WriteSpec& spec = request->spec();
   return HandleObject(api_, *context, spec.container(), spec.name(), Intent::kNewData,
                       [&](const ops::Context& opened) {
+                        if (request->data().size() > kMaxPieceBytes) {
+                          return InvalidField("data", "at most 1 MiB; use WriteObject");
+                        }
                         WholeSource source(request->data());
                         return Take(ops::WriteObject(opened, spec, source), response);
                       });
@@ -39,16 +39,20 @@ grpc::Status ObjectHandlers::PutObject(ServerContext* context, const v1::PutObje
 grpc::Status ObjectHandlers::WriteObject(ServerContext* context,
                                          grpc::ServerReader<v1::WriteObjectRequest>* reader,
                                          v1::Object* response) {
+  // Before the first Read, which may wait for long: strangers get no thread.
+  const absl::StatusOr<tenancy::Principal> principal = Authenticate(api_, *context);
+  if (!principal.ok()) return ToGrpcStatus(principal.status());
+  Stream stream(api_, watchdog_, *context);
   v1::WriteObjectRequest first;
-  if (!reader->Read(&first) || !first.has_spec()) {
+  if (!stream.Wait([&] { return reader->Read(&first); }) || !first.has_spec()) {
     return ToGrpcStatus(BadStream("the first message must hold spec"));
   }
   const v1::WriteSpec& spec = first.spec();
-  return HandleObject(api_, *context, spec.container(), spec.name(), Intent::kNewData,
-                      [&](const ops::Context& opened) {
-                        WriteObjectSource source(*context, *reader);
-                        return Take(ops::WriteObject(opened, spec, source), response);
-                      });
+  return HandleObjectOf(api_, *principal, *context, spec.container(), spec.name(), Intent::kNewData,
+                        [&](const ops::Context& opened) {
+                          WriteObjectSource source(stream, *reader);
+                          return Take(ops::WriteObject(opened, spec, source), response);
+                        });
 }
 
 grpc::Status ObjectHandlers::ReadObject(ServerContext* context,
@@ -56,7 +60,8 @@ grpc::Status ObjectHandlers::ReadObject(ServerContext* context,
                                         grpc::ServerWriter<v1::ReadObjectResponse>* writer) {
   return HandleObject(api_, *context, request->container(), request->name(), Intent::kOther,
                       [&](const ops::Context& opened) {
-                        ReadObjectSink sink(*writer);
+                        Stream stream(api_, watchdog_, *context);
+                        ReadObjectSink sink(stream, *writer);
                         return ops::ReadObject(opened, *request, sink);
                       });
 }
@@ -127,16 +132,20 @@ grpc::Status UploadHandlers::StartUpload(ServerContext* context,
 grpc::Status UploadHandlers::WriteUpload(ServerContext* context,
                                          grpc::ServerReader<v1::WriteUploadRequest>* reader,
                                          v1::WriteUploadResponse* response) {
+  // As in WriteObject.
+  const absl::StatusOr<tenancy::Principal> principal = Authenticate(api_, *context);
+  if (!principal.ok()) return ToGrpcStatus(principal.status());
+  Stream stream(api_, watchdog_, *context);
   v1::WriteUploadRequest first;
-  if (!reader->Read(&first) || !first.has_start()) {
+  if (!stream.Wait([&] { return reader->Read(&first); }) || !first.has_start()) {
     return ToGrpcStatus(BadStream("the first message must hold start"));
   }
   const v1::WriteUploadStart& start = first.start();
-  return HandleObject(api_, *context, ContainerOfUpload(start.upload()), {}, Intent::kNewData,
-                      [&](const ops::Context& opened) {
-                        WriteUploadSource source(*context, *reader);
-                        return Take(ops::WriteUpload(opened, start, source), response);
-                      });
+  return HandleObjectOf(api_, *principal, *context, ContainerOfUpload(start.upload()), {},
+                        Intent::kNewData, [&](const ops::Context& opened) {
+                          WriteUploadSource source(stream, *reader);
+                          return Take(ops::WriteUpload(opened, start, source), response);
+                        });
 }
 
 grpc::Status UploadHandlers::GetUpload(ServerContext* context, const v1::GetUploadRequest* request,

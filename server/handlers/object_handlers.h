@@ -4,12 +4,14 @@
 #include "meridian/v1/objects.grpc.pb.h"
 #include "meridian/v1/uploads.grpc.pb.h"
 #include "server/api.h"
+#include "server/handlers/stream_watchdog.h"
 
 namespace meridian::server {
 
 class ObjectHandlers final : public v1::ObjectService::Service {
  public:
-  explicit ObjectHandlers(Api& api) : api_(api) {}
+  // `watchdog` outlives the handlers.
+  ObjectHandlers(Api& api, StreamWatchdog& watchdog) : api_(api), watchdog_(watchdog) {}
   grpc::Status PutObject(grpc::ServerContext* context, const v1::PutObjectRequest* request,
                          v1::Object* response) override;
   grpc::Status WriteObject(grpc::ServerContext* context,
@@ -34,11 +36,13 @@ class ObjectHandlers final : public v1::ObjectService::Service {
 
  private:
   Api& api_;
+  StreamWatchdog& watchdog_;
 };
 
 class UploadHandlers final : public v1::UploadService::Service {
  public:
-  explicit UploadHandlers(Api& api) : api_(api) {}
+  // `watchdog` outlives the handlers.
+  UploadHandlers(Api& api, StreamWatchdog& watchdog) : api_(api), watchdog_(watchdog) {}
   grpc::Status StartUpload(grpc::ServerContext* context, const v1::StartUploadRequest* request,
                            v1::Upload* response) override;
   grpc::Status WriteUpload(grpc::ServerContext* context,
@@ -55,6 +59,7 @@ class UploadHandlers final : public v1::UploadService::Service {
 
  private:
   Api& api_;
+  StreamWatchdog& watchdog_;
 };
 
 }  // namespace meridian::server

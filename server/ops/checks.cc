@@ -117,6 +117,10 @@ absl::StatusOr<internal::v1::Condition> ParseCondition(const v1::WriteCondition&
       if (condition.if_match().empty()) {
         return InvalidField("condition.if_match", "must not be empty");
       }
+      if (condition.if_match().size() > kMaxEtagBytes) {
+        return InvalidField("condition.if_match",
+                            absl::StrCat("at most ", kMaxEtagBytes, " bytes"));
+      }
       parsed.set_if_match_etag(condition.if_match());
       break;
     case v1::WriteCondition::kIfNoneMatch:

@@ -22,6 +22,7 @@ inline constexpr size_t kMaxMetadataEntries = 64;
 inline constexpr size_t kMaxMetadataKeyBytes = 128;
 inline constexpr size_t kMaxMetadataBytes = 8 << 10;  // keys and values together
 inline constexpr size_t kMaxDelimiterBytes = 16;
+inline constexpr size_t kMaxEtagBytes = 64;  // twice what any of ours has
 inline constexpr uint64_t kMaxObjectBytes = uint64_t{5} << 40;
 
 bool IsUtf8(std::string_view text);

@@ -30,6 +30,8 @@ struct Context {
   std::function<absl::StatusOr<std::shared_ptr<const crypto::ContainerKeys>>(uint32_t)> open_keys;
   // Whether versions that are replaced stay.
   bool keep_versions = false;
+  // The same as of now, for calls that last; null: it does not change. May block on the store.
+  std::function<absl::StatusOr<bool>()> keep_versions_now;
   // Never null.
   std::shared_ptr<replication::Replica> replica;
   Random* random = nullptr;

@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "server/await.h"
+#include "server/errors.h"
 #include "server/ops/errors.h"
 #include "storage/objects/object_reader.h"
 
@@ -24,6 +25,10 @@ pb::Command NewCommand(const Context& context) {
 
 absl::StatusOr<pb::Outcome> Propose(replication::Replica& replica, absl::Time deadline,
                                     replication::Proposal proposal) {
+  if (proposal.command.size() > kMaxCommandBytes) {
+    return server::Error(absl::StatusCode::kInvalidArgument, v1::INVALID_FIELD,
+                         "the request asks for more than fits into one command");
+  }
   using Result = absl::StatusOr<replication::Applied>;
   const std::optional<Result> applied =
       server::AwaitUntil<Result>(deadline, [&](std::function<void(Result)> done) {

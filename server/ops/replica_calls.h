@@ -1,6 +1,7 @@
 // The replica's asynchronous calls, waited for on a handler's thread.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,7 +21,13 @@ namespace pb = ::meridian::internal::v1;
 // A command with what every command of this container says.
 pb::Command NewCommand(const Context& context);
 
-// Commits a command and returns its outcome, whatever it is. An error: see FromReplica.
+// A journal that refuses an entry takes its replica out of service, so what requests ask for is
+// kept far below what a journal takes. The largest commands are those that finish uploads of many
+// runs.
+inline constexpr size_t kMaxCommandBytes = 1 << 20;
+
+// Commits a command and returns its outcome, whatever it is. INVALID_ARGUMENT: the command is
+// larger than kMaxCommandBytes. Any other error: see FromReplica.
 absl::StatusOr<pb::Outcome> Propose(replication::Replica& replica, absl::Time deadline,
                                     replication::Proposal proposal);
 absl::StatusOr<pb::Outcome> Propose(const Context& context, const pb::Command& command);

@@ -1,4 +1,5 @@
 // GetUpload, AbortUpload, ListUploads.
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -20,6 +21,9 @@ namespace {
 
 constexpr size_t kDefaultPageSize = 100;
 constexpr size_t kMaxPageSize = 1000;
+// Records read at a time (each has up to 1000 runs), and when a page ends early.
+constexpr size_t kStepSize = 16;
+constexpr size_t kMaxPageBytes = 2 << 20;
 
 }  // namespace
 
@@ -57,18 +61,24 @@ absl::StatusOr<v1::ListUploadsResponse> ListUploads(const Context& context,
   }
   ASSIGN_OR_RETURN(const std::unique_ptr<storage::KvReader> view,
                    ConfirmedView(*context.replica, context.deadline));
-  ASSIGN_OR_RETURN(objects::ListUploadsPage page,
-                   objects::ObjectReader(*view).ListUploads(after, page_size));
   const int64_t now_us = absl::ToUnixMicros(absl::Now());
   v1::ListUploadsResponse response;
-  for (pb::UploadRecord& record : page.uploads) {
-    // Expired, and not cleaned up yet.
-    if (record.expire_time_us() <= now_us) continue;
-    ASSIGN_OR_RETURN(const Upload upload, OpenUpload(context, std::move(record)));
-    *response.add_uploads() = ToUpload(context, upload);
-  }
-  if (page.next.has_value()) {
-    response.set_next_page_token(EncodePageToken(*context.keys, parameters, page.next->bytes()));
+  size_t listed = 0;  // with the expired ones, so that the work of a page is bounded as well
+  do {
+    const size_t step = std::min(kStepSize, page_size - listed);
+    ASSIGN_OR_RETURN(objects::ListUploadsPage page,
+                     objects::ObjectReader(*view).ListUploads(after, step));
+    listed += page.uploads.size();
+    for (pb::UploadRecord& record : page.uploads) {
+      // Expired, and not cleaned up yet.
+      if (record.expire_time_us() <= now_us) continue;
+      ASSIGN_OR_RETURN(const Upload upload, OpenUpload(context, std::move(record)));
+      *response.add_uploads() = ToUpload(context, upload);
+    }
+    after = page.next;
+  } while (after.has_value() && listed < page_size && response.ByteSizeLong() < kMaxPageBytes);
+  if (after.has_value()) {
+    response.set_next_page_token(EncodePageToken(*context.keys, parameters, after->bytes()));
   }
   return response;
 }

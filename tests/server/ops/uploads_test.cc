@@ -216,6 +216,21 @@ TEST_F(Uploads, AreListedPageByPage) {
   EXPECT_EQ(ReasonOf(ListUploads(context_, request).status()), v1::INVALID_PAGE_TOKEN);
 }
 
+TEST_F(Uploads, AreListedOnceEachAcrossTheStepsOfAPage) {
+  for (int i = 0; i < 40; ++i) Start(Spec("a" + std::to_string(i)));
+  v1::ListUploadsRequest request;
+  const auto all = ListUploads(context_, request);
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_EQ(all->uploads_size(), 40);
+  EXPECT_TRUE(all->next_page_token().empty());
+  request.set_page_size(33);
+  const auto page = ListUploads(context_, request);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->uploads_size(), 33);
+  request.set_page_token(page->next_page_token());
+  EXPECT_EQ(ListUploads(context_, request)->uploads_size(), 7);
+}
+
 TEST_F(Uploads, WithNamesThatNoUploadCanHaveAreNotFound) {
   v1::GetUploadRequest request;
   for (const std::string name : {"", "x", "tenants/t/containers/c/uploads/zz"}) {

@@ -2,6 +2,7 @@
 
 #include "server/ops/body_writer.h"
 #include "server/ops/chunk_budget.h"
+#include "server/ops/replica_calls.h"
 #include "server/ops/run_writer.h"
 #include "storage/objects/object_reader.h"
 #include "tests/server/ops/fixture.h"
@@ -162,6 +163,34 @@ TEST_F(WriteAndRead, DecideConditionsAndSayTheCurrentEtag) {
   request.set_if_match(first->etag());
   StringSink sink;
   EXPECT_EQ(ReasonOf(ReadObject(context_, request, sink)), v1::PRECONDITION_FAILED);
+}
+
+TEST_F(WriteAndRead, RefuseAConditionThatNoEtagCanMeet) {
+  v1::WriteSpec spec = Spec("a");
+  spec.mutable_condition()->set_if_match(std::string(4 << 20, 'x'));
+  const absl::Status refused = Put(spec, "body").status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReasonOf(refused), v1::INVALID_FIELD);
+}
+
+// A journal that refuses an entry takes all replicas of the partition out of service.
+TEST_F(WriteAndRead, ProposeNoCommandThatAJournalMightRefuse) {
+  const size_t before = replica_->proposals();
+  pb::Command command = NewCommand(context_);
+  command.mutable_put_version()->set_name(std::string(kMaxCommandBytes, 'x'));
+  EXPECT_EQ(Propose(context_, command).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(replica_->proposals(), before);
+}
+
+// Versioning may be switched on while a body is on its way.
+TEST_F(WriteAndRead, KeepWhatTheyReplaceAsTheContainerSaysAtTheirEnd) {
+  const auto first = Put("a", "one");
+  ASSERT_TRUE(first.ok()) << first.status();
+  context_.keep_versions_now = [] { return true; };
+  ASSERT_TRUE(Put("a", "two").ok());
+  const auto kept = Get("a", first->version_id());
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  EXPECT_EQ(*kept, "one");
 }
 
 TEST_F(WriteAndRead, GiveARetryTheFirstAnswer) {
