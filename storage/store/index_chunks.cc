@@ -72,16 +72,25 @@ absl::Status DiskIndex::MoveChunk(ContainerId container, ChunkId chunk, const Ch
 
 absl::Status DiskIndex::DeleteChunks(const std::string& prefix, RocksBatch& batch,
                                      std::vector<ChunkLocation>& frees) {
+  // Every iterator over a memtable first sorts all range tombstones in it: they are for what is
+  // large and rare. Runs are dropped all the time, and most are short.
+  constexpr size_t kMaxSingleDeletes = 4096;
   const std::string end = PrefixEnd(prefix);
   auto rows = kv_.NewIterator(Family::kChunk, prefix, end);
-  bool any = false;
+  std::vector<std::string> keys;
+  bool many = false;
   for (rows->Seek(""); rows->Valid(); rows->Next()) {
     ASSIGN_OR_RETURN(const ChunkRow row, DecodeChunkRow(rows->value()));
     AppendPlace(row, frees);
-    any = true;
+    many = many || keys.size() == kMaxSingleDeletes;
+    if (!many) keys.emplace_back(rows->key());
   }
   RETURN_IF_ERROR(rows->status());
-  if (any) batch.DeleteRange(Family::kChunk, prefix, end);
+  if (many) {
+    batch.DeleteRange(Family::kChunk, prefix, end);
+  } else {
+    for (const std::string& key : keys) batch.Delete(Family::kChunk, key);
+  }
   return absl::OkStatus();
 }
 
