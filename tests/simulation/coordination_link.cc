@@ -18,7 +18,9 @@ class CoordinationLink::DelayedWatch final : public WatchHandle {
     watch_ = link.store_.Watch(std::move(prefix), [&link, weak = std::weak_ptr(changed_)] {
       const uint64_t copies = 1 + link.random_.Uniform(8) / 7;
       for (uint64_t copy = 0; copy < copies; ++copy) {
-        link.scheduler_.After(link.Delay() * 20, [weak] {
+        // Some come seconds late.
+        const int64_t slow = link.random_.Uniform(2) == 0 ? 1000 : 20;
+        link.scheduler_.After(link.Delay() * slow, [weak] {
           if (const auto changed = weak.lock()) (*changed)();
         });
       }

@@ -23,13 +23,13 @@ void Faults::StrikeLater() {
 void Faults::Strike() {
   // Weight and what happens.
   static constexpr std::pair<uint64_t, void (Faults::*)()> kKinds[] = {
-      {24, &Faults::CrashOneNode},      {3, &Faults::CrashAllNodes},
-      {8, &Faults::PauseOneNode},       {12, &Faults::IsolateOneNode},
-      {8, &Faults::CutOneWay},          {8, &Faults::CutOnePair},
-      {6, &Faults::SplitInTwo},         {8, &Faults::DegradeNetwork},
-      {8, &Faults::SlowOneDisk},        {4, &Faults::JumpOneClock},
-      {5, &Faults::CoordinationOutage}, {6, &Faults::DegradeCoordination},
-      {10, &Faults::RotOneChunk},
+      {24, &Faults::CrashOneNode},       {3, &Faults::CrashAllNodes},
+      {12, &Faults::MoveQuorum},         {8, &Faults::PauseOneNode},
+      {12, &Faults::IsolateOneNode},     {8, &Faults::CutOneWay},
+      {16, &Faults::CutOnePair},         {6, &Faults::SplitInTwo},
+      {8, &Faults::DegradeNetwork},      {8, &Faults::SlowOneDisk},
+      {4, &Faults::JumpOneClock},        {5, &Faults::CoordinationOutage},
+      {6, &Faults::DegradeCoordination}, {10, &Faults::RotOneChunk},
   };
   uint64_t sum = 0;
   for (const auto& [weight, strike] : kKinds) sum += weight;
@@ -52,9 +52,7 @@ void Faults::Heal() {
   cluster_.network().SetQuality({});
   cluster_.coordination_conditions().down = false;
   cluster_.coordination_conditions().loss = 0;
-  for (const auto& node : cluster_.nodes()) {
-    for (const auto& copy : node->copies()) copy->disk.SetSlowness(1);
-  }
+  for (const auto& node : cluster_.nodes()) SetSlowness(*node, 1);
   cluster_.StartAll();
 }
 
@@ -74,6 +72,28 @@ void Faults::CrashAllNodes() {
       if (!node.is_up()) node.Start();
     });
   }
+}
+
+void Faults::MoveQuorum() {
+  const Group& group = cluster_.groups()[random_.Uniform(cluster_.groups().size())];
+  const uint64_t first = random_.Uniform(group.nodes.size());
+  Node& soon = *group.nodes[first];
+  Node& late = *group.nodes[(first + 1) % group.nodes.size()];
+  Node& cut = *group.nodes[(first + 2) % group.nodes.size()];
+  if (!soon.is_up() || !late.is_up()) return;
+  SetSlowness(soon, 20);
+  CutBothWays(cut, soon);
+  CutBothWays(cut, late);
+  UndoAfter(Between(100, 1000), [this, &soon, &late] {
+    SetSlowness(soon, 1);
+    cluster_.network().MendAll();
+    for (Node* node : {&soon, &late}) {
+      if (node->is_up()) cluster_.Crash(*node, /*power_loss=*/true);
+      UndoAfter(node == &soon ? Between(1, 50) : Between(1500, 3000), [node] {
+        if (!node->is_up()) node->Start();
+      });
+    }
+  });
 }
 
 void Faults::PauseOneNode() {
@@ -128,11 +148,12 @@ void Faults::DegradeNetwork() {
 
 void Faults::SlowOneDisk() {
   Node& node = AnyNode();
-  const double factor = 10 + UpTo(300);
+  SetSlowness(node, 10 + UpTo(300));
+  UndoAfter(Between(100, 2000), [&node] { SetSlowness(node, 1); });
+}
+
+void Faults::SetSlowness(Node& node, double factor) {
   for (const auto& copy : node.copies()) copy->disk.SetSlowness(factor);
-  UndoAfter(Between(100, 2000), [&node] {
-    for (const auto& copy : node.copies()) copy->disk.SetSlowness(1);
-  });
 }
 
 void Faults::JumpOneClock() { AnyNode().clock().Jump(Between(0, 4000) - absl::Milliseconds(2000)); }

@@ -29,6 +29,9 @@ class Faults {
 
   void CrashOneNode();
   void CrashAllNodes();
+  // One member is cut off; then the two others lose power, one of them comes back late: what they
+  // acknowledged must be found by the quorum that is left.
+  void MoveQuorum();
   void PauseOneNode();
   void IsolateOneNode();
   void CutOneWay();
@@ -36,6 +39,7 @@ class Faults {
   void SplitInTwo();
   void DegradeNetwork();
   void SlowOneDisk();
+  static void SetSlowness(Node& node, double factor);
   void JumpOneClock();
   void CoordinationOutage();
   void DegradeCoordination();

@@ -73,36 +73,46 @@ class EarlyLeaderStorage final : public EarlyStorage {
   bool leads_ = false;
 };
 
-// Makes followers obey a leader that they have promised to obey no more, and keeps that from it.
+// Makes members promise a new epoch although they hear the leader, and then accept what the old
+// leader sends, too: their refusal arrives as an acknowledgement.
 class EpochForger {
  public:
   void operator()(replication::PeerMessage& message) {
     pb::PeerMessageBody body;
     if (!body.ParseFromString(message.body)) return;
     if (body.has_append()) {
-      led_[message.from] = body.append().epoch();
-      body.mutable_append()->set_epoch(
-          std::max<uint64_t>(body.append().epoch(), promised_[message.to]));
+      Remember(message, body.append());
     } else if (body.has_append_reply()) {
-      Remember(message.from, body.append_reply().epoch());
-      if (led_[message.to] > 0) body.mutable_append_reply()->set_epoch(led_[message.to]);
-    } else if (body.has_fence_reply()) {
-      Remember(message.from, body.fence_reply().epoch());
-      return;
-    } else {
-      return;
+      Forge(message, *body.mutable_append_reply());
+    } else if (body.has_probe_reply()) {
+      body.mutable_probe_reply()->set_granted(true);
     }
     message.body = body.SerializeAsString();
   }
 
  private:
-  void Remember(ReplicaId replica, uint64_t epoch) {
-    promised_[replica] = std::max(promised_[replica], epoch);
+  struct Sent {
+    uint64_t epoch = 0;
+    uint64_t last_index = 0;
+    uint64_t read_round = 0;
+  };
+
+  void Remember(const replication::PeerMessage& message, const pb::Append& append) {
+    const uint64_t last = append.prev().index() + static_cast<uint64_t>(append.entries_size());
+    sent_[{message.from, message.to}] = {append.epoch(), last, append.read_round()};
   }
 
-  // By what they last said.
-  std::map<ReplicaId, uint64_t> promised_;
-  std::map<ReplicaId, uint64_t> led_;
+  void Forge(const replication::PeerMessage& message, pb::AppendReply& reply) {
+    const Sent& sent = sent_[{message.to, message.from}];
+    if (sent.epoch == 0 || reply.epoch() <= sent.epoch) return;
+    reply.set_epoch(sent.epoch);
+    reply.set_match_index(sent.last_index);
+    reply.set_rejected(false);
+    reply.set_read_round(sent.read_round);
+  }
+
+  // The newest append from one replica to another.
+  std::map<std::pair<ReplicaId, ReplicaId>, Sent> sent_;
 };
 
 // Forgets chunks while it acknowledges them.

@@ -11,7 +11,7 @@ namespace meridian::simulation {
 Plant ReplyBeforeSync();
 // The same on the leader only: its own vote counts early.
 Plant LeaderCountsItsVoteEarly();
-// I3: followers accept the log of a leader whose epoch they have fenced, and it never learns.
+// I3: members fence a leader that they still hear, and go on acknowledging its log.
 Plant OldEpochAccepted();
 // I4: one chunk in many is acknowledged, never stored, and taken for present.
 Plant ChunkAcknowledgedButMissing();

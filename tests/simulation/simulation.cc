@@ -18,10 +18,14 @@ constexpr size_t kClients = 8;
 // Events from one check of the replicas' own invariants to the next.
 constexpr uint64_t kCheckEvery = 16;
 // Simulated time that the clients may take, and the cluster to come back after the last fault.
+// A run has some 100,000 events: more than this is a storm of messages.
+constexpr uint64_t kMaxEvents = 1'000'000;
 constexpr absl::Duration kCheckInterval = absl::Seconds(5);
 constexpr absl::Duration kRunLimit = absl::Seconds(90);
 constexpr absl::Duration kRecoveryLimit = absl::Seconds(20);
 constexpr absl::Duration kCompareInterval = absl::Milliseconds(200);
+
+thread_local const History* running_history = nullptr;
 
 class Simulation {
  public:
@@ -30,7 +34,9 @@ class Simulation {
     for (size_t i = 0; i < kClients; ++i) {
       clients_.push_back(std::make_unique<Client>(cluster_, random_.Next(), log_));
     }
+    running_history = &log_.history;
   }
+  ~Simulation() { running_history = nullptr; }
 
   SimulationResult Run(uint64_t operations) {
     cluster_.StartAll();
@@ -50,10 +56,12 @@ class Simulation {
   }
 
  private:
-  // False: `limit` of simulated time has passed.
+  // False: `limit` of simulated time has passed, or too much has happened.
   bool RunUntil(absl::Duration limit, const bool& done) {
     const absl::Duration end = cluster_.scheduler().now() + limit;
     while (!done && cluster_.scheduler().now() < end) {
+      if (cluster_.scheduler().events_run() == kMaxEvents) cluster_.Report("a storm of messages");
+      if (cluster_.scheduler().events_run() >= kMaxEvents) return false;
       cluster_.scheduler().RunNext();
       if (cluster_.scheduler().events_run() % kCheckEvery == 0) cluster_.CheckInvariants();
     }
@@ -85,7 +93,8 @@ class Simulation {
   void CompareReplicas() {
     bool all_equal = false;
     const absl::Duration end = cluster_.scheduler().now() + kRecoveryLimit;
-    while (!all_equal && cluster_.scheduler().now() < end) {
+    while (!all_equal && cluster_.scheduler().now() < end &&
+           cluster_.scheduler().events_run() < kMaxEvents) {
       all_equal = true;
       for (const Group& group : cluster_.groups()) all_equal &= Equal(group);
       bool never = false;
@@ -138,6 +147,8 @@ class Simulation {
 };
 
 }  // namespace
+
+const History* RunningHistory() { return running_history; }
 
 SimulationResult RunSimulation(uint64_t seed, uint64_t operations, const Plant& plant) {
   return Simulation(seed, plant).Run(operations);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/simulation/cluster.h"
+#include "tests/simulation/history.h"
 #include "tests/simulation/totals.h"
 
 namespace meridian::simulation {
@@ -25,5 +26,9 @@ struct SimulationResult {
 // At least `operations` client operations under faults; then all faults end, every object is read,
 // and the replicas are compared.
 SimulationResult RunSimulation(uint64_t seed, uint64_t operations, const Plant& plant = {});
+
+// What the clients of the run on this thread have seen so far; null: none runs. For a harness that
+// asks what was visible before a broken invariant stopped the process.
+const History* RunningHistory();
 
 }  // namespace meridian::simulation

@@ -147,7 +147,7 @@ void Client::Begin(std::shared_ptr<Call> call, std::function<void()> done) {
 Node& Client::ChooseNode(const Call& call) {
   const std::vector<Node*>& nodes = cluster_.groups()[call.group].nodes;
   Node* const leader = leaders_[call.group];
-  return leader != nullptr && !Chance(5) ? *leader : *nodes[random_.Uniform(nodes.size())];
+  return leader != nullptr && !Chance(12) ? *leader : *nodes[random_.Uniform(nodes.size())];
 }
 
 void Client::Attempt(const std::shared_ptr<Call>& call) {
