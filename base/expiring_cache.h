@@ -67,8 +67,9 @@ class ExpiringCache {
     }
   }
 
-  void Clear() {
-    EraseIf([](std::string_view) { return true; });
+  void ForEachKey(const std::function<void(std::string_view key)>& visit) const {
+    absl::MutexLock lock(&mutex_);
+    for (const Entry& entry : entries_) visit(entry.key);
   }
 
   size_t size() const {

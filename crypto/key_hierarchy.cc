@@ -63,11 +63,25 @@ absl::StatusOr<std::string> KeyHierarchy::CreateTenantKek(TenantId tenant) {
 }
 
 absl::Status KeyHierarchy::DestroyTenantKey(TenantId tenant) {
-  RETURN_IF_ERROR(kms_.DestroyKey(RootName(tenant)));
+  const absl::Status destroyed = kms_.DestroyKey(RootName(tenant));
+  ForgetTenant(tenant);
+  return destroyed;
+}
+
+void KeyHierarchy::ForgetTenant(TenantId tenant) {
   const auto of_tenant = [tenant](std::string_view key) { return key.starts_with(tenant.bytes()); };
   tenant_keks_.EraseIf(of_tenant);
   containers_.EraseIf(of_tenant);
-  return absl::OkStatus();
+}
+
+std::set<TenantId> KeyHierarchy::CachedTenants() const {
+  std::set<TenantId> tenants;
+  const auto note = [&tenants](std::string_view key) {
+    tenants.insert(*TenantId::FromBytes(key.substr(0, TenantId::kSize)));
+  };
+  tenant_keks_.ForEachKey(note);
+  containers_.ForEachKey(note);
+  return tenants;
 }
 
 absl::StatusOr<KeyHierarchy::CachedKek::Found> KeyHierarchy::TenantKek(TenantId tenant,

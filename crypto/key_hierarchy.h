@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -48,6 +49,10 @@ class KeyHierarchy {
   absl::StatusOr<std::string> CreateTenantKek(TenantId tenant);
   // Destroys the tenant's key inside the KMS, and forgets what is cached here (I11).
   absl::Status DestroyTenantKey(TenantId tenant);
+  // Forgets the tenant's keys here; of those that are used at the moment nothing is taken away.
+  void ForgetTenant(TenantId tenant);
+  // Whose keys are here.
+  std::set<TenantId> CachedTenants() const;
 
   absl::StatusOr<WrappedContainerKeys> CreateContainerKeys(TenantId tenant,
                                                            std::string_view wrapped_tenant_kek,

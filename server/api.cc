@@ -14,20 +14,22 @@ std::function<bool(const NodeId&)> ReachableBy(std::function<bool(const NodeId&)
 }  // namespace
 
 Api::Api(const Platform& platform, ApiPlace place)
-    : keys(platform.kms, platform.clock, platform.random, {}),
+    : catalog_timer(MakeThreadExecutor("catalog")),
+      keys(platform.kms, platform.clock, platform.random, {}),
       store(platform.coordination, platform.cluster_key, platform.random, platform.clock),
+      catalog_changes(store, *catalog_timer),
       tenants(store, keys),
       access_keys(store, tenants),
       containers(store, tenants, keys),
-      directory(store, tenants, containers, keys, {}),
-      authenticator(store, {}),
+      directory(store, keys, catalog_changes, {}),
+      authenticator(store, catalog_changes, {}),
       authorizer(tenants, directory),
       view(platform.coordination, std::move(place.nodes_changed)),
       peers(MakePeerClient(view, std::move(place.tls))),
       tenant_ops(tenants, access_keys, authorizer),
       container_ops({platform.topology, view, *peers, store, containers, authorizer}),
       cluster_ops({platform.cluster, platform.topology, view, *peers, store, tenants, containers,
-                   authorizer, platform.dev, /*takes_faults=*/place.host == nullptr}),
+                   directory, authorizer, platform.dev, /*takes_faults=*/place.host == nullptr}),
       gateway({place.self, place.host, view, authorizer, directory, platform.random,
                ReachableBy(std::move(place.reachable), *peers), std::move(place.admit)}) {}
 

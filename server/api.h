@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "base/executor.h"
 #include "base/id.h"
 #include "base/random.h"
 #include "coordination/coordination_store.h"
@@ -25,6 +26,7 @@
 #include "tenancy/access_keys.h"
 #include "tenancy/authenticator.h"
 #include "tenancy/authorizer.h"
+#include "tenancy/catalog_changes.h"
 #include "tenancy/catalog_store.h"
 #include "tenancy/containers.h"
 #include "tenancy/directory.h"
@@ -59,8 +61,10 @@ struct ApiPlace {
 struct Api {
   Api(const Platform& platform, ApiPlace place);
 
+  const std::unique_ptr<Executor> catalog_timer;
   crypto::KeyHierarchy keys;
   tenancy::CatalogStore store;
+  tenancy::CatalogChanges catalog_changes;
   tenancy::TenantCatalog tenants;
   tenancy::AccessKeyCatalog access_keys;
   tenancy::ContainerCatalog containers;

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "base/check.h"
 #include "base/status.h"
 #include "crypto/secret_key.h"
 #include "tenancy/access_keys.h"
@@ -10,36 +9,38 @@
 
 namespace meridian::tenancy {
 
-Authenticator::Authenticator(CatalogStore& store, Options options)
-    : store_(store),
+Authenticator::Authenticator(CatalogStore& store, CatalogChanges& changes, Options options)
+    : store_(store, CatalogStore::kLookupDeadline),
+      changes_(changes),
       options_(options),
-      cache_(store.clock(), options.max_entries),
-      watch_(store.coordination().Watch(kAccessKeyPrefix, [this] { cache_.Clear(); })) {
-  CHECK_INVARIANT(options.lifetime <= absl::Seconds(5), "a revocation takes 5 seconds at most");
+      keys_(changes, store.clock(), options.max_entries),
+      unknown_(store.clock(), options.max_unknown_entries) {}
+
+absl::StatusOr<AccessKeyRecord> Authenticator::Read(AccessKeyId key) {
+  ASSIGN_OR_RETURN(const std::optional<CatalogStore::Row> row, store_.Get(AccessKeyKey(key)));
+  if (!row) return absl::NotFoundError("no such access key");
+  return DecodeAccessKeyRecord(row->value);
 }
 
-Authenticator::~Authenticator() = default;
-
-absl::StatusOr<Authenticator::CachedKey> Authenticator::Find(AccessKeyId key) {
-  if (auto found = cache_.Get(key.bytes())) return std::move(found->value);
-  // From before the store was asked: a revocation after that is noticed when it expires.
-  const absl::Duration expires = store_.clock().MonotonicNow() + options_.lifetime;
-  ASSIGN_OR_RETURN(const std::optional<CatalogStore::Row> row, store_.Get(AccessKeyKey(key)));
-  CachedKey record;
-  if (row) {
-    ASSIGN_OR_RETURN(AccessKeyRecord decoded, DecodeAccessKeyRecord(row->value));
-    record = std::make_shared<const AccessKeyRecord>(std::move(decoded));
+absl::StatusOr<std::shared_ptr<const AccessKeyRecord>> Authenticator::Find(AccessKeyId key) {
+  // From before the store is asked: a key that is made after that is noticed.
+  const uint64_t count = changes_.count();
+  const absl::Duration expires = store_.clock().MonotonicNow() + options_.unknown_lifetime;
+  if (const auto unknown = unknown_.Get(key.bytes()); unknown && unknown->value == count) {
+    return nullptr;
   }
-  cache_.Put(std::string(key.bytes()), record, expires);
-  return record;
+  auto found = keys_.Find(std::string(key.bytes()), [&] { return Read(key); });
+  if (!absl::IsNotFound(found.status())) return found;
+  unknown_.Put(std::string(key.bytes()), count, expires);
+  return nullptr;
 }
 
 absl::StatusOr<Principal> Authenticator::Authenticate(std::string_view token) {
   std::optional<AccessToken> parsed = AccessToken::Parse(token);
   if (!parsed) return InvalidAccessKeyError();
-  absl::StatusOr<CachedKey> found = Find(parsed->key);
+  const absl::StatusOr<std::shared_ptr<const AccessKeyRecord>> found = Find(parsed->key);
   if (!found.ok()) return Annotate(found.status(), "checking the access key");
-  const CachedKey& record = *found;
+  const std::shared_ptr<const AccessKeyRecord>& record = *found;
   // An unknown key's secret is compared too, with nothing, so that both take the same time.
   const bool right = store_.cluster_key().VerifySecret(
       parsed->secret, record == nullptr ? std::string_view() : record->secret_hash);

@@ -8,6 +8,8 @@
 #include "absl/time/time.h"
 #include "base/expiring_cache.h"
 #include "base/id.h"
+#include "tenancy/catalog_cache.h"
+#include "tenancy/catalog_changes.h"
 #include "tenancy/catalog_store.h"
 #include "tenancy/records.h"
 
@@ -21,17 +23,20 @@ struct Principal {
   AccessKeyId key;
 };
 
-// Thread-safe; Authenticate may block (see CatalogStore).
+// A key that was known is good for as long as the store is silent, without a time limit (I12); a
+// revocation is noticed as CatalogChanges notices it. Thread-safe; Authenticate may block for
+// CatalogStore::kLookupDeadline, after a change or for a key that is not known here.
 class Authenticator {
  public:
   struct Options {
-    // The bound of a revocation. Not above 5 seconds.
-    absl::Duration lifetime = absl::Seconds(2);
     size_t max_entries = 10000;
+    // Ids of no key, kept apart: whoever makes them up evicts no good one.
+    size_t max_unknown_entries = 1000;
+    absl::Duration unknown_lifetime = absl::Seconds(2);
   };
 
-  Authenticator(CatalogStore& store, Options options);
-  ~Authenticator();
+  // Both outlive it.
+  Authenticator(CatalogStore& store, CatalogChanges& changes, Options options);
 
   // `token`: as AccessToken formats it. UNAUTHENTICATED: one answer for a malformed, an unknown, a
   // wrong and a revoked one. UNAVAILABLE: not known here, and the store cannot be asked; never
@@ -40,15 +45,15 @@ class Authenticator {
 
  private:
   // Null: there is no such key.
-  using CachedKey = std::shared_ptr<const AccessKeyRecord>;
+  absl::StatusOr<std::shared_ptr<const AccessKeyRecord>> Find(AccessKeyId key);
+  absl::StatusOr<AccessKeyRecord> Read(AccessKeyId key);
 
-  absl::StatusOr<CachedKey> Find(AccessKeyId key);
-
-  CatalogStore& store_;
+  CatalogStore store_;
+  CatalogChanges& changes_;
   const Options options_;
-  ExpiringCache<CachedKey> cache_;
-  // Last: it calls into the cache until it goes.
-  std::unique_ptr<coordination::CoordinationStore::WatchHandle> watch_;
+  CatalogCache<AccessKeyRecord> keys_;
+  // With the count of changes when the store was asked.
+  ExpiringCache<uint64_t> unknown_;
 };
 
 }  // namespace meridian::tenancy

@@ -1,5 +1,6 @@
 #include "tenancy/catalog_store.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -24,7 +25,7 @@ absl::StatusOr<CatalogStore::Row> CatalogStore::Open(const coordination::KeyValu
 
 absl::StatusOr<std::optional<CatalogStore::Row>> CatalogStore::Get(std::string key) {
   using Found = std::optional<coordination::KeyValue>;
-  ASSIGN_OR_RETURN(const Found found, Await<Found>(kDeadline, [&](auto done) {
+  ASSIGN_OR_RETURN(const Found found, Await<Found>(deadline_, [&](auto done) {
                      store_.Get(std::move(key), std::move(done));
                    }));
   if (!found) return std::nullopt;
@@ -34,7 +35,7 @@ absl::StatusOr<std::optional<CatalogStore::Row>> CatalogStore::Get(std::string k
 
 absl::StatusOr<std::vector<CatalogStore::Row>> CatalogStore::List(std::string prefix) {
   using Found = std::vector<coordination::KeyValue>;
-  ASSIGN_OR_RETURN(const Found found, Await<Found>(kDeadline, [&](auto done) {
+  ASSIGN_OR_RETURN(const Found found, Await<Found>(deadline_, [&](auto done) {
                      store_.List(std::move(prefix), std::move(done));
                    }));
   std::vector<Row> rows;
@@ -48,7 +49,11 @@ absl::StatusOr<std::vector<CatalogStore::Row>> CatalogStore::List(std::string pr
 
 absl::StatusOr<bool> CatalogStore::Commit(coordination::Transaction transaction) {
   using Result = coordination::CommitResult;
-  ASSIGN_OR_RETURN(const Result result, Await<Result>(kDeadline, [&](auto done) {
+  if (!std::any_of(transaction.writes.begin(), transaction.writes.end(),
+                   [](const coordination::Write& write) { return write.key == kChangedKey; })) {
+    transaction.writes.push_back(Changed());
+  }
+  ASSIGN_OR_RETURN(const Result result, Await<Result>(deadline_, [&](auto done) {
                      store_.Commit(std::move(transaction), std::move(done));
                    }));
   return result.succeeded;
@@ -58,6 +63,8 @@ coordination::Write CatalogStore::Put(std::string key, std::string_view value) {
   std::string sealed = key_.Seal(key, value, random_);
   return {std::move(key), std::move(sealed)};
 }
+
+coordination::Write CatalogStore::Changed() { return {kChangedKey, std::string()}; }
 
 std::string CatalogStore::SealPageToken(std::string_view scope, std::string_view last) {
   internal::v1::PageToken message;
@@ -79,6 +86,8 @@ absl::StatusOr<std::string> CatalogStore::OpenPageToken(std::string_view scope,
   }
   return message.last();
 }
+
+std::string DeletedTenantKey(TenantId tenant) { return kDeletedTenantPrefix + tenant.ToHex(); }
 
 std::string TenantKey(TenantId tenant) { return kTenantPrefix + tenant.ToHex(); }
 

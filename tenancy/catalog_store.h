@@ -17,11 +17,13 @@
 
 namespace meridian::tenancy {
 
-// Thread-safe. Calls block until the store answers or kDeadline has passed (UNAVAILABLE): never on
+// Thread-safe. Calls block until the store answers or `deadline` has passed (UNAVAILABLE): never on
 // a strand, nor on the store's own threads.
 class CatalogStore {
  public:
   static constexpr absl::Duration kDeadline = absl::Seconds(5);
+  // Of lookups for requests: CatalogChanges has heard from the store a moment ago.
+  static constexpr absl::Duration kLookupDeadline = absl::Seconds(1);
 
   struct Row {
     std::string key;
@@ -32,16 +34,22 @@ class CatalogStore {
 
   // All outlive the result.
   CatalogStore(coordination::CoordinationStore& store, const crypto::ClusterKey& key,
-               Random& random, Clock& clock)
-      : store_(store), key_(key), random_(random), clock_(clock) {}
+               Random& random, Clock& clock, absl::Duration deadline = kDeadline)
+      : store_(store), key_(key), random_(random), clock_(clock), deadline_(deadline) {}
+  // The same store, with another deadline.
+  CatalogStore(CatalogStore& other, absl::Duration deadline)
+      : CatalogStore(other.store_, other.key_, other.random_, other.clock_, deadline) {}
 
   absl::StatusOr<std::optional<Row>> Get(std::string key);
   absl::StatusOr<std::vector<Row>> List(std::string prefix);
-  // False: a compare did not hold, nothing was written. UNAVAILABLE: the outcome is unknown.
+  // Writes Changed() too. False: a compare did not hold, nothing was written. UNAVAILABLE: the
+  // outcome is unknown.
   absl::StatusOr<bool> Commit(coordination::Transaction transaction);
 
   coordination::Write Put(std::string key, std::string_view value);
   static coordination::Write Delete(std::string key) { return {std::move(key), std::nullopt}; }
+  // Belongs into every transaction that changes the catalog: tells CatalogChanges.
+  static coordination::Write Changed();
   static coordination::Compare Absent(std::string key) { return {std::move(key), 0}; }
   static coordination::Compare Unchanged(const Row& row) { return {row.key, row.mod_revision}; }
 
@@ -62,12 +70,20 @@ class CatalogStore {
   const crypto::ClusterKey& key_;
   Random& random_;
   Clock& clock_;
+  const absl::Duration deadline_;
 };
 
 // Keys of the coordination store.
 inline constexpr char kAccessKeyPrefix[] = "tenancy/access-key/";
 inline constexpr char kTenantPrefix[] = "tenancy/tenant/";
 inline constexpr char kContainerPrefix[] = "tenancy/container/";
+// Their values are empty; what counts is when they were last written. See CatalogChanges.
+inline constexpr char kChangesPrefix[] = "tenancy/changes/";
+inline constexpr char kChangedKey[] = "tenancy/changes/any";
+inline constexpr char kTenantsDeletedKey[] = "tenancy/changes/tenants-deleted";
+// Of a tenant that has been deleted while its key still is in the KMS.
+inline constexpr char kDeletedTenantPrefix[] = "tenancy/deleted-tenant/";
+std::string DeletedTenantKey(TenantId tenant);
 std::string TenantKey(TenantId tenant);
 std::string TenantNameKey(const crypto::ClusterKey& key, std::string_view name);
 std::string AccessKeyKey(AccessKeyId key);

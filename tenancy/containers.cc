@@ -104,7 +104,8 @@ absl::StatusOr<PreparedChange> ContainerCatalog::PrepareDelete(TenantId tenant,
   change.record = std::move(stored.record);
   change.compares = {TenantCatalog::Unchanged(stored_tenant), CatalogStore::Unchanged(stored.row),
                      CatalogStore::Unchanged(stored.name_row)};
-  change.writes = {CatalogStore::Delete(stored.row.key), CatalogStore::Delete(stored.name_row.key)};
+  change.writes = {CatalogStore::Delete(stored.row.key), CatalogStore::Delete(stored.name_row.key),
+                   CatalogStore::Changed()};
   --stored_tenant.record.container_count;
   change.writes.push_back(tenants_.Rewrite(std::move(stored_tenant.record)));
   return change;

@@ -5,24 +5,20 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
-#include "base/clock.h"
-#include "base/expiring_cache.h"
 #include "crypto/key_hierarchy.h"
+#include "tenancy/catalog_changes.h"
 #include "tenancy/catalog_store.h"
-#include "tenancy/containers.h"
 #include "tenancy/records.h"
-#include "tenancy/tenants.h"
 
 namespace meridian::tenancy {
 
-// An answer is at most `lifetime` old while the store can be read, and mostly newer (watches drop
-// what changed). While it cannot, what was known is served without a time limit (I12). Thread-safe;
-// calls may block (see CatalogStore).
+// A change is noticed as CatalogChanges notices it; while the store is silent, what was known is
+// served without a time limit (I12). Forgets the keys of tenants that have been deleted, and
+// destroys those that were left in the KMS. Thread-safe; calls may block for
+// CatalogStore::kLookupDeadline, after a change or for what is not known here, and on the KMS.
 class Directory {
  public:
   struct Options {
-    absl::Duration lifetime = absl::Seconds(2);
     // Of tenants and of containers, each.
     size_t max_entries = 10000;
   };
@@ -33,8 +29,9 @@ class Directory {
     ContainerRecord record;
   };
 
-  Directory(CatalogStore& store, TenantCatalog& tenants, ContainerCatalog& containers,
-            crypto::KeyHierarchy& keys, Options options);
+  // All outlive it.
+  Directory(CatalogStore& store, crypto::KeyHierarchy& keys, CatalogChanges& changes,
+            Options options);
   ~Directory();
 
   absl::StatusOr<std::shared_ptr<const TenantRecord>> FindTenant(TenantId tenant);

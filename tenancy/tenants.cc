@@ -113,10 +113,46 @@ absl::Status TenantCatalog::Delete(std::string_view name) {
     for (const AccessKeyId& key : tenant.record.access_keys) {
       transaction.writes.push_back(CatalogStore::Delete(AccessKeyKey(key)));
     }
+    transaction.writes.push_back(store_.Put(DeletedTenantKey(found.id), ""));
+    transaction.writes.push_back({kTenantsDeletedKey, std::string()});
     ASSIGN_OR_RETURN(const bool deleted, store_.Commit(std::move(transaction)));
-    if (deleted) return absl::OkStatus();
+    if (!deleted) continue;
+    // Deleted it is, whatever becomes of the key now: if it stays, Directory destroys it later.
+    DestroyKeyOfDeleted(found.id).IgnoreError();
+    return absl::OkStatus();
   }
   return Overtaken("deleting " + TenantResourceName(name));
+}
+
+absl::Status TenantCatalog::DestroyKeyOfDeleted(TenantId tenant) {
+  const absl::Status destroyed = keys_.DestroyTenantKey(tenant);
+  // Gone already; or the KMS cannot (P22): then the KEK went with the tenant's record.
+  if (!absl::IsNotFound(destroyed) && !absl::IsUnimplemented(destroyed)) {
+    RETURN_IF_ERROR(destroyed);
+  }
+  return store_.Commit({{}, {CatalogStore::Delete(DeletedTenantKey(tenant))}}).status();
+}
+
+absl::Status TenantCatalog::DestroyKeysOfDeleted() {
+  ASSIGN_OR_RETURN(const std::vector<CatalogStore::Row> rows, store_.List(kDeletedTenantPrefix));
+  absl::Status result;
+  for (const CatalogStore::Row& row : rows) {
+    const auto tenant = TenantId::FromHex(row.key.substr(sizeof(kDeletedTenantPrefix) - 1));
+    if (!tenant) return absl::DataLossError("malformed key " + row.key);
+    result.Update(DestroyKeyOfDeleted(*tenant));
+  }
+  return result;
+}
+
+absl::StatusOr<std::set<TenantId>> TenantCatalog::ListIds() {
+  ASSIGN_OR_RETURN(const std::vector<CatalogStore::Row> rows, store_.List(kTenantPrefix));
+  std::set<TenantId> ids;
+  for (const CatalogStore::Row& row : rows) {
+    const auto tenant = TenantId::FromHex(row.key.substr(sizeof(kTenantPrefix) - 1));
+    if (!tenant) return absl::DataLossError("malformed key " + row.key);
+    ids.insert(*tenant);
+  }
+  return ids;
 }
 
 coordination::Compare TenantCatalog::Unchanged(const StoredTenant& tenant) {

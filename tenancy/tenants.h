@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,9 +46,13 @@ class TenantCatalog {
   // In byte order of their names.
   absl::StatusOr<Listing> List(const Page& page);
 
-  // With its access keys. FAILED_PRECONDITION while it has containers: a container that is being
-  // created at the same time is either seen, or not created.
+  // With its access keys, and its key inside the KMS. FAILED_PRECONDITION while it has containers:
+  // a container that is being created at the same time is either seen, or not created.
   absl::Status Delete(std::string_view name);
+  // Those that Delete could not destroy because the KMS was away or the process ended.
+  absl::Status DestroyKeysOfDeleted();
+
+  absl::StatusOr<std::set<TenantId>> ListIds();
 
   // For transactions that must not race with a tenant's deletion, or with one another: what to
   // compare, and the tenant's record, changed by the caller, to write with the next generation.
@@ -56,6 +61,7 @@ class TenantCatalog {
 
  private:
   absl::StatusOr<std::optional<TenantId>> FindId(std::string_view name);
+  absl::Status DestroyKeyOfDeleted(TenantId tenant);
 
   CatalogStore& store_;
   crypto::KeyHierarchy& keys_;

@@ -287,9 +287,9 @@ absl::StatusOr<v1::Route> ClusterOps::GetRoute(const Principal& principal,
   ASSIGN_OR_RETURN(const ContainerPath path, ParseContainerName("container", request.container()));
   ASSIGN_OR_RETURN(const auto tenant, env_.authorizer.AuthorizeTenant(principal, path.tenant,
                                                                       tenancy::Access::kManage));
-  ASSIGN_OR_RETURN(const tenancy::ContainerRecord container,
-                   env_.containers.Get(tenant->id, path.container));
-  const tenancy::PartitionRange& range = container.PartitionOf(request.object_name());
+  // From the directory, as all that clients need for their data: known while the store is away.
+  ASSIGN_OR_RETURN(const auto container, env_.directory.FindContainer(tenant->id, path.container));
+  const tenancy::PartitionRange& range = container->record.PartitionOf(request.object_name());
   v1::Route route;
   route.set_partition_id(range.partition.ToHex());
   route.set_begin_name(range.start);

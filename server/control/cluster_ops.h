@@ -15,6 +15,7 @@
 #include "tenancy/authorizer.h"
 #include "tenancy/catalog_store.h"
 #include "tenancy/containers.h"
+#include "tenancy/directory.h"
 #include "tenancy/tenants.h"
 
 namespace meridian::server {
@@ -30,6 +31,7 @@ class ClusterOps {
     tenancy::CatalogStore& store;
     tenancy::TenantCatalog& tenants;
     tenancy::ContainerCatalog& containers;
+    tenancy::Directory& directory;
     tenancy::Authorizer& authorizer;
     DevControl* dev;  // null: not in dev mode
     // Whether nodes are stopped from here: a node cannot wait for the end of itself, nor two nodes

@@ -192,6 +192,9 @@ class EmbeddedDevCluster final : public DevCluster {
                      DataFolder::Open(options_.data_folder, options_.topology, clock_, random_));
     ASSIGN_OR_RETURN(coordination_,
                      coordination::OpenEmbeddedStore(folder_->coordination_path(), nullptr));
+    if (options_.wrap_coordination) {
+      coordination_ = options_.wrap_coordination(std::move(coordination_));
+    }
     ASSIGN_OR_RETURN(tenancy::Cluster cluster,
                      tenancy::OpenOrCreateCluster(*coordination_, folder_->kms(), clock_, random_));
     cluster_key_ = std::make_unique<crypto::ClusterKey>(cluster.key);

@@ -2,6 +2,7 @@
 // embedded coordination store, and a front where clients begin.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "coordination/coordination_store.h"
 #include "replication/replica.h"
 #include "server/topology.h"
 
@@ -23,6 +25,10 @@ struct DevOptions {
   replication::ReplicaOptions replica;
   // How long Start waits for the groups' leaders.
   absl::Duration leader_wait = absl::Seconds(15);
+  // Puts something between the cluster and its coordination store; null: nothing.
+  std::function<std::unique_ptr<coordination::CoordinationStore>(
+      std::unique_ptr<coordination::CoordinationStore>)>
+      wrap_coordination = {};
 };
 
 // Thread-safe. The destructor is a crash of all nodes; Drain first for a stop that clients do not

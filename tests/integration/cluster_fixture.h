@@ -26,6 +26,7 @@ class ClusterFixture : public testing::Test {
     server::DevOptions options;
     options.data_folder = data_folder();
     options.topology = topology_;
+    options.wrap_coordination = wrap_coordination_;
     options.replica.election_timeout = absl::Milliseconds(800);
     auto cluster = server::DevCluster::Start(options, clock_, random_);
     ASSERT_TRUE(cluster.ok()) << cluster.status();
@@ -110,6 +111,7 @@ class ClusterFixture : public testing::Test {
   SystemRandom random_;
   TempFolder folder_;
   std::optional<server::Topology> topology_;
+  decltype(server::DevOptions::wrap_coordination) wrap_coordination_;
   std::unique_ptr<server::DevCluster> cluster_;
   Profile admin_profile_;
   std::unique_ptr<Admin> admin_;

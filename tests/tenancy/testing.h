@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "base/executor.h"
 #include "base/random.h"
 #include "coordination/in_memory.h"
@@ -69,6 +71,22 @@ class TestStore : public coordination::CoordinationStore {
 
   // While false, every call is UNAVAILABLE.
   std::atomic<bool> reachable{true};
+  // Calls from now on are not answered, until Release: then with UNAVAILABLE.
+  void Hang() {
+    absl::MutexLock lock(&mutex_);
+    hanging_ = true;
+  }
+  void Release() {
+    std::vector<std::function<void()>> held;
+    {
+      absl::MutexLock lock(&mutex_);
+      hanging_ = false;
+      held.swap(held_);
+    }
+    for (auto& answer : held) executor_->Post(std::move(answer));
+  }
+  // Answers and hints of all calls so far have been delivered when it returns.
+  void Settle() { (void)Rows(); }
   std::atomic<bool> watches_deliver{true};
   // Runs once, after a transaction was prepared and before it is applied.
   std::function<void()> before_commit;
@@ -77,14 +95,23 @@ class TestStore : public coordination::CoordinationStore {
  private:
   template <typename Done>
   bool Refuse(const Done& done) {
+    const auto refuse = [done] { done(absl::UnavailableError("the store is down")); };
+    absl::MutexLock lock(&mutex_);
+    if (hanging_) {
+      held_.push_back(refuse);
+      return true;
+    }
     if (reachable) return false;
-    executor_->Post([done] { done(absl::UnavailableError("the store is down")); });
+    executor_->Post(refuse);
     return true;
   }
 
   const std::unique_ptr<Executor> executor_ = MakeThreadExecutor("store");
   coordination::InMemoryCoordinationStore store_{*executor_};
   std::atomic<int> operations_{0};
+  absl::Mutex mutex_;
+  bool hanging_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::function<void()>> held_ ABSL_GUARDED_BY(mutex_);
 };
 
 struct TestCatalog {
@@ -111,7 +138,7 @@ struct TestCatalog {
   }
 
   // Hints of all changes so far have been delivered when it returns.
-  void SettleWatches() { (void)store.Get("settle"); }
+  void SettleWatches() { coordination.Settle(); }
 
   SystemRandom random;
   ManualClock clock;

@@ -1,0 +1,63 @@
+// What was read of the catalog, kept for as long as it holds. For this folder's own use.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/expiring_cache.h"
+#include "tenancy/catalog_changes.h"
+
+namespace meridian::tenancy {
+
+// The least recently used entry makes room; nothing goes by time. A value is read again once after
+// the catalog has changed. While the store is silent, what was known is served (I12), and what was
+// not is UNAVAILABLE at once. Thread-safe.
+template <typename Value>
+class CatalogCache {
+ public:
+  // `changes` and `clock` outlive it.
+  CatalogCache(CatalogChanges& changes, Clock& clock, size_t max_entries)
+      : changes_(changes), known_(clock, max_entries) {}
+
+  // `read` gets the value from the store. Only the store's silence makes an old value good: that
+  // there is none (NOT_FOUND) is believed at once, and is not kept.
+  absl::StatusOr<std::shared_ptr<const Value>> Find(
+      std::string key, const std::function<absl::StatusOr<Value>()>& read) {
+    const uint64_t count = changes_.count();
+    const auto known = known_.Get(key);
+    if (known && known->value.count == count) return known->value.value;
+    if (!changes_.store_answers()) {
+      if (known) return known->value.value;
+      return absl::UnavailableError("the coordination store does not answer");
+    }
+    absl::StatusOr<Value> value = read();
+    if (absl::IsUnavailable(value.status())) {
+      changes_.StoreFailed();
+      if (known) return known->value.value;
+    }
+    if (!value.ok()) {
+      if (absl::IsNotFound(value.status())) known_.Erase(key);
+      return value.status();
+    }
+    auto shared = std::make_shared<const Value>(*std::move(value));
+    known_.Put(std::move(key), {shared, count}, absl::InfiniteDuration());
+    return shared;
+  }
+
+ private:
+  struct Known {
+    std::shared_ptr<const Value> value;
+    uint64_t count = 0;  // of changes, before it was read
+  };
+
+  CatalogChanges& changes_;
+  ExpiringCache<Known> known_;
+};
+
+}  // namespace meridian::tenancy
