@@ -29,8 +29,7 @@ struct LogEntry {
   // Stored on disk and sent between nodes: never renumber.
   enum class Kind : uint8_t {
     kCommand = 1,     // for the state machine
-    kEpochStart = 2,  // a new leader's first entry; earlier entries commit through it
-    kConfig = 3,      // a membership's entry (P4); `command` is the encoded GroupConfig
+    kEpochStart = 2,  // an epoch's first entry; earlier entries commit through it
   };
 
   Epoch epoch;

@@ -9,6 +9,8 @@ struct ReplicaCounters {
   // Times this replica began to lead, and times it stopped.
   uint64_t leaderships_begun = 0;
   uint64_t leaderships_lost = 0;
+  // Epochs that this replica raised in place, as the leader, to change the members (P4).
+  uint64_t member_changes = 0;
   // Probe rounds that this replica began because it did not hear a leader.
   uint64_t probes_begun = 0;
   // Messages refused because their epoch was below the promised one (I3).

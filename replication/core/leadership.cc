@@ -1,6 +1,7 @@
 #include "replication/core/leadership.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -11,17 +12,36 @@ namespace meridian::replication {
 Leadership::Leadership(ReplicaId self, const GroupConfig& config, LogIndex start, LogIndex freeable,
                        absl::Duration now, const LeadershipOptions& options)
     : self_(self),
-      epoch_(config.epoch),
       start_(start),
       options_(options),
+      epoch_(config.epoch),
+      epoch_start_(start),
       quorum_(config),
       next_heartbeat_(now),
       freeable_(freeable) {
+  LearnPeers(config, now);
+}
+
+void Leadership::LearnPeers(const GroupConfig& config, absl::Duration now) {
+  std::set<ReplicaId> named;
   for (const auto* members : {&config.members, &config.joint_old, &config.learners}) {
     for (const Member& member : *members) {
-      if (member.replica != self) peers_.emplace(member.replica, PeerProgress(start, now));
+      if (member.replica == self_) continue;
+      named.insert(member.replica);
+      peers_.try_emplace(member.replica, epoch_start_, now);
     }
   }
+  std::erase_if(peers_, [&](const auto& peer) { return !named.contains(peer.first); });
+}
+
+void Leadership::Continue(const GroupConfig& config, LogIndex start, absl::Duration now) {
+  CHECK_INVARIANT(config.epoch > epoch_ && start > epoch_start_, "epochs are only ever raised");
+  epoch_ = config.epoch;
+  epoch_start_ = start;
+  quorum_ = Quorum(config);
+  LearnPeers(config, now);
+  reads_.StartAgain();
+  next_heartbeat_ = now;
 }
 
 bool Leadership::HearsQuorum(absl::Duration now) const {

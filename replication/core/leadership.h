@@ -1,5 +1,6 @@
-// What a replica does while it leads one epoch: follows each member's progress, fills their
-// pipelines, counts commits, confirms reads. Lives from the epoch-start entry to the step-down.
+// What a replica does while it leads: follows each member's progress, fills their pipelines, counts
+// commits, confirms reads. Lives from its first epoch-start entry to the step-down; a change of
+// members raises its epoch in place (P4).
 #pragma once
 
 #include <map>
@@ -28,13 +29,20 @@ struct LeadershipOptions {
 
 class Leadership {
  public:
-  // `start` is the index of this epoch's first entry: nothing commits before it does. `freeable`:
-  // what an earlier leader told of that index (P8).
+  // `start` is the index of the first epoch-start entry: nothing commits before it does.
+  // `freeable`: what an earlier leader told of that index (P8).
   Leadership(ReplicaId self, const GroupConfig& config, LogIndex start, LogIndex freeable,
              absl::Duration now, const LeadershipOptions& options);
 
+  // Goes on under `config`, the next epoch that this leader has swapped in itself, and whose entry
+  // will be at `start`. What a member has acknowledged stays true: its log and this one are the
+  // same up to there. Reads under way are confirmed anew, by quorums of `config`.
+  void Continue(const GroupConfig& config, LogIndex start, absl::Duration now);
+
   Epoch epoch() const { return epoch_; }
   LogIndex start() const { return start_; }
+  // The index of the current epoch's entry; start() unless the epoch was raised in place.
+  LogIndex epoch_start() const { return epoch_start_; }
   LogIndex freeable() const { return freeable_; }
 
   // False once no quorum has been heard from for an election timeout.
@@ -75,11 +83,14 @@ class Leadership {
                         std::vector<ReplicaId>& need_snapshot);
   Append Header(LogPosition prev, LogIndex commit) const;
 
+  void LearnPeers(const GroupConfig& config, absl::Duration now);
+
   const ReplicaId self_;
-  const Epoch epoch_;
   const LogIndex start_;
   const LeadershipOptions options_;
-  const Quorum quorum_;
+  Epoch epoch_;
+  LogIndex epoch_start_;
+  Quorum quorum_;
   std::map<ReplicaId, PeerProgress> peers_;  // voters of both sets and learners, without self
   ReadRounds reads_;
   uint64_t round_sent_ = 0;

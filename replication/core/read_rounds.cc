@@ -12,6 +12,11 @@ bool ReadRounds::BeginIfDue(LogIndex commit) {
   return true;
 }
 
+void ReadRounds::StartAgain() {
+  waiting_.insert(waiting_.begin(), under_way_.begin(), under_way_.end());
+  under_way_.clear();
+}
+
 void ReadRounds::OnEcho(ReplicaId from, uint64_t round) {
   if (round > current_) return;  // of an earlier leadership's numbering: not ours
   uint64_t& echoed = echoed_[from];

@@ -27,6 +27,9 @@ class ReadRounds {
   bool BeginIfDue(LogIndex commit);
   uint64_t current() const { return current_; }
 
+  // The reads of a round under way wait for another.
+  void StartAgain();
+
   void OnEcho(ReplicaId from, uint64_t round);
 
   // Adds the reads that a quorum, `self` included, has confirmed.

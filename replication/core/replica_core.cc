@@ -96,6 +96,7 @@ void ReplicaCore::OnPersisted(uint64_t persist_id, absl::Duration now) {
 
 void ReplicaCore::OnConfig(const GroupConfig& config, absl::Duration now) {
   if (config.epoch < config_.epoch) return;
+  if (AdoptOwnSwap(config, now)) return;
   bool newer = config.epoch > config_.epoch;
   SetConfig(config);
   bool ours = config.leader == self_ && config.session == session_;
@@ -113,6 +114,9 @@ void ReplicaCore::OnConfig(const GroupConfig& config, absl::Duration now) {
   } else if (campaign_ && campaign_->stage() == Campaign::Stage::kSwap) {
     BecomeFollower(ReplicaId(), now);  // the swap has failed
   }
+  bool offered = offered_ == config.epoch && config.epoch >= promised_;
+  if (offered_ && *offered_ <= config.epoch) offered_.reset();
+  if (offered && MayCampaign() && !campaign_) BeginSwap(now);
 }
 
 void ReplicaCore::OnApplied(LogIndex index, Timestamp timestamp) {
@@ -204,6 +208,9 @@ CoreOutput ReplicaCore::TakeOutput(absl::Duration now) {
     Recount();
     leadership_->UpdateFreeable(applied_, log_);
     freeable_ = std::max(freeable_, leadership_->freeable());
+    AdvanceMembers(now);
+  }
+  if (leadership_) {
     if (is_serving()) leadership_->AdvanceReads(commit_, out_.reads);
     absl::Status filled =
         leadership_->Fill(log_, reader_, commit_, now, out_.messages, out_.need_snapshot);
@@ -244,6 +251,8 @@ void ReplicaCore::BecomeFollower(ReplicaId leader, absl::Duration now) {
     ++counters_.leaderships_lost;
     out_.leadership_lost = true;
     leadership_.reset();
+    target_members_.reset();
+    swap_deadline_.reset();
   }
   campaign_.reset();
   leader_ = leader;

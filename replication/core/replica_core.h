@@ -95,6 +95,13 @@ class ReplicaCore {
   // Appends a command; `entry` comes without epoch, index and timestamp, and its chunks are durable
   // here. The entry's place, or UNAVAILABLE if this replica does not serve.
   absl::StatusOr<LogPosition> Propose(storage::LogEntry entry, Timestamp wall_now);
+  // As a serving leader: makes `members` the group's voters, in swaps of one epoch each (P4): they
+  // join as learners; once they have caught up the configuration is joint; once that has committed
+  // in both sets, it is `members` alone. A leader that is not among them hands over first. A later
+  // call replaces the target; a leader that finds a joint configuration finishes it without being
+  // asked. Forgotten with the leadership: compare config(), and ask again.
+  // UNAVAILABLE if this replica does not serve; INVALID_ARGUMENT: none, or a replica or node twice.
+  absl::Status ChangeMembers(std::vector<Member> members);
   // Ends in CoreOutput::reads or leadership_lost. UNAVAILABLE if this replica does not serve.
   absl::Status ConfirmRead(uint64_t read_id);
 
@@ -172,6 +179,13 @@ class ReplicaCore {
   void BeginLeading(absl::Duration now);
   absl::Duration RandomTimeout();
 
+  // Change of members: replica_core_members.cc.
+  bool AdoptOwnSwap(const GroupConfig& config, absl::Duration now);
+  void AdvanceMembers(absl::Duration now);
+  std::optional<GroupConfig> NextMembership() const;
+  bool HasCaughtUp(const Member& member) const;
+  void HandOverToMember(absl::Duration now);
+
   // Shared: replica_core.cc.
   void On(ReplicaId from, const AppendReply& reply, absl::Duration now);
   void RaisePromise(Epoch epoch);
@@ -225,6 +239,11 @@ class ReplicaCore {
   // At most one of them is set; none: a follower.
   std::optional<Campaign> campaign_;
   std::unique_ptr<Leadership> leadership_;
+  // While leading: the voters to reach, and until when the swap under way is waited for.
+  std::optional<std::vector<Member>> target_members_;
+  std::optional<absl::Duration> swap_deadline_;
+  // The epoch that a leader has offered to hand over, whose configuration is being read.
+  std::optional<Epoch> offered_;
   uint64_t probe_round_ = 0;
   Timestamp last_timestamp_;  // of the last entry, while leading
 

@@ -127,6 +127,7 @@ void ReplicaCore::On(ReplicaId, const HandOver& hand_over, absl::Duration now) {
     return;
   }
   if (hand_over.epoch != config_.epoch) {
+    offered_ = hand_over.epoch;
     out_.read_config = true;
     return;
   }

@@ -21,6 +21,7 @@ inline ReplicaId IdOf(int n) {
   bytes[15] = static_cast<char>(n);
   return *ReplicaId::FromBytes(bytes);
 }
+inline int NumberOf(ReplicaId id) { return static_cast<uint8_t>(id.bytes()[15]); }
 inline SessionId SessionOf(uint64_t n) {
   std::string bytes(16, '\0');
   for (int i = 0; i < 8; ++i) bytes[8 + i] = static_cast<char>(n >> (56 - 8 * i));
@@ -87,9 +88,15 @@ class CoreCluster {
   }
 
   void StartAll() {
-    for (const Member& member : stored.members) Start(member.replica);
-    for (const Member& member : stored.joint_old) Start(member.replica);
-    for (const Member& member : stored.learners) Start(member.replica);
+    for (const ReplicaId& id : Named()) Start(id);
+  }
+  // Whom the stored configuration names.
+  std::set<ReplicaId> Named() const {
+    std::set<ReplicaId> named;
+    for (const auto* set : {&stored.members, &stored.joint_old, &stored.learners}) {
+      for (const Member& member : *set) named.insert(member.replica);
+    }
+    return named;
   }
   void Start(ReplicaId id) {
     Node& node = nodes[id];
@@ -140,7 +147,7 @@ class CoreCluster {
         Delivery delivery = std::move(in_flight[at]);
         in_flight.erase(in_flight.begin() + at);
         moved = true;
-        Node& to = nodes.at(delivery.to);
+        Node& to = nodes[delivery.to];
         if (to.core && !cut.contains({delivery.from, delivery.to}) &&
             (!filter || filter(delivery.from, delivery.to, delivery.message))) {
           to.core->OnMessage(delivery.from, std::move(delivery.message), now);
@@ -160,6 +167,7 @@ class CoreCluster {
         if (node.core && node.core->NextDeadline() <= now) node.core->Tick(now);
       }
       Settle();
+      if (serve_snapshots) ServeSnapshots();
     }
   }
 
@@ -191,6 +199,8 @@ class CoreCluster {
   GroupConfig stored;  // in the coordination store
   bool store_up = true;
   bool hide_swap_outcome = false;  // the swap happens, its answer is lost
+  std::function<bool(const GroupConfig&)> allow_swap;
+  bool serve_snapshots = false;  // as they are asked for
   CoreOptions options{{absl::Milliseconds(150), absl::Milliseconds(1500), 1 << 16, 1 << 18},
                       {4096, 8192}};
   std::map<ReplicaId, Node> nodes;
@@ -232,6 +242,13 @@ class CoreCluster {
     receiver.disk.applied_timestamp = sender.disk.applied_timestamp;
     receiver.core->FinishInstall(*last, sender.disk.applied_timestamp, now);
     sender.core->OnSnapshotEnded(to, last->index);
+  }
+  void ServeSnapshots() {
+    for (auto& [id, node] : nodes) {
+      for (const ReplicaId& peer : std::exchange(node.need_snapshot, {})) {
+        TransferSnapshot(id, peer, false);
+      }
+    }
   }
   // Everything committed so far, as applied by whoever was first.
   const std::map<LogIndex, storage::LogEntry>& applied() const { return applied_; }
@@ -290,7 +307,7 @@ class CoreCluster {
   }
   void Swap(Node& node) {
     GroupConfig next = *std::exchange(node.swap, std::nullopt);
-    if (next.epoch == stored.epoch + 1) stored = next;
+    if (next.epoch == stored.epoch + 1 && (!allow_swap || allow_swap(next))) stored = next;
     if (!hide_swap_outcome) node.core->OnConfig(stored, now);
   }
 

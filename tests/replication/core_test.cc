@@ -418,6 +418,7 @@ TEST(ReplicaCore, LearnersNeitherCommitNorLead) {
 TEST(ReplicaCore, AJointMembershipNeedsBothQuorums) {
   CoreCluster cluster(3);
   for (int n = 3; n <= 5; ++n) cluster.stored.joint_old.push_back(MemberOf(n));
+  cluster.allow_swap = [](const GroupConfig& next) { return !next.joint_old.empty(); };
   cluster.StartAll();
   cluster.Run(absl::Milliseconds(100));
   ASSERT_EQ(cluster.Leader(), 1);
@@ -433,6 +434,131 @@ TEST(ReplicaCore, AJointMembershipNeedsBothQuorums) {
   cluster.Run(kLong);
   EXPECT_NE(cluster.Leader(), 0);
   EXPECT_EQ(cluster.node(2).applied, Strings{"a"});
+}
+
+// P4: learners first, then both quorums, then the new members; the leader serves all the while.
+TEST(ReplicaCore, MembersAreReplacedOneStepAfterTheOther) {
+  CoreCluster cluster(3);
+  cluster.serve_snapshots = true;
+  cluster.StartAll();
+  cluster.Run(absl::Milliseconds(100));
+  std::vector<std::string> steps;
+  cluster.allow_swap = [&](const GroupConfig& next) {
+    steps.push_back(std::to_string(next.members.size()) + "+" +
+                    std::to_string(next.joint_old.size()) + "+" +
+                    std::to_string(next.learners.size()));
+    for (const auto* set : {&next.members, &next.joint_old, &next.learners}) {
+      for (const Member& member : *set) cluster.Start(member.replica);
+    }
+    return true;
+  };
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(cluster.Propose(1, std::to_string(i)).ok());
+  ASSERT_TRUE(cluster.core(1).ChangeMembers({MemberOf(1), MemberOf(4), MemberOf(5)}).ok());
+  for (int i = 50; i < 100; ++i) {
+    ASSERT_TRUE(cluster.Propose(1, std::to_string(i)).ok());
+    cluster.Run(absl::Milliseconds(20));
+  }
+  cluster.Run(absl::Seconds(1));
+  EXPECT_EQ(steps, (Strings{"3+0+2", "3+3+0", "3+0+0"}));
+  EXPECT_EQ(cluster.node(1).leadership_lost, 0);
+  EXPECT_EQ(cluster.node(5).disk.applied, cluster.node(1).disk.applied);
+  // The old members are not needed any more.
+  cluster.Crash(IdOf(2));
+  cluster.Crash(IdOf(3));
+  ASSERT_TRUE(cluster.Propose(1, "after").ok());
+  cluster.Run(absl::Milliseconds(500));
+  EXPECT_EQ(cluster.node(4).applied.back(), "after");
+}
+
+// P4: a leader that is to leave hands over, and its successor finishes the change.
+TEST(ReplicaCore, ALeaderOutsideTheNewMembersHandsOver) {
+  CoreCluster cluster(3);
+  cluster.serve_snapshots = true;
+  cluster.StartAll();
+  cluster.Run(absl::Milliseconds(100));
+  for (int n = 4; n <= 6; ++n) cluster.Start(IdOf(n));
+  ASSERT_TRUE(cluster.Propose(1, "a").ok());
+  ASSERT_TRUE(cluster.core(1).ChangeMembers({MemberOf(4), MemberOf(5), MemberOf(6)}).ok());
+  cluster.Run(absl::Seconds(1));  // less than an election timeout
+  ASSERT_GE(cluster.Leader(), 4);
+  EXPECT_TRUE(cluster.stored.joint_old.empty());
+  EXPECT_EQ(cluster.stored.members, (std::vector{MemberOf(4), MemberOf(5), MemberOf(6)}));
+  EXPECT_EQ(cluster.core(1).counters().hand_overs, 1u);
+  EXPECT_EQ(cluster.node(6).disk.applied, cluster.node(4).disk.applied);
+}
+
+// P4: nothing is swapped before the epoch's entry has committed in a quorum of each set.
+TEST(ReplicaCore, AJointMembershipEndsOnlyOnceItHasCommittedInBothSets) {
+  CoreCluster cluster(3);
+  cluster.serve_snapshots = true;
+  cluster.StartAll();
+  cluster.Run(absl::Milliseconds(100));
+  for (int n = 4; n <= 6; ++n) cluster.Start(IdOf(n));
+  cluster.allow_swap = [&](const GroupConfig& next) {
+    bool becomes_joint = cluster.stored.joint_old.empty() && !next.joint_old.empty();
+    if (becomes_joint) cluster.node(5).hold_disk = cluster.node(6).hold_disk = true;
+    return true;
+  };
+  ASSERT_TRUE(cluster.core(1).ChangeMembers({MemberOf(4), MemberOf(5), MemberOf(6)}).ok());
+  cluster.Run(absl::Seconds(1));
+  auto at = cluster.Propose(1, "a");
+  ASSERT_TRUE(at.ok());
+  cluster.Run(absl::Seconds(1));
+  EXPECT_FALSE(cluster.stored.joint_old.empty());
+  EXPECT_LT(cluster.core(1).commit_index(), at->index);
+  cluster.node(5).hold_disk = false;
+  cluster.Run(absl::Seconds(3));
+  EXPECT_TRUE(cluster.stored.joint_old.empty());
+  EXPECT_EQ(cluster.node(5).applied.back(), "a");
+}
+
+// P1: a swap whose outcome was lost is recognised by its session.
+TEST(ReplicaCore, AMemberSwapOfUnknownOutcomeIsRecognised) {
+  CoreCluster cluster(3);
+  cluster.serve_snapshots = true;
+  cluster.StartAll();
+  cluster.Run(absl::Milliseconds(100));
+  cluster.Start(IdOf(4));
+  cluster.hide_swap_outcome = true;
+  ASSERT_TRUE(cluster.core(1).ChangeMembers({MemberOf(1), MemberOf(2), MemberOf(4)}).ok());
+  cluster.Run(absl::Seconds(1));
+  EXPECT_EQ(cluster.stored.learners.size(), 1u);
+  EXPECT_TRUE(cluster.core(1).config().learners.empty());
+  cluster.hide_swap_outcome = false;
+  cluster.core(1).OnConfig(cluster.stored, cluster.now);
+  cluster.Run(absl::Seconds(1));
+  EXPECT_EQ(cluster.stored.members, (std::vector{MemberOf(1), MemberOf(2), MemberOf(4)}));
+  EXPECT_EQ(cluster.node(1).leadership_lost, 0);
+}
+
+TEST(ReplicaCore, RefusesImpossibleMembers) {
+  CoreCluster cluster(3);
+  cluster.StartAll();
+  cluster.Run(absl::Milliseconds(100));
+  EXPECT_TRUE(absl::IsUnavailable(cluster.core(2).ChangeMembers({MemberOf(4)})));
+  EXPECT_TRUE(absl::IsInvalidArgument(cluster.core(1).ChangeMembers({})));
+  EXPECT_TRUE(absl::IsInvalidArgument(cluster.core(1).ChangeMembers({MemberOf(4), MemberOf(4)})));
+  Member elsewhere = MemberOf(4);
+  elsewhere.node = MemberOf(1).node;
+  EXPECT_TRUE(absl::IsInvalidArgument(cluster.core(1).ChangeMembers({MemberOf(1), elsewhere})));
+}
+
+// Reads that wait while the members change are answered.
+TEST(ReplicaCore, ReadsGoOnWhileTheMembersChange) {
+  CoreCluster cluster(3);
+  cluster.serve_snapshots = true;
+  cluster.StartAll();
+  cluster.Run(absl::Milliseconds(100));
+  cluster.Start(IdOf(4));
+  ASSERT_TRUE(cluster.core(1).ChangeMembers({MemberOf(1), MemberOf(2), MemberOf(4)}).ok());
+  uint64_t reads = 0;
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(cluster.core(1).ConfirmRead(++reads).ok());
+    cluster.Run(absl::Milliseconds(10));
+  }
+  cluster.Run(absl::Milliseconds(200));
+  EXPECT_TRUE(cluster.stored.learners.empty());
+  EXPECT_EQ(cluster.node(1).reads.size(), reads);
 }
 
 TEST(ReplicaCore, AMemberBehindTheLogNeedsASnapshotAndFollowsAfterIt) {

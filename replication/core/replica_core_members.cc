@@ -1,0 +1,131 @@
+// ReplicaCore as the leader that changes its group's members (P4), after Raft's joint consensus
+// (Ongaro, 2014, 4.3), with the configurations in the coordination store instead of the log. The
+// leader goes on serving through every step: its own next epoch needs no fence, as nobody else can
+// lead it, and its log holds whatever an earlier epoch has committed.
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/check.h"
+#include "replication/core/replica_core.h"
+
+namespace meridian::replication {
+namespace {
+
+// A learner is promoted when it lacks no more entries than this: the joint configuration commits
+// nothing without it.
+constexpr uint64_t kCaughtUpEntries = 256;
+// How long a swap's outcome is waited for, in election timeouts, before it is tried again.
+constexpr double kSwapTimeouts = 4;
+
+bool Contains(const std::vector<Member>& members, const ReplicaId& replica) {
+  return std::any_of(members.begin(), members.end(),
+                     [&](const Member& member) { return member.replica == replica; });
+}
+
+bool SameReplicas(const std::vector<Member>& a, const std::vector<Member>& b) {
+  return a.size() == b.size() && std::all_of(a.begin(), a.end(), [&](const Member& member) {
+           return Contains(b, member.replica);
+         });
+}
+
+}  // namespace
+
+absl::Status ReplicaCore::ChangeMembers(std::vector<Member> members) {
+  if (!is_serving()) return absl::UnavailableError("this replica does not lead its group");
+  std::set<ReplicaId> replicas;
+  std::set<NodeId> nodes;
+  for (const Member& member : members) {
+    replicas.insert(member.replica);
+    nodes.insert(member.node);
+  }
+  if (members.empty() || replicas.size() != members.size() || nodes.size() != members.size()) {
+    return absl::InvalidArgumentError("a group's members are on one node each, and not none");
+  }
+  target_members_ = std::move(members);
+  return absl::OkStatus();
+}
+
+// True if `config` is a later epoch of this very leadership: recognised by its session, also after
+// an unknown outcome (P1).
+bool ReplicaCore::AdoptOwnSwap(const GroupConfig& config, absl::Duration now) {
+  if (!leadership_) return false;
+  if (config.epoch == config_.epoch) {
+    // It has failed, or has not happened yet: tried again, after a pause.
+    absl::Duration retry_at = now + options_.leadership.heartbeat_interval;
+    if (swap_deadline_) swap_deadline_ = std::min(*swap_deadline_, retry_at);
+    return false;
+  }
+  if (config.leader != self_ || config.session != session_) return false;
+  CHECK_INVARIANT(config.epoch == promised_ + 1, "a leader swaps in one epoch after the other");
+  SetConfig(config);
+  promised_ = config.epoch;
+  swap_deadline_.reset();
+  ++counters_.member_changes;
+  leadership_->Continue(config_, log_.last().index + 1, now);
+  storage::LogEntry start;
+  start.kind = storage::LogEntry::Kind::kEpochStart;
+  AppendOwn(std::move(start), last_timestamp_ + 1);
+  return true;
+}
+
+void ReplicaCore::AdvanceMembers(absl::Duration now) {
+  // The next swap only after this epoch's entry has committed in a quorum of each set.
+  if (commit_ < leadership_->epoch_start()) return;
+  if (swap_deadline_ && now < *swap_deadline_) return;
+  if (!config_.joint_old.empty() && !Contains(config_.members, self_)) return HandOverToMember(now);
+  std::optional<GroupConfig> next = NextMembership();
+  if (!next) return;
+  next->epoch = config_.epoch + 1;
+  next->leader = self_;
+  next->session = session_;
+  swap_deadline_ = now + options_.leadership.election_timeout * kSwapTimeouts;
+  out_.swap = *std::move(next);
+}
+
+// The step after the current configuration; nullopt: none, or not yet.
+std::optional<GroupConfig> ReplicaCore::NextMembership() const {
+  GroupConfig next = config_;
+  if (!config_.joint_old.empty()) {
+    next.joint_old.clear();
+    return next;
+  }
+  if (!target_members_) return std::nullopt;
+  std::vector<Member> joining;
+  for (const Member& member : *target_members_) {
+    if (!Contains(config_.members, member.replica)) joining.push_back(member);
+  }
+  if (!SameReplicas(joining, config_.learners)) {
+    next.learners = std::move(joining);
+    return next;
+  }
+  if (SameReplicas(*target_members_, config_.members)) return std::nullopt;
+  for (const Member& member : joining) {
+    if (!HasCaughtUp(member)) return std::nullopt;
+  }
+  next.joint_old = config_.members;
+  next.members = *target_members_;
+  next.learners.clear();
+  return next;
+}
+
+bool ReplicaCore::HasCaughtUp(const Member& member) const {
+  const PeerProgress* peer = leadership_->progress(member.replica);
+  return peer != nullptr && peer->mode() == PeerProgress::Mode::kReplicate &&
+         peer->match() + kCaughtUpEntries >= commit_;
+}
+
+// To the member that has most of the log; none yet: at a later turn.
+void ReplicaCore::HandOverToMember(absl::Duration now) {
+  const Member* best = nullptr;
+  for (const Member& member : config_.members) {
+    if (!HasCaughtUp(member)) continue;
+    if (best == nullptr || leadership_->progress(member.replica)->match() >
+                               leadership_->progress(best->replica)->match()) {
+      best = &member;
+    }
+  }
+  if (best != nullptr) GiveTo(best->replica, promised_, now);
+}
+
+}  // namespace meridian::replication
