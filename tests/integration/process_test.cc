@@ -146,6 +146,7 @@ TEST_F(ProcessTest, HasEveryAcknowledgedObjectAfterKillsDuringWrites) {  // I1
     for (const absl::Time end = absl::Now() + absl::Seconds(60); absl::Now() < end && !enough();) {
       absl::SleepFor(absl::Milliseconds(2));
     }
+    EXPECT_TRUE(enough()) << "round " << round << ": too little was acknowledged before the kill";
     EXPECT_EQ(process->Kill(SIGKILL), 128 + SIGKILL);
     stop = true;
     for (std::thread& writer : writers) writer.join();

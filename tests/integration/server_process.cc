@@ -66,10 +66,13 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Option
   return absl::UnavailableError("meridiand does not start");
 }
 
-ServerProcess::~ServerProcess() {
+ServerProcess::~ServerProcess() { Kill(); }
+
+void ServerProcess::Kill() {
   if (pid_ == 0) return;
   kill(pid_, SIGKILL);
   waitpid(pid_, nullptr, 0);
+  pid_ = 0;
 }
 
 absl::StatusOr<Profile> ServerProcess::AdminProfile() const {

@@ -35,6 +35,8 @@ class ServerProcess {
   absl::StatusOr<Profile> AdminProfile() const;
   // Asks it to end, and waits. An error unless it exits with 0.
   absl::Status Stop();
+  // kill -9.
+  void Kill();
   // Its largest resident set so far.
   absl::StatusOr<uint64_t> PeakMemoryBytes() const;
 
