@@ -5,6 +5,22 @@
 
 namespace meridian::cli {
 
+namespace {
+
+// CLI11's own prints the largest number there is.
+CLI::Validator IsPositive() {
+  return CLI::Validator(
+      [](std::string& text) {
+        double value = 0;
+        return CLI::detail::lexical_cast(text, value) && value > 0
+                   ? std::string()
+                   : "must be a number above 0, not " + text;
+      },
+      "SECONDS");
+}
+
+}  // namespace
+
 int Main(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {
   Context context(out, err);
   CLI::App app("Meridian, the encrypted, zone-redundant object store.", "meridian");
@@ -20,7 +36,7 @@ int Main(int argc, const char* const* argv, std::ostream& out, std::ostream& err
   app.add_option("--timeout", context.timeout_seconds,
                  "Seconds until a call is given up, retries included; of transfers: seconds "
                  "without progress. Default 60")
-      ->check(CLI::PositiveNumber);
+      ->check(IsPositive());
   AddTenantCommands(app, context);
   AddKeyCommands(app, context);
   AddContainerCommands(app, context);
@@ -33,6 +49,10 @@ int Main(int argc, const char* const* argv, std::ostream& out, std::ostream& err
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // --help ends up here too, with success.
+    if (context.json && error.get_exit_code() != 0) {
+      err << ErrorJson(absl::InvalidArgumentError(error.what())) << "\n";
+      return kUsage;
+    }
     return app.exit(error, out, err) == 0 ? kOk : kUsage;
   }
   const absl::Status status = context.run();

@@ -6,15 +6,21 @@
 namespace meridian::cli {
 namespace {
 
-// Node or zone? The topology knows.
+// Node or zone? The topology knows. NOT_FOUND, with what there is.
 absl::StatusOr<bool> IsZone(Context& context, Admin& admin, const std::string& name) {
   ASSIGN_OR_RETURN(const v1::Topology topology, admin.GetTopology(context.call_options()));
+  std::string all;
   for (const v1::Region& region : topology.regions()) {
     for (const v1::Zone& zone : region.zones()) {
       if (zone.name() == name) return true;
+      all += (all.empty() ? "" : ", ") + zone.name() + " with";
+      for (const std::string& node : zone.nodes()) {
+        if (node == name) return false;
+        all += " " + node;
+      }
     }
   }
-  return false;
+  return absl::NotFoundError("there is no zone or node called " + name + "; there are: " + all);
 }
 
 absl::Status Switch(Context& context, const std::string& name, bool on) {

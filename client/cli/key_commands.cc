@@ -1,4 +1,6 @@
 #include <CLI/CLI.hpp>
+#include <filesystem>
+#include <system_error>
 
 #include "base/status.h"
 #include "client/cli/commands.h"
@@ -14,6 +16,12 @@ struct CreateOptions {
 };
 
 absl::Status Create(Context& context, const CreateOptions& options) {
+  if (std::error_code error;
+      !options.profile_out.empty() && std::filesystem::exists(options.profile_out, error)) {
+    return absl::AlreadyExistsError(options.profile_out +
+                                    " exists: it may hold a secret that is kept nowhere else. "
+                                    "Give another file, or remove it first");
+  }
   ASSIGN_OR_RETURN(Admin * admin, context.admin());
   v1::CreateAccessKeyRequest request;
   request.set_parent(TenantName(options.tenant));
@@ -80,7 +88,7 @@ void AddKeyCommands(CLI::App& app, Context& context) {
   create->add_option("TENANT", options->tenant)->required();
   create->add_option("--display-name", options->display_name, "Free text");
   create->add_option("--profile-out", options->profile_out,
-                     "Write a profile with the key to this file instead of showing the secret");
+                     "Write a profile with the key to this new file instead of showing the secret");
   create->callback([&context, options] {
     context.run = [&context, options] { return Create(context, *options); };
   });

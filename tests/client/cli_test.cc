@@ -162,5 +162,65 @@ TEST_F(CliTest, ExitCodesSayWhatIsWrong) {
   EXPECT_EQ(Json::parse(err_)["error"]["reason"], "INVALID_ACCESS_KEY");
 }
 
+TEST_F(CliTest, EveryCommandExplainsItself) {
+  const std::vector<std::vector<std::string>> commands = {{},
+                                                          {"tenant"},
+                                                          {"tenant", "create"},
+                                                          {"tenant", "ls"},
+                                                          {"tenant", "rm"},
+                                                          {"key"},
+                                                          {"key", "create"},
+                                                          {"key", "ls"},
+                                                          {"key", "revoke"},
+                                                          {"container"},
+                                                          {"container", "create"},
+                                                          {"container", "update"},
+                                                          {"container", "ls"},
+                                                          {"container", "rm"},
+                                                          {"put"},
+                                                          {"get"},
+                                                          {"ls"},
+                                                          {"stat"},
+                                                          {"rm"},
+                                                          {"restore"},
+                                                          {"cluster"},
+                                                          {"cluster", "status"},
+                                                          {"dev"},
+                                                          {"dev", "stop"},
+                                                          {"dev", "start"}};
+  for (std::vector<std::string> command : commands) {
+    command.push_back("--help");
+    EXPECT_EQ(Run(command), 0) << err_;
+    std::string usage = "Usage: meridian";
+    for (size_t i = 0; i + 1 < command.size(); ++i) usage += " " + command[i];
+    EXPECT_NE(out_.find(usage), std::string::npos) << out_;
+    EXPECT_NE(out_.find("Exit codes: 0 done"), std::string::npos) << out_;
+  }
+}
+
+TEST_F(CliTest, AWrongCommandLineIsAnsweredInTheFormThatWasAskedFor) {
+  for (const std::vector<std::string>& wrong :
+       std::vector<std::vector<std::string>>{{},
+                                             {"bogus"},
+                                             {"put"},
+                                             {"get", "a", "b", "c"},
+                                             {"ls", "c", "--frobnicate"},
+                                             {"container", "create", "c", "--redundancy", "XYZ"},
+                                             {"put", "f", "c", "--jobs", "0"},
+                                             {"--timeout", "0", "ls", "c"}}) {
+    EXPECT_EQ(Run(wrong), 2) << out_;
+    EXPECT_NE(err_, "");
+    std::vector<std::string> as_json = wrong;
+    as_json.insert(as_json.begin(), "--json");
+    EXPECT_EQ(Run(as_json), 2) << out_;
+    const Json json = Json::parse(err_, nullptr, false);
+    ASSERT_FALSE(json.is_discarded()) << err_;
+    EXPECT_EQ(json["error"]["code"], "INVALID_ARGUMENT") << err_;
+    EXPECT_NE(json["error"]["message"], "") << err_;
+  }
+  EXPECT_EQ(Run({"--timeout", "-1", "ls", "c"}), 2);
+  EXPECT_NE(err_.find("must be a number above 0, not -1"), std::string::npos) << err_;
+}
+
 }  // namespace
 }  // namespace meridian::cli

@@ -1,6 +1,7 @@
 // What a user runs, against a real dev cluster: the documented example, and the CLI.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -102,6 +103,10 @@ TEST_F(CommandLineTest, AFolderComesBackIdenticalWhileTheLeadersZoneIsDown) {
 TEST_F(CommandLineTest, TenantsKeysAndContainersComeAndGo) {
   ASSERT_EQ(Meridian("admin", {"tenant", "create", "other"}), 0) << err_;
   ASSERT_EQ(Meridian("admin", {"key", "create", "other", "--profile-out", Path("other")}), 0);
+  // The file may hold the only copy of a secret.
+  EXPECT_EQ(Meridian("admin", {"key", "create", "other", "--profile-out", Path("other")}), 5);
+  ASSERT_EQ(Meridian("admin", {"key", "ls", "other"}), 0) << err_;
+  EXPECT_EQ(std::count(out_.begin(), out_.end(), '\n'), 1) << out_;
   ASSERT_EQ(Meridian("other", {"container", "create", "c", "--redundancy", "LRS"}), 0) << err_;
   EXPECT_EQ(Meridian("other", {"container", "create", "c", "--redundancy", "LRS"}), 5);
   EXPECT_EQ(Meridian("other", {"container", "create", "g", "--redundancy", "GRS"}), 1);
@@ -110,6 +115,51 @@ TEST_F(CommandLineTest, TenantsKeysAndContainersComeAndGo) {
   ASSERT_EQ(Meridian("other", {"container", "rm", "c"}), 0) << err_;
   EXPECT_EQ(Meridian("other", {"tenant", "create", "x"}), 4);
   ASSERT_EQ(Meridian("admin", {"tenant", "rm", "other"}), 0) << err_;
+}
+
+TEST_F(CommandLineTest, OfNodesAndZonesThatAreNotThereItSaysWhichAre) {
+  for (const char* command : {"stop", "start"}) {
+    EXPECT_EQ(Meridian("admin", {"dev", command, "north-1"}), 3);
+    EXPECT_NE(err_.find("no zone or node called north-1"), std::string::npos) << err_;
+    EXPECT_NE(err_.find("east-2 with east-2a"), std::string::npos) << err_;
+  }
+  EXPECT_EQ(Meridian("acme", {"dev", "stop", "east-1"}), 4) << err_;
+  EXPECT_EQ(Meridian("acme", {"cluster", "status"}), 4) << err_;
+}
+
+TEST_F(CommandLineTest, EachCommandHasAFormForMachines) {
+  const std::vector<std::pair<const char*, std::vector<std::string>>> commands = {
+      {"admin", {"tenant", "create", "t"}},
+      {"admin", {"tenant", "ls"}},
+      {"admin", {"key", "create", "t"}},
+      {"admin", {"key", "ls", "t"}},
+      {"admin", {"cluster", "status"}},
+      {"admin", {"dev", "stop", "west-3a"}},
+      {"admin", {"dev", "start", "west-3"}},
+      {"acme", {"container", "create", "c", "--redundancy", "LRS", "--versioning", "on"}},
+      {"acme", {"container", "update", "c", "--versioning", "off"}},
+      {"acme", {"container", "ls"}},
+      {"acme", {"put", Path("log"), "c/o"}},
+      {"acme", {"stat", "c/o"}},
+      {"acme", {"ls", "c"}},
+      {"acme", {"ls", "--versions", "c"}},
+      {"acme", {"get", "c/o", Path("back")}},
+      {"acme", {"get", "c/", Path("all")}},
+      {"acme", {"rm", "c/o"}},
+      {"acme", {"container", "rm", "c"}},
+      {"admin", {"tenant", "rm", "t"}},
+  };
+  for (auto [profile, command] : commands) {
+    command.insert(command.begin(), "--json");
+    EXPECT_EQ(Meridian(profile, command), 0) << command[1] << " " << command[2] << ": " << err_;
+    std::istringstream lines(out_);
+    int count = 0;
+    for (std::string line; std::getline(lines, line); ++count) {
+      const cli::Json json = cli::Json::parse(line, nullptr, false);
+      EXPECT_TRUE(json.is_object()) << command[1] << " " << command[2] << ": " << line;
+    }
+    EXPECT_GT(count, 0) << command[1] << " " << command[2];
+  }
 }
 
 }  // namespace
