@@ -47,7 +47,8 @@ struct CommitResult {
 
 // Thread-safe. Callbacks run on a thread of the store's own choosing, never inside the call, and must
 // not block: a strand's owner posts them to its executor. UNAVAILABLE: the store cannot be reached;
-// for Commit the outcome is then unknown, and has to be read again (P1).
+// for Commit the outcome is then unknown, and has to be read again (P1). RESOURCE_EXHAUSTED, of
+// Commit only: there is no space, nothing was written.
 class CoordinationStore {
  public:
   virtual ~CoordinationStore() = default;

@@ -27,7 +27,13 @@ namespace meridian::server {
 namespace {
 
 constexpr char kUsage[] =
-    "usage: meridiand dev --data DIR [--listen HOST:PORT] [--topology FILE]\n";
+    "usage: meridiand dev --data DIR [--listen HOST:PORT] [--topology FILE]\n"
+    "\n"
+    "Runs a whole cluster in one process. Prints 'meridian ready HOST:PORT' when it serves.\n"
+    "  --data DIR          its folder: made if it is not there, taken up again if it is\n"
+    "  --listen HOST:PORT  where clients begin; default: where it last was, or any free port\n"
+    "  --topology FILE     regions, zones and nodes; default: two regions, ten nodes\n"
+    "DIR/admin.profile is for 'meridian --profile'. SIGTERM or SIGINT ends it cleanly.\n";
 constexpr int kExitUsage = 2;
 constexpr absl::Duration kDrainTime = absl::Seconds(5);
 
@@ -88,6 +94,10 @@ int main(int argc, char** argv) {
   // Debian's Abseil has it on, at the cost of a tenth of the server's CPU.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 #endif
+  if (argc >= 2 && (std::strcmp(argv[1], "--help") == 0 || std::strcmp(argv[1], "-h") == 0)) {
+    std::fputs(meridian::server::kUsage, stdout);
+    return 0;
+  }
   if (argc < 2 || std::strcmp(argv[1], "dev") != 0) {
     std::fputs(meridian::server::kUsage, stderr);
     return meridian::server::kExitUsage;

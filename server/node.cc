@@ -8,43 +8,28 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
-#include "crypto/internal/file_util.h"
 #include "crypto/node_key.h"
 #include "meridian/internal/v1/records.pb.h"
 #include "replication/transport/node_transport.h"
 #include "server/await.h"
 #include "server/cluster_records.h"
 #include "server/log.h"
+#include "server/node_key_file.h"
 #include "server/node_service.h"
 #include "server/ops/partition.h"
 #include "server/replica_host.h"
 #include "storage/disk_store.h"
 #include "storage/node_record_sealers.h"
 #include "storage/objects/object_state_machine.h"
-#include "storage/posix_disk.h"
 #include "storage/rocks/node_file_ciphers.h"
 
 namespace meridian::server {
 namespace {
 
-constexpr size_t kMaxKeyFileBytes = 4096;
 constexpr absl::Duration kExpiryInterval = absl::Minutes(1);
 constexpr absl::Duration kExpiryTimeout = absl::Seconds(10);
 constexpr absl::Duration kPublishTimeout = absl::Seconds(10);
 constexpr absl::Duration kViewTimeout = absl::Seconds(10);
-
-// The node's key, unwrapped; drawn and kept wrapped in the file at the first start.
-absl::StatusOr<crypto::SecretKey> OpenNodeKey(const Platform& platform, const NodeOptions& node) {
-  const std::string path = node.folder + "/node.key";
-  absl::StatusOr<std::string> wrapped = crypto::ReadSmallFile(path, kMaxKeyFileBytes);
-  if (absl::IsNotFound(wrapped.status())) {
-    wrapped = crypto::NodeKey::CreateWrapped(platform.kms, node.id, platform.random);
-    RETURN_IF_ERROR(wrapped.status());
-    RETURN_IF_ERROR(crypto::WriteFileAtomically(path, *wrapped, {}));
-  }
-  RETURN_IF_ERROR(wrapped.status());
-  return crypto::NodeKey::Unwrap(platform.kms, node.id, *wrapped);
-}
 
 std::string EncodeAbortRun(RunId run) {
   internal::v1::Command command;
@@ -104,14 +89,16 @@ class ServingNode final : public Node {
 };
 
 absl::Status ServingNode::OpenDisk() {
-  ASSIGN_OR_RETURN(const crypto::SecretKey key, OpenNodeKey(platform_, options_));
+  ASSIGN_OR_RETURN(
+      const crypto::SecretKey key,
+      OpenNodeKeyFile(options_.folder + "/node.key", options_.id, platform_.kms, platform_.random));
   node_key_ = std::make_unique<crypto::NodeKey>(key);
   file_ciphers_ = std::make_unique<storage::NodeFileCiphers>(*node_key_, platform_.random);
   record_sealers_ = std::make_unique<storage::NodeRecordSealers>(*node_key_);
   strand_ = MakeThreadExecutor(options_.id);
   const std::string folder = options_.folder + "/disk0";
-  ASSIGN_OR_RETURN(disk_, storage::OpenPosixDisk(folder));
-  storage::DiskStoreOptions disk;
+  ASSIGN_OR_RETURN(disk_, options_.open_disk(folder));
+  storage::DiskStoreOptions disk = options_.disk;
   disk.cluster = platform_.cluster;
   disk.node = options_.id;
   disk.strand = strand_.get();
@@ -124,7 +111,9 @@ absl::Status ServingNode::OpenDisk() {
   disk.on_out_of_service = [id = options_.id](const absl::Status& status) {
     Log(absl::StrCat("node ", id, ": its disk is out of service: ", status.ToString()));
   };
-  ASSIGN_OR_RETURN(store_, storage::DiskStore::Open(*disk_, std::move(disk)));
+  auto store = storage::DiskStore::Open(*disk_, std::move(disk));
+  if (!store.ok()) return Annotate(store.status(), folder);
+  store_ = *std::move(store);
   return absl::OkStatus();
 }
 

@@ -12,6 +12,8 @@
 #include "server/api.h"
 #include "server/public_server.h"
 #include "server/tls_material.h"
+#include "storage/disk_store.h"
+#include "storage/posix_disk.h"
 
 namespace meridian::storage {
 class RocksMemory;
@@ -27,6 +29,10 @@ struct NodeOptions {
   std::string public_address = "127.0.0.1:0";
   std::string internal_address = "127.0.0.1:0";
   replication::ReplicaOptions replica;
+  // Sizes and RocksDB's environment; the node sets the rest.
+  storage::DiskStoreOptions disk;
+  std::function<absl::StatusOr<std::unique_ptr<storage::Disk>>(std::string root)> open_disk =
+      storage::OpenPosixDisk;
   ServerResources server_resources;
   std::shared_ptr<storage::RocksMemory> rocks_memory;
 };

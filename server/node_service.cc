@@ -69,6 +69,7 @@ pb::DiskStatus Describe(const NodeDisk& disk) {
   if (stats.ok()) {
     proto.set_free_bytes(stats->free_bytes);
     proto.set_corrupt_records(stats->corrupt_reads);
+    proto.set_body_bytes(stats->chunk_live_bytes);
   }
   return proto;
 }

@@ -11,6 +11,7 @@
 #include "rocksdb/db.h"
 #include "rocksdb/env.h"
 #include "rocksdb/write_batch.h"
+#include "storage/rocks/encrypted_env.h"
 
 namespace meridian::coordination {
 namespace {
@@ -28,26 +29,13 @@ absl::Status FromRocks(const rocksdb::Status& status, std::string_view doing) {
 // Confined to the store's thread, apart from construction.
 class Rows {
  public:
-  static absl::StatusOr<std::unique_ptr<Rows>> Open(const std::string& folder, rocksdb::Env* env) {
-    rocksdb::Options options;
-    options.create_if_missing = true;
-    options.env = env != nullptr ? env : rocksdb::Env::Default();
-    // Every acknowledged commit was synced, so only an unacknowledged tail can be torn; damage
-    // before it is corruption (I10).
-    options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-    options.write_buffer_size = 4 << 20;
-    options.info_log_level = rocksdb::InfoLogLevel::ERROR_LEVEL;
-    options.keep_log_file_num = 1;
-    rocksdb::DB* db = nullptr;
-    const rocksdb::Status opened = rocksdb::DB::Open(options, folder, &db);
-    if (opened.IsIOError() && opened.ToString().find("lock") != std::string::npos) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "the coordination store in ", folder,
-          " is open already: stop the process that uses it first (", opened.ToString(), ")"));
-    }
-    RETURN_IF_ERROR(Annotate(FromRocks(opened, "opening"), folder));
-    std::unique_ptr<Rows> rows(new Rows(std::unique_ptr<rocksdb::DB>(db)));
-    RETURN_IF_ERROR(Annotate(rows->Recover(), folder));
+  static absl::StatusOr<std::unique_ptr<Rows>> Open(const std::string& folder,
+                                                    storage::FileCipherFactory& ciphers,
+                                                    rocksdb::Env* base_env) {
+    rocksdb::Env* base = base_env != nullptr ? base_env : rocksdb::Env::Default();
+    RETURN_IF_ERROR(storage::RemoveUnnamedFiles(base, folder));
+    std::unique_ptr<Rows> rows(new Rows(folder, base, storage::NewEncryptedEnv(base, ciphers)));
+    RETURN_IF_ERROR(rows->OpenDb());
     return rows;
   }
 
@@ -80,6 +68,7 @@ class Rows {
   absl::StatusOr<CommitResult> Commit(const Transaction& transaction) {
     RETURN_IF_ERROR(Validate(transaction));
     RETURN_IF_ERROR(broken_);
+    if (!transaction.writes.empty()) RETURN_IF_ERROR(PrepareToWrite());
     for (const Compare& compare : transaction.compares) {
       ASSIGN_OR_RETURN(const std::optional<KeyValue> row, Get(compare.key));
       if ((row.has_value() ? row->mod_revision : 0) != compare.mod_revision) {
@@ -87,14 +76,57 @@ class Rows {
       }
     }
     if (transaction.writes.empty()) return CommitResult{.succeeded = true, .revision = revision_};
-    broken_ = Write(transaction.writes, revision_ + 1);
-    RETURN_IF_ERROR(broken_);
+    RETURN_IF_ERROR(Write(transaction.writes, revision_ + 1));
     ++revision_;
     return CommitResult{.succeeded = true, .revision = revision_};
   }
 
  private:
-  explicit Rows(std::unique_ptr<rocksdb::DB> db) : db_(std::move(db)) {}
+  Rows(std::string folder, rocksdb::Env* base, std::unique_ptr<rocksdb::Env> env)
+      : folder_(std::move(folder)), base_(base), env_(std::move(env)) {}
+
+  absl::Status OpenDb() {
+    rocksdb::Options options;
+    options.create_if_missing = true;
+    options.env = env_.get();
+    // Every acknowledged commit was synced, so only an unacknowledged tail can be torn; damage
+    // before it is corruption (I10).
+    options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+    options.write_buffer_size = 4 << 20;
+    rocksdb::DB* db = nullptr;
+    const rocksdb::Status opened = rocksdb::DB::Open(options, folder_, &db);
+    if (opened.IsIOError() && opened.ToString().find("lock") != std::string::npos) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the coordination store in ", folder_,
+          " is open already: stop the process that uses it first (", opened.ToString(), ")"));
+    }
+    if (opened.IsInvalidArgument()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the files in ", folder_, " are under other keys, as those of another cluster are: put ",
+          "its own back; nothing was changed (", opened.ToString(), ")"));
+    }
+    RETURN_IF_ERROR(Annotate(FromRocks(opened, "opening"), folder_));
+    db_.reset(db);
+    return Annotate(Recover(), folder_);
+  }
+
+  // RESOURCE_EXHAUSTED, with nothing touched, if a write might not find the space that it needs.
+  absl::Status PrepareToWrite() {
+    uint64_t free_bytes = 0;
+    RETURN_IF_ERROR(FromRocks(base_->GetFreeSpace(folder_, &free_bytes), "asking the space for"));
+    if (free_bytes < kEmbeddedStoreReserveBytes) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the disk that holds the coordination store is full: ", free_bytes,
+                       " bytes are free, ", kEmbeddedStoreReserveBytes, " are needed"));
+    }
+    if (!was_full_) return absl::OkStatus();
+    // What a write that found the disk full has left at the log's end must not lie before the next
+    // record: opening takes what is whole of it, and begins another log.
+    db_.reset();
+    broken_ = OpenDb();
+    was_full_ = false;
+    return broken_;
+  }
 
   absl::Status Recover() {
     ASSIGN_OR_RETURN(const std::optional<std::string> format, GetRow(kFormatRowKey));
@@ -143,15 +175,28 @@ class Rows {
   absl::Status WriteSynced(rocksdb::WriteBatch& batch) {
     rocksdb::WriteOptions options;
     options.sync = true;
-    const absl::Status written = FromRocks(db_->Write(options, &batch), "writing");
-    return written.ok() ? written : absl::UnavailableError(written.message());
+    const rocksdb::Status written = db_->Write(options, &batch);
+    if (written.ok()) return absl::OkStatus();
+    // Whether it will be found at the next opening is unknown.
+    const absl::Status failure = absl::UnavailableError(FromRocks(written, "writing").message());
+    if (written.IsNoSpace()) {
+      was_full_ = true;
+    } else {
+      broken_ = failure;
+    }
+    return failure;
   }
 
-  const std::unique_ptr<rocksdb::DB> db_;
+  const std::string folder_;
+  rocksdb::Env* const base_;
+  const std::unique_ptr<rocksdb::Env> env_;  // encrypting; outlives db_
+  std::unique_ptr<rocksdb::DB> db_;          // null only if broken_
   // Equals the revision row.
   int64_t revision_ = 0;
   // Of the first failed write: what reached the disk is unknown from then on.
   absl::Status broken_;
+  // A write failed for want of space; the rows can be read, and written once reopened.
+  bool was_full_ = false;
 };
 
 // Thread-safe: everything but the watches happens on one thread.
@@ -194,9 +239,9 @@ class EmbeddedStore final : public CoordinationStore {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<CoordinationStore>> OpenEmbeddedStore(const std::string& folder,
-                                                                     rocksdb::Env* env) {
-  ASSIGN_OR_RETURN(std::unique_ptr<Rows> rows, Rows::Open(folder, env));
+absl::StatusOr<std::unique_ptr<CoordinationStore>> OpenEmbeddedStore(
+    const std::string& folder, storage::FileCipherFactory& ciphers, rocksdb::Env* base_env) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Rows> rows, Rows::Open(folder, ciphers, base_env));
   return std::make_unique<EmbeddedStore>(std::move(rows));
 }
 

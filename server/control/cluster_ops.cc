@@ -48,6 +48,7 @@ v1::Disk ToProto(const pb::DiskStatus& status) {
   disk.set_free_bytes(static_cast<int64_t>(status.free_bytes()));
   disk.set_in_service(status.in_service());
   disk.set_corrupt_records(static_cast<int64_t>(status.corrupt_records()));
+  disk.set_body_bytes(static_cast<int64_t>(status.body_bytes()));
   return disk;
 }
 

@@ -10,7 +10,9 @@
 #include <filesystem>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "base/status.h"
 #include "crypto/internal/file_util.h"
 #include "crypto/local_keyring.h"
@@ -18,7 +20,8 @@
 namespace meridian::server {
 namespace {
 
-constexpr char kFormat[] = "meridian dev data folder, format 1\n";
+constexpr char kFormatFile[] = "meridian.dev";
+constexpr char kFormat[] = "meridian dev data folder, format 2\n";
 constexpr size_t kMaxFileBytes = 1 << 20;
 constexpr crypto::WriteFileOptions kPublic{.secret = false, .must_be_new = false};
 
@@ -36,7 +39,8 @@ absl::StatusOr<int> Lock(const std::string& path) {
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     close(fd);
     return absl::FailedPreconditionError(
-        absl::StrCat("data folder ", path, " is in use by another process"));
+        absl::StrCat("data folder ", path, " is in use by another process, which holds ", file,
+                     ": stop that process, or give another folder"));
   }
   return fd;
 }
@@ -46,9 +50,26 @@ bool HasNothingElse(const std::string& path) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
     const std::string name = entry.path().filename();
-    if (name != "LOCK" && !name.starts_with("meridian.dev")) return false;
+    if (name != "LOCK" && !name.starts_with(kFormatFile)) return false;
   }
   return !error;
+}
+
+// NOT_FOUND: the data folder is still to be made. Changes nothing.
+absl::Status CheckFormat(const std::string& path) {
+  const absl::StatusOr<std::string> format =
+      crypto::ReadSmallFile(path + "/" + kFormatFile, kMaxFileBytes);
+  if (absl::IsNotFound(format.status()) && !HasNothingElse(path)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("folder ", path, " is not empty and no data folder of meridiand dev: give ",
+                     "an empty one, or one that does not exist; nothing was changed"));
+  }
+  RETURN_IF_ERROR(format.status());
+  if (*format == kFormat) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "data folder ", path, " was made by another version of meridiand: it is \"",
+      absl::CEscape(absl::StripSuffix(*format, "\n")), "\", this version has \"", absl::StripSuffix(kFormat, "\n"),
+      "\". Run the version that made it, or give another folder; nothing was changed"));
 }
 
 }  // namespace
@@ -57,9 +78,16 @@ absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(const std::string& 
                                                              std::optional<Topology> topology,
                                                              Clock& clock, Random& random) {
   RETURN_IF_ERROR(MakeFolder(path));
+  // Before the lock, whose file does not belong into a folder of something else.
+  absl::Status format = CheckFormat(path);
+  if (!format.ok() && !absl::IsNotFound(format)) return format;
   ASSIGN_OR_RETURN(const int lock, Lock(path));
   auto folder = std::unique_ptr<DataFolder>(new DataFolder(path, lock));
-  RETURN_IF_ERROR(folder->CheckFormat());
+  format = CheckFormat(path);
+  if (absl::IsNotFound(format)) {
+    format = crypto::WriteFileAtomically(path + "/" + kFormatFile, kFormat, kPublic);
+  }
+  RETURN_IF_ERROR(format);
   RETURN_IF_ERROR(folder->OpenTopology(std::move(topology)));
   RETURN_IF_ERROR(folder->OpenKms(random));
   RETURN_IF_ERROR(folder->OpenAuthority(clock));
@@ -68,22 +96,6 @@ absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(const std::string& 
 }
 
 DataFolder::~DataFolder() { close(lock_); }
-
-absl::Status DataFolder::CheckFormat() {
-  const std::string file = path_ + "/meridian.dev";
-  absl::StatusOr<std::string> format = crypto::ReadSmallFile(file, kMaxFileBytes);
-  if (absl::IsNotFound(format.status())) {
-    if (!HasNothingElse(path_)) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("folder ", path_, " is not empty and no data folder of meridiand dev"));
-    }
-    return crypto::WriteFileAtomically(file, kFormat, kPublic);
-  }
-  RETURN_IF_ERROR(format.status());
-  if (*format == kFormat) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("data folder ", path_, " is of another version: ", *format));
-}
 
 absl::Status DataFolder::OpenTopology(std::optional<Topology> wanted) {
   const std::string file = path_ + "/topology.textproto";
@@ -96,7 +108,8 @@ absl::Status DataFolder::OpenTopology(std::optional<Topology> wanted) {
   ASSIGN_OR_RETURN(topology_, Topology::Parse(*text));
   if (!wanted || *wanted == *topology_) return absl::OkStatus();
   return absl::FailedPreconditionError(
-      absl::StrCat("data folder ", path_, " was made with another topology, see ", file));
+      absl::StrCat("data folder ", path_, " was made with another topology, see ", file,
+                   ": leave --topology out, or give another folder; nothing was changed"));
 }
 
 absl::Status DataFolder::OpenKms(Random& random) {

@@ -18,10 +18,11 @@ namespace meridian::server {
 
 // DIR/
 //   LOCK                 held by the one process that uses the folder
-//   meridian.dev         "meridian dev data folder, format 1"
+//   meridian.dev         "meridian dev data folder, format 2"
 //   topology.textproto   as at the first start
 //   ca.crt, ca.key       the cluster's certificate authority
 //   keyring, keyring.passphrase   the KMS (0600)
+//   coordination.key     of the coordination store's files, wrapped by the KMS
 //   coordination/        the coordination store
 //   nodes/<node>/        each node's wrapped key and disk
 //   endpoint             where it last listened
@@ -29,8 +30,8 @@ namespace meridian::server {
 class DataFolder {
  public:
   // Makes the folder if it is not there. `topology`: nullopt for that of the first start, which is
-  // the default one then. FAILED_PRECONDITION: in use by another process, of another version, holds
-  // something else, or has another topology.
+  // the default one then. FAILED_PRECONDITION, with nothing changed: in use by another process, of
+  // another version, holds something else, or has another topology.
   static absl::StatusOr<std::unique_ptr<DataFolder>> Open(const std::string& path,
                                                           std::optional<Topology> topology,
                                                           Clock& clock, Random& random);
@@ -44,6 +45,7 @@ class DataFolder {
   const crypto::CertificateAuthority& authority() const { return *authority_; }
 
   std::string coordination_path() const { return path_ + "/coordination"; }
+  std::string coordination_key_path() const { return path_ + "/coordination.key"; }
   std::string node_path(const NodeId& node) const { return path_ + "/nodes/" + node; }
   std::string profile_path() const { return path_ + "/admin.profile"; }
 
@@ -54,7 +56,6 @@ class DataFolder {
  private:
   DataFolder(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
 
-  absl::Status CheckFormat();
   absl::Status OpenTopology(std::optional<Topology> wanted);
   absl::Status OpenKms(Random& random);
   absl::Status OpenAuthority(Clock& clock);

@@ -13,11 +13,14 @@
 #include "client/profile.h"
 #include "coordination/embedded/embedded_store.h"
 #include "crypto/cluster_key.h"
+#include "crypto/node_key.h"
 #include "server/api.h"
 #include "server/dev/data_folder.h"
 #include "server/errors.h"
 #include "server/log.h"
 #include "server/node.h"
+#include "server/node_key_file.h"
+#include "storage/rocks/node_file_ciphers.h"
 #include "storage/rocks/rocks_kv.h"
 #include "tenancy/bootstrap.h"
 
@@ -29,8 +32,10 @@ constexpr int kMaxThreads = 768;
 constexpr size_t kGrpcBufferBytes = 96 << 20;
 constexpr size_t kBlockCacheBytes = 48 << 20;
 constexpr size_t kMemtableBytes = 48 << 20;
-// The front's name in its certificate: no node of a topology, whose names hold no '.'.
+// The front's name in its certificate, and whose key the coordination store's files are under: no
+// nodes of a topology, whose names hold no '.'.
 constexpr char kFrontName[] = "front.meridian.dev";
+constexpr char kCoordinationName[] = "coordination.meridian.dev";
 constexpr char kAnyPort[] = "127.0.0.1:0";
 constexpr absl::Duration kLeaderPoll = absl::Milliseconds(50);
 
@@ -46,9 +51,10 @@ absl::StatusOr<TlsMaterial> IssueTls(const crypto::CertificateAuthority& authori
 // another.
 class DevNodes final : public DevControl {
  public:
-  DevNodes(const DataFolder& folder, replication::ReplicaOptions replica)
+  // Both outlive it.
+  DevNodes(const DataFolder& folder, const DevOptions& options)
       : folder_(folder),
-        replica_(replica),
+        options_(options),
         resources_(MakeServerResources(kMaxThreads, kGrpcBufferBytes)),
         rocks_memory_(storage::MakeRocksMemory(kBlockCacheBytes, kMemtableBytes)) {
     for (const Topology::Node& node : folder.topology().nodes()) {
@@ -163,14 +169,16 @@ class DevNodes final : public DevControl {
     options.id = id;
     options.folder = folder_.node_path(id);
     ASSIGN_OR_RETURN(options.tls, IssueTls(folder_.authority(), id));
-    options.replica = replica_;
+    options.replica = options_.replica;
+    options.disk = options_.disk;
+    options.open_disk = options_.open_disk;
     options.server_resources = resources_;
     options.rocks_memory = rocks_memory_;
     return Node::Start(*platform_, std::move(options));
   }
 
   const DataFolder& folder_;
-  const replication::ReplicaOptions replica_;
+  const DevOptions& options_;
   const ServerResources resources_;
   const std::shared_ptr<storage::RocksMemory> rocks_memory_;
   const Platform* platform_ = nullptr;
@@ -190,15 +198,11 @@ class EmbeddedDevCluster final : public DevCluster {
   absl::Status Start() {
     ASSIGN_OR_RETURN(folder_,
                      DataFolder::Open(options_.data_folder, options_.topology, clock_, random_));
-    ASSIGN_OR_RETURN(coordination_,
-                     coordination::OpenEmbeddedStore(folder_->coordination_path(), nullptr));
-    if (options_.wrap_coordination) {
-      coordination_ = options_.wrap_coordination(std::move(coordination_));
-    }
+    RETURN_IF_ERROR(OpenCoordination());
     ASSIGN_OR_RETURN(tenancy::Cluster cluster,
                      tenancy::OpenOrCreateCluster(*coordination_, folder_->kms(), clock_, random_));
     cluster_key_ = std::make_unique<crypto::ClusterKey>(cluster.key);
-    nodes_ = std::make_unique<DevNodes>(*folder_, options_.replica);
+    nodes_ = std::make_unique<DevNodes>(*folder_, options_);
     platform_.reset(new Platform{cluster.id, folder_->topology(), clock_, random_, folder_->kms(),
                                  *cluster_key_, *coordination_, nodes_.get()});
     nodes_->SetPlatform(*platform_);
@@ -221,6 +225,21 @@ class EmbeddedDevCluster final : public DevCluster {
   }
 
  private:
+  absl::Status OpenCoordination() {
+    ASSIGN_OR_RETURN(const crypto::SecretKey key,
+                     OpenNodeKeyFile(folder_->coordination_key_path(), kCoordinationName,
+                                     folder_->kms(), random_));
+    coordination_key_ = std::make_unique<crypto::NodeKey>(key);
+    coordination_ciphers_ = std::make_unique<storage::NodeFileCiphers>(*coordination_key_, random_);
+    ASSIGN_OR_RETURN(coordination_, coordination::OpenEmbeddedStore(folder_->coordination_path(),
+                                                                    *coordination_ciphers_,
+                                                                    options_.disk.rocks_env));
+    if (options_.wrap_coordination) {
+      coordination_ = options_.wrap_coordination(std::move(coordination_));
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status StartFront() {
     ApiPlace place;
     place.self = kFrontName;
@@ -294,6 +313,8 @@ class EmbeddedDevCluster final : public DevCluster {
   Random& random_;
   // In the order of dependence.
   std::unique_ptr<DataFolder> folder_;
+  std::unique_ptr<crypto::NodeKey> coordination_key_;
+  std::unique_ptr<storage::NodeFileCiphers> coordination_ciphers_;
   std::unique_ptr<coordination::CoordinationStore> coordination_;
   std::unique_ptr<crypto::ClusterKey> cluster_key_;
   std::unique_ptr<DevNodes> nodes_;

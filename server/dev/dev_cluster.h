@@ -14,6 +14,8 @@
 #include "coordination/coordination_store.h"
 #include "replication/replica.h"
 #include "server/topology.h"
+#include "storage/disk_store.h"
+#include "storage/posix_disk.h"
 
 namespace meridian::server {
 
@@ -23,6 +25,10 @@ struct DevOptions {
   std::optional<std::string> listen_address;
   std::optional<Topology> topology;
   replication::ReplicaOptions replica;
+  // Of every node, see NodeOptions. The coordination store is on the same environment.
+  storage::DiskStoreOptions disk;
+  std::function<absl::StatusOr<std::unique_ptr<storage::Disk>>(std::string root)> open_disk =
+      storage::OpenPosixDisk;
   // How long Start waits for the groups' leaders.
   absl::Duration leader_wait = absl::Seconds(15);
   // Puts something between the cluster and its coordination store; null: nothing.

@@ -82,13 +82,14 @@ absl::StatusOr<DiskIdentity> ClaimDisk(Disk& disk, ClusterId cluster, const Node
     ASSIGN_OR_RETURN(identity, DecodeIdentity(*bytes));
   }
   if (identity.cluster != cluster) {
-    return absl::FailedPreconditionError(absl::StrCat("the folder belongs to cluster ",
-                                                      identity.cluster.ToHex(),
-                                                      ", this node to cluster ", cluster.ToHex()));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the folder belongs to cluster ", identity.cluster.ToHex(), ", this node to cluster ",
+        cluster.ToHex(), ": put its own back; nothing was changed"));
   }
   if (identity.node != node) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the folder belongs to node '", identity.node, "', this is '", node, "'"));
+    return absl::FailedPreconditionError(absl::StrCat("the folder belongs to node '", identity.node,
+                                                      "', this is '", node,
+                                                      "': put its own back; nothing was changed"));
   }
   ++identity.incarnation;
   RETURN_IF_ERROR(WriteIdentity(disk, identity));

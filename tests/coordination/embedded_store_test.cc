@@ -1,13 +1,18 @@
 #include "coordination/embedded/embedded_store.h"
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 
 #include "coordination/embedded/row_format.h"
 #include "gtest/gtest.h"
 #include "rocksdb/db.h"
+#include "storage/rocks/encrypted_env.h"
 #include "tests/coordination/blocking_store.h"
+#include "tests/fakes/space_quota.h"
+#include "tests/storage/rocks/keystream_ciphers.h"
 
 namespace meridian::coordination {
 namespace {
@@ -24,17 +29,22 @@ class EmbeddedStore : public testing::Test {
 
   std::string path() const { return folder_ / "store"; }
   absl::StatusOr<std::unique_ptr<CoordinationStore>> Open() {
-    return OpenEmbeddedStore(path(), nullptr);
+    return OpenEmbeddedStore(path(), ciphers_);
   }
   // Changes a row behind the store's back.
   void Overwrite(std::string_view row_key, const std::string& value) {
+    const auto env = storage::NewEncryptedEnv(rocksdb::Env::Default(), ciphers_);
+    rocksdb::Options options;
+    options.env = env.get();
     rocksdb::DB* raw = nullptr;
-    ASSERT_TRUE(rocksdb::DB::Open(rocksdb::Options(), path(), &raw).ok());
+    ASSERT_TRUE(rocksdb::DB::Open(options, path(), &raw).ok());
     const std::unique_ptr<rocksdb::DB> db(raw);
     ASSERT_TRUE(
         db->Put(rocksdb::WriteOptions(), rocksdb::Slice(row_key.data(), row_key.size()), value)
             .ok());
   }
+
+  storage::KeystreamCiphers ciphers_;
 
  private:
   const std::filesystem::path folder_;
@@ -92,7 +102,79 @@ TEST_F(EmbeddedStore, ReportsADamagedDataRowInsteadOfAbsence) {
 }
 
 TEST_F(EmbeddedStore, RefusesAFolderWhoseParentIsMissing) {
-  EXPECT_FALSE(OpenEmbeddedStore(path() + "/no/such", nullptr).ok());
+  EXPECT_FALSE(OpenEmbeddedStore(path() + "/no/such", ciphers_).ok());
+}
+
+TEST_F(EmbeddedStore, LeavesNothingReadableOnTheDisk) {  // I9
+  const std::string key = "group/of some tenant", value = "the endpoints of its members";
+  ASSERT_TRUE(BlockingCommit(**Open(), {.writes = {{key, value}}}).ok());
+  ASSERT_TRUE(Open().ok());  // the log becomes a table
+  size_t files = 0;
+  for (const auto& file : std::filesystem::directory_iterator(path())) {
+    std::ifstream in(file.path(), std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    for (const std::string& plain : {key, value, std::string("rocksdb")}) {
+      EXPECT_EQ(bytes.find(plain), std::string::npos) << file.path() << " holds " << plain;
+    }
+    ++files;
+  }
+  EXPECT_GT(files, 3u);
+}
+
+TEST_F(EmbeddedStore, RefusesAFolderThatOtherKeysWrote) {
+  ASSERT_TRUE(Open().ok());
+  storage::KeystreamCiphers others(2);
+  const auto refused = OpenEmbeddedStore(path(), others);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition) << refused.status();
+  EXPECT_NE(refused.status().message().find(path()), absl::string_view::npos);
+  EXPECT_TRUE(Open().ok());
+}
+
+class FullCoordinationDisk : public EmbeddedStore {
+ protected:
+  absl::StatusOr<std::unique_ptr<CoordinationStore>> OpenSmall() {
+    return OpenEmbeddedStore(path(), ciphers_, env_.get());
+  }
+  static constexpr uint64_t kRoom = 64 << 20;
+  storage::SpaceQuota quota_{kRoom};
+  const std::unique_ptr<rocksdb::Env> env_ = storage::NewQuotaEnv(quota_);
+};
+
+TEST_F(FullCoordinationDisk, ReadsGoOnAndWritesComeBackByThemselves) {
+  auto store = OpenSmall();
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_TRUE(BlockingCommit(**store, {.writes = {{"a", "1"}}}).ok());
+  quota_.set_capacity_bytes(0);
+  for (int i = 0; i < 3; ++i) {
+    const auto refused = BlockingCommit(**store, {.writes = {{"a", "2"}}});
+    EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted) << refused.status();
+    EXPECT_EQ((*BlockingGet(**store, "a"))->value, "1");
+    EXPECT_EQ(BlockingList(**store, "")->size(), 1u);
+  }
+  quota_.set_capacity_bytes(kRoom);
+  EXPECT_TRUE(BlockingCommit(**store, {.writes = {{"a", "3"}}}).ok());
+  EXPECT_EQ((*BlockingGet(**store, "a"))->value, "3");
+}
+
+// Another program takes the last space between the question for it and the write.
+TEST_F(FullCoordinationDisk, AWriteThatFindsNoSpaceIsOfUnknownOutcomeAndSpoilsNothing) {
+  auto store = OpenSmall();
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_TRUE(BlockingCommit(**store, {.writes = {{"a", "1"}}}).ok());
+  // Larger than all that is left, which is enough for any other.
+  const std::string large(kRoom, 'x');
+  const auto unknown = BlockingCommit(**store, {.writes = {{"large", large}}});
+  EXPECT_EQ(unknown.status().code(), absl::StatusCode::kUnavailable) << unknown.status();
+  EXPECT_EQ((*BlockingGet(**store, "a"))->value, "1");
+  quota_.set_capacity_bytes(2 * kRoom);
+  const auto next = BlockingCommit(**store, {.writes = {{"b", "2"}}});
+  ASSERT_TRUE(next.ok()) << next.status();
+  store->reset();
+  store = OpenSmall();
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_EQ((*BlockingGet(**store, "a"))->value, "1");
+  EXPECT_EQ((*BlockingGet(**store, "b"))->value, "2");
+  EXPECT_FALSE(BlockingGet(**store, "large")->has_value());
 }
 
 // The bytes on disk of format version 1.

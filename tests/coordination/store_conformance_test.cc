@@ -15,6 +15,7 @@
 #include "coordination/in_memory.h"
 #include "gtest/gtest.h"
 #include "tests/coordination/blocking_store.h"
+#include "tests/storage/rocks/keystream_ciphers.h"
 
 namespace meridian::coordination {
 namespace {
@@ -43,7 +44,7 @@ class EmbeddedSubject final : public Subject {
                 testing::UnitTest::GetInstance()->current_test_info()->name()) {
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
-    store_ = OpenEmbeddedStore(folder_ / "store", nullptr).value();
+    store_ = OpenEmbeddedStore(folder_ / "store", ciphers_).value();
   }
   ~EmbeddedSubject() override {
     store_.reset();
@@ -53,6 +54,7 @@ class EmbeddedSubject final : public Subject {
 
  private:
   const std::filesystem::path folder_;
+  storage::KeystreamCiphers ciphers_;
   std::unique_ptr<CoordinationStore> store_;
 };
 

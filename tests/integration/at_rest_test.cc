@@ -117,10 +117,14 @@ class Search {
   size_t longest_ = 2;
 };
 
+constexpr char kCoordinationKeys[] = "keys of the coordination store";
+constexpr char kEndpoints[] = "nodes' endpoints";
+
 // All that a tenant gives to the store, each in a form that its place permits.
 struct Planted {
   // Names of tenants and containers have at most 63 characters.
   Marker tenant = NewMarker(31), container = NewMarker(31);
+  Marker tenant_title = NewMarker(), key_title = NewMarker();
   Marker name = NewMarker(), second_name = NewMarker(), missing_name = NewMarker();
   Marker key = NewMarker(), value = NewMarker(), content_type = NewMarker();
   Marker small_body = NewMarker(), changed_value = NewMarker();
@@ -146,9 +150,11 @@ struct Planted {
   // What the control must find: each in the form in which it was planted.
   std::vector<std::string> Expected() const {
     std::vector<std::string> expected = {
-        "tenant, hex",     "container, hex",     "name, hex",         "second name, base64",
-        "key, hex",        "value, base64",      "content type, hex", "small body, raw",
-        "small body, hex", "small body, base64", "changed value, hex"};
+        "tenant, hex",         "container, hex",     "name, hex",
+        "second name, base64", "key, hex",           "value, base64",
+        "content type, hex",   "small body, raw",    "small body, hex",
+        "small body, base64",  "changed value, hex", "tenant title, hex",
+        "key title, base64",   kCoordinationKeys,    kEndpoints};
     for (size_t i = 0; i < kOffsets.size(); ++i) {
       const char* form = i % 3 == 0 ? "hex" : i % 3 == 1 ? "raw" : "base64";
       expected.push_back(absl::StrCat("large body at ", kOffsets[i], ", ", form));
@@ -159,6 +165,11 @@ struct Planted {
     Search search;
     search.Add("tenant", tenant);
     search.Add("container", container);
+    search.Add("tenant title", tenant_title);
+    search.Add("key title", key_title);
+    // What the coordination store is made of, and holds in messages of its own.
+    search.Add(kCoordinationKeys, "tenancy/tenant-name/");
+    search.Add(kEndpoints, std::string("\x12\x0f", 2) + "127.0.0.1:");
     search.Add("name", name);
     search.Add("second name", second_name);
     search.Add("missing name", missing_name);
@@ -204,6 +215,7 @@ class AtRest : public testing::Test {
     const auto profile = MakeTenantWithContainer(administrator_, planted_.tenant.hex,
                                                  planted_.container.hex, v1::ZRS);
     ASSERT_TRUE(profile.ok()) << profile.status();
+    MakeTitles();
     search_.Add("access key", profile->access_key.substr(profile->access_key.size() - 40));
     Client client(*profile);
     v1::WriteSpec spec = SpecOf(planted_.name.hex);
@@ -239,6 +251,19 @@ class AtRest : public testing::Test {
     std::string back;
     ASSERT_TRUE(client.ReadObject(read, *MakeStringSink(&back)).ok());
     EXPECT_TRUE(back == large);
+  }
+
+  // What people call things, beside their names.
+  void MakeTitles() {
+    Admin admin(administrator_);
+    v1::CreateTenantRequest tenant;
+    tenant.set_tenant_id("titled");
+    tenant.mutable_tenant()->set_display_name(planted_.tenant_title.hex);
+    ASSERT_TRUE(admin.CreateTenant(tenant).ok());
+    v1::CreateAccessKeyRequest key;
+    key.set_parent("tenants/titled");
+    key.mutable_access_key()->set_display_name(planted_.key_title.base64);
+    ASSERT_TRUE(admin.CreateAccessKey(key).ok());
   }
 
   // A node comes back from its disk, and the others send it what it missed.

@@ -1,6 +1,5 @@
 // Bad input and bad luck as they come in over the wire: each a clear error, nothing lost. What
-// needs faults inside of a node (a full disk, other clusters' folders) is tested beside those
-// parts.
+// needs another disk or folder is in the other tests of this folder.
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
@@ -22,6 +21,7 @@
 #include "meridian/v1/cluster.grpc.pb.h"
 #include "meridian/v1/containers.grpc.pb.h"
 #include "meridian/v1/objects.grpc.pb.h"
+#include "meridian/v1/uploads.grpc.pb.h"
 #include "tests/integration/cluster_fixture.h"
 
 namespace meridian {
@@ -35,10 +35,12 @@ struct RawServer {
   explicit RawServer(const std::shared_ptr<grpc::Channel>& channel)
       : containers(v1::ContainerService::NewStub(channel)),
         objects(v1::ObjectService::NewStub(channel)),
+        uploads(v1::UploadService::NewStub(channel)),
         cluster(v1::ClusterService::NewStub(channel)) {}
 
   const std::unique_ptr<v1::ContainerService::Stub> containers;
   const std::unique_ptr<v1::ObjectService::Stub> objects;
+  const std::unique_ptr<v1::UploadService::Stub> uploads;
   const std::unique_ptr<v1::ClusterService::Stub> cluster;
 };
 
@@ -134,25 +136,97 @@ TEST_F(BadInput, ABodyThatIsNotAsDeclaredIsRefused) {
   EXPECT_EQ(Get(*client_, kContainer, "o").status().code(), absl::StatusCode::kNotFound);
 }
 
-TEST_F(BadInput, AClientThatVanishesLeavesNothing) {
+class AVanishedClient : public BadInput {
+ protected:
+  void SetUp() override {
+    BadInput::SetUp();
+    ASSERT_TRUE(Put(*client_, kContainer, "kept", RandomBody(2 << 20)).ok());
+    ASSERT_TRUE(Until([this] { return BodyBytes() >= 3 * (2 << 20); }));
+    before_ = BodyBytes();
+  }
+  void Configure(server::DevOptions& options) override {
+    options.disk.maintenance_interval = absl::Milliseconds(200);
+  }
+
+  std::vector<std::string> Names() {
+    v1::ListObjectsRequest list;
+    list.set_container(kContainer);
+    auto entries = client_->ListObjects(list);
+    std::vector<std::string> names;
+    for (auto entry = entries.Next(); entry.ok() && entry->has_value(); entry = entries.Next()) {
+      names.push_back((**entry).name);
+    }
+    return names;
+  }
+  void ExpectNothingOfIt() {
+    EXPECT_EQ(Get(*client_, kContainer, "o").status().code(), absl::StatusCode::kNotFound);
+    EXPECT_EQ(Names(), std::vector<std::string>{"kept"});
+    EXPECT_TRUE(Until([this] { return BodyBytes() == before_; }))
+        << BodyBytes() << " bytes of bodies, " << before_ << " before";
+  }
+
+  int64_t before_ = 0;
+};
+
+TEST_F(AVanishedClient, LeavesNothingVisibleAndItsSpaceComesBack) {
   const auto leader = Raw(LeaderEndpoint());
-  {
+  const auto context = ContextOf(profile_);
+  v1::Object object;
+  const auto stream = leader.objects->WriteObject(context.get(), &object);
+  v1::WriteObjectRequest message;
+  message.mutable_spec()->set_container(kContainer);
+  message.mutable_spec()->set_name("o");
+  ASSERT_TRUE(stream->Write(message));
+  message.set_data(RandomBody(1 << 20));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(stream->Write(message));
+  ASSERT_TRUE(Until([this] { return BodyBytes() > before_ + (2 << 20); }));
+  context->TryCancel();
+  EXPECT_FALSE(stream->Finish().ok());
+  ExpectNothingOfIt();
+}
+
+TEST_F(AVanishedClient, LeavesAnUploadThatExpiresAndItsSpaceComesBack) {
+  const auto leader = Raw(LeaderEndpoint());
+  v1::StartUploadRequest start;
+  start.mutable_spec()->set_container(kContainer);
+  start.mutable_spec()->set_name("o");
+  start.mutable_ttl()->set_seconds(60);
+  v1::Upload upload;
+  const grpc::Status started =
+      leader.uploads->StartUpload(ContextOf(profile_).get(), start, &upload);
+  ASSERT_TRUE(started.ok()) << started.error_message();
+  for (int i = 0; i < 2; ++i) {  // it came back once
     const auto context = ContextOf(profile_);
-    v1::Object object;
-    const auto stream = leader.objects->WriteObject(context.get(), &object);
-    v1::WriteObjectRequest message;
-    message.mutable_spec()->set_container(kContainer);
-    message.mutable_spec()->set_name("o");
+    v1::WriteUploadResponse response;
+    const auto stream = leader.uploads->WriteUpload(context.get(), &response);
+    v1::WriteUploadRequest message;
+    message.mutable_start()->set_upload(upload.name());
+    message.mutable_start()->set_offset_bytes(i << 20);
     ASSERT_TRUE(stream->Write(message));
     message.set_data(RandomBody(1 << 20));
-    for (int i = 0; i < 3; ++i) ASSERT_TRUE(stream->Write(message));
-    context->TryCancel();
-    EXPECT_FALSE(stream->Finish().ok());
+    ASSERT_TRUE(stream->Write(message));
+    ASSERT_TRUE(stream->WritesDone());
+    const grpc::Status written = stream->Finish();
+    ASSERT_TRUE(written.ok()) << written.error_message();
+    EXPECT_EQ(response.durable_size_bytes(), (i + 1) << 20);
   }
-  EXPECT_EQ(Get(*client_, kContainer, "o").status().code(), absl::StatusCode::kNotFound);
-  v1::ListObjectsRequest list;
-  list.set_container(kContainer);
-  EXPECT_FALSE((*client_->ListObjects(list).Next()).has_value());
+  EXPECT_TRUE(Until([this] { return BodyBytes() >= before_ + 3 * (2 << 20); }));
+  EXPECT_EQ(Names(), std::vector<std::string>{"kept"});
+
+  clock_.Advance(absl::Minutes(2));
+  // Anything that the partition does.
+  ASSERT_TRUE(Put(*client_, kContainer, "kept", RandomBody(2 << 20)).ok());
+  v1::GetUploadRequest get;
+  get.set_name(upload.name());
+  EXPECT_EQ(leader.uploads->GetUpload(ContextOf(profile_).get(), get, &upload).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  v1::FinishUploadRequest finish;
+  finish.set_name(get.name());
+  v1::Object object;
+  EXPECT_EQ(leader.uploads->FinishUpload(ContextOf(profile_).get(), finish, &object).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  EXPECT_FALSE((*client_->ListUploads(kContainer).Next()).has_value());
+  ExpectNothingOfIt();
 }
 
 TEST_F(BadInput, OfTwoCreatorsExactlyOneWins) {

@@ -4,10 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "client/admin.h"
@@ -17,6 +21,18 @@
 #include "tests/temp_folder.h"
 
 namespace meridian {
+
+// The system's, and ahead of it by as much as a test wants. Thread-safe.
+class ShiftedClock : public SystemClock {
+ public:
+  absl::Time WallNow() override {
+    return SystemClock::WallNow() + absl::Nanoseconds(ahead_ns_.load());
+  }
+  void Advance(absl::Duration by) { ahead_ns_ += absl::ToInt64Nanoseconds(by); }
+
+ private:
+  std::atomic<int64_t> ahead_ns_{0};
+};
 
 class ClusterFixture : public testing::Test {
  protected:
@@ -28,6 +44,7 @@ class ClusterFixture : public testing::Test {
     options.topology = topology_;
     options.wrap_coordination = wrap_coordination_;
     options.replica.election_timeout = absl::Milliseconds(800);
+    Configure(options);
     auto cluster = server::DevCluster::Start(options, clock_, random_);
     ASSERT_TRUE(cluster.ok()) << cluster.status();
     cluster_ = *std::move(cluster);
@@ -36,6 +53,7 @@ class ClusterFixture : public testing::Test {
     admin_profile_ = *profile;
     admin_ = std::make_unique<Admin>(admin_profile_);
   }
+  virtual void Configure(server::DevOptions&) {}
   // As kill -9 does: nothing is flushed.
   void CrashCluster() {
     admin_.reset();
@@ -107,7 +125,28 @@ class ClusterFixture : public testing::Test {
     return group.ok() && group->has_value() ? **group : v1::Group();
   }
 
-  SystemClock clock_;
+  // Of bodies beyond the size that is kept inline, on all disks.
+  int64_t BodyBytes() {
+    const auto nodes = admin_->ListNodes();
+    EXPECT_TRUE(nodes.ok()) << nodes.status();
+    int64_t sum = 0;
+    if (!nodes.ok()) return sum;
+    for (const v1::Node& node : nodes->nodes()) {
+      for (const v1::Disk& disk : node.disks()) sum += disk.body_bytes();
+    }
+    return sum;
+  }
+  // Waits until `holds`, for at most so long.
+  static bool Until(const std::function<bool()>& holds,
+                    absl::Duration at_most = absl::Seconds(60)) {
+    for (const absl::Time end = absl::Now() + at_most; absl::Now() < end;) {
+      if (holds()) return true;
+      absl::SleepFor(absl::Milliseconds(20));
+    }
+    return holds();
+  }
+
+  ShiftedClock clock_;
   SystemRandom random_;
   TempFolder folder_;
   std::optional<server::Topology> topology_;

@@ -253,7 +253,7 @@ TEST_F(DevClusterTest, RefusesAFolderOfAnotherVersionOrOfSomethingElse) {
   CrashCluster();
   {
     std::ofstream format(data_folder() + "/meridian.dev");
-    format << "meridian dev data folder, format 2\n";
+    format << "meridian dev data folder, format 3\n";
   }
   server::DevOptions options;
   options.data_folder = data_folder();

@@ -28,8 +28,10 @@ constexpr absl::Duration kPollInterval = absl::Milliseconds(20);
   dup2(log, STDOUT_FILENO);
   dup2(log, STDERR_FILENO);
   if (!options.preload.empty()) setenv("LD_PRELOAD", options.preload.c_str(), 1);
+  const char* topology = options.topology_file.empty() ? nullptr : "--topology";
   execl(options.binary.c_str(), options.binary.c_str(), "dev", "--data",
-        options.data_folder.c_str(), "--listen", "127.0.0.1:0", nullptr);
+        options.data_folder.c_str(), "--listen", "127.0.0.1:0", topology,
+        options.topology_file.c_str(), nullptr);
   _exit(127);
 }
 
@@ -112,6 +114,7 @@ absl::StatusOr<Profile> MakeTenantWithContainer(const Profile& administrator,
   Profile profile = administrator;
   profile.access_key = key.secret();
   profile.tenant = "tenants/" + tenant;
+  if (container.empty()) return profile;
   v1::CreateContainerRequest new_container;
   new_container.set_parent(profile.tenant);
   new_container.set_container_id(container);

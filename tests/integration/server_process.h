@@ -21,6 +21,8 @@ class ServerProcess {
     // Of the binary; a test's runfiles have it at this path.
     std::string binary = "server/meridiand";
     std::string data_folder;
+    // Empty: the default topology, or that of the folder.
+    std::string topology_file;
     // Its standard output and standard error, appended to.
     std::string log_file;
     // A shared library that is loaded before all others; empty: none.
@@ -48,7 +50,7 @@ class ServerProcess {
   const std::string data_folder_;
 };
 
-// Makes `tenant`, an access key of it, and a container of it; the tenant's profile.
+// Makes `tenant`, an access key of it, and a container of it (unless empty); the tenant's profile.
 absl::StatusOr<Profile> MakeTenantWithContainer(const Profile& administrator,
                                                 const std::string& tenant,
                                                 const std::string& container,
