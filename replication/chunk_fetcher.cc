@@ -13,10 +13,16 @@ namespace {
 constexpr size_t kMaxAsked = 8;
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(500);
 constexpr absl::Duration kMaxRetry = absl::Seconds(5);
+// Rounds in which every peer says that it has no good copy, after which a read is answered.
+constexpr size_t kSureRoundsOfRead = 2;
+// Rounds after which a chunk counts as lost: if every peer says so, or if some do and the others
+// are silent, for most of a minute.
+constexpr size_t kSureRounds = 3;
+constexpr size_t kVainRounds = 8;
 }  // namespace
 
 ChunkFetcher::Ticket ChunkFetcher::Ensure(const std::vector<storage::ChunkRange>& ranges,
-                                          std::function<void()> done) {
+                                          std::function<void()> done, MayLose may_lose) {
   std::set<storage::ChunkId> missing;
   for (const storage::ChunkRange& range : ranges) {
     auto chunks = storage_.MissingChunks(range);
@@ -31,7 +37,7 @@ ChunkFetcher::Ticket ChunkFetcher::Ensure(const std::vector<storage::ChunkRange>
     return 0;
   }
   Ticket ticket = ++last_ticket_;
-  waiting_[ticket] = {missing.size(), std::move(done)};
+  waiting_[ticket] = {missing.size(), std::move(done), std::move(may_lose)};
   for (const storage::ChunkId& chunk : missing) wanted_[chunk].tickets.insert(ticket);
   AskMore();
   return ticket;
@@ -105,7 +111,7 @@ void ChunkFetcher::Serve(ReplicaId from, const ChunkFetch& request) {
   peers_.Send(from, reply);
 }
 
-void ChunkFetcher::OnReply(ReplicaId, ChunkFetchReply reply) {
+void ChunkFetcher::OnReply(ReplicaId from, ChunkFetchReply reply) {
   auto it = wanted_.find(reply.chunk);
   if (it == wanted_.end() || it->second.storing) return;
   Wanted& wanted = it->second;
@@ -113,6 +119,9 @@ void ChunkFetcher::OnReply(ReplicaId, ChunkFetchReply reply) {
   bool good = reply.code == absl::StatusCode::kOk && IsChunkSize(reply.ciphertext.size()) &&
               Crc32c(reply.ciphertext.view()) == reply.crc32c;
   if (!good) {
+    if (reply.code == absl::StatusCode::kNotFound || reply.code == absl::StatusCode::kDataLoss) {
+      wanted.without.insert(from);
+    }
     // The next peer at once, the next round by Tick.
     if (wanted.attempts % std::max<size_t>(1, peers_.peers().size()) != 0) Ask(it->first, wanted);
     return;
@@ -176,22 +185,74 @@ void ChunkFetcher::Arrived(storage::ChunkId chunk, const Buffer* bytes) {
   Wanted wanted = std::move(it->second);
   wanted_.erase(it);
   Release(wanted);
+  AskMore();
+  for (Read& read : wanted.reads) read.done(*bytes);
+  Complete(wanted.tickets);
+}
+
+void ChunkFetcher::Complete(const std::set<Ticket>& tickets) {
   std::vector<std::function<void()>> complete;
-  for (Ticket ticket : wanted.tickets) {
+  for (Ticket ticket : tickets) {
     auto waiting = waiting_.find(ticket);
-    CHECK_INVARIANT(waiting != waiting_.end(), "a wanted chunk's tickets are waiting");
+    if (waiting == waiting_.end()) continue;  // called off by what was called before
     if (--waiting->second.missing > 0) continue;
     complete.push_back(std::move(waiting->second.done));
     waiting_.erase(waiting);
   }
-  AskMore();
-  for (Read& read : wanted.reads) read.done(*bytes);
   for (auto& done : complete) done();
+}
+
+bool ChunkFetcher::SomeoneMayLose(const Wanted& wanted) const {
+  return std::any_of(wanted.tickets.begin(), wanted.tickets.end(), [&](Ticket ticket) {
+    const MayLose& may_lose = waiting_.at(ticket).may_lose;
+    return may_lose && may_lose();
+  });
+}
+
+void ChunkFetcher::EndRound(storage::ChunkId chunk, Wanted& wanted) {
+  const auto& peers = peers_.peers();
+  const bool sure = std::all_of(peers.begin(), peers.end(), [&](const ReplicaId& peer) {
+    return wanted.without.contains(peer);
+  });
+  wanted.vain_rounds = wanted.without.empty() ? 0 : wanted.vain_rounds + 1;
+  wanted.sure_rounds = sure ? wanted.sure_rounds + 1 : 0;
+  wanted.without.clear();
+  Release(wanted);
+  wanted.not_before = hooks_.now() + (wanted.reads.empty() ? kFirstRetry : absl::ZeroDuration());
+  if (!SomeoneMayLose(wanted)) {
+    // What was said before the entry was committed says nothing of those who commit it.
+    wanted.vain_rounds = 0;
+    if (wanted.reads.empty()) wanted.sure_rounds = 0;
+    return;
+  }
+  const bool lost = wanted.sure_rounds >= kSureRounds || wanted.vain_rounds >= kVainRounds;
+  if (!lost) return;
+  wanted.storing = true;
+  storage_.PlaceLost(chunk,
+                     [this, chunk](const absl::Status& status) { OnPlacedLost(chunk, status); });
+}
+
+void ChunkFetcher::OnPlacedLost(storage::ChunkId chunk, const absl::Status& status) {
+  if (!status.ok() && !absl::IsResourceExhausted(status)) return hooks_.disk_failed(status);
+  auto it = wanted_.find(chunk);
+  if (it == wanted_.end()) return;
+  it->second.storing = false;
+  if (!status.ok()) return Drop(it);  // the disk is full: after another round
+  ++counters_.lost;
+  std::set<Ticket> going_on;
+  for (Ticket ticket : it->second.tickets) {
+    const MayLose& may_lose = waiting_.at(ticket).may_lose;
+    if (may_lose && may_lose()) going_on.insert(ticket);
+  }
+  for (Ticket ticket : going_on) it->second.tickets.erase(ticket);
+  Drop(it);
+  Complete(going_on);
 }
 
 void ChunkFetcher::Tick() {
   absl::Duration now = hooks_.now();
   std::vector<Read> late;
+  std::vector<Read> lost;
   for (auto it = wanted_.begin(); it != wanted_.end();) {
     auto next = std::next(it);
     Wanted& wanted = it->second;
@@ -204,14 +265,18 @@ void ChunkFetcher::Tick() {
       if (wanted.attempts % peers_.peers().size() != 0) {
         Ask(it->first, wanted);
       } else {
-        Release(wanted);
-        wanted.not_before = now + (wanted.reads.empty() ? kFirstRetry : absl::ZeroDuration());
+        EndRound(it->first, wanted);
       }
+    }
+    if (wanted.sure_rounds >= kSureRoundsOfRead) {
+      std::move(wanted.reads.begin(), wanted.reads.end(), std::back_inserter(lost));
+      wanted.reads.clear();
     }
     Drop(it);
     it = next;
   }
   AskMore();
+  for (Read& read : lost) read.done(absl::DataLossError("no replica has a good copy of the chunk"));
   for (Read& read : late) {
     read.done(absl::UnavailableError("no peer has delivered a good copy of the chunk in time"));
   }

@@ -33,7 +33,10 @@ class ChunkFetcher {
   struct Counters {
     uint64_t fetched = 0;
     uint64_t repaired = 0;
+    uint64_t lost = 0;
   };
+  // Whether what waits for a chunk may go on without it; see Ensure.
+  using MayLose = std::function<bool()>;
   // Names one Ensure, so that it can be called off.
   using Ticket = uint64_t;
 
@@ -42,11 +45,18 @@ class ChunkFetcher {
 
   // Calls `done` once every chunk of `ranges` is durable here; at once if they are. Tries until
   // then or until called off: 0 if `done` has been called already.
-  Ticket Ensure(const std::vector<storage::ChunkRange>& ranges, std::function<void()> done);
+  //
+  // If round after round no peer delivers a chunk, and some say that they have no good copy, it is
+  // recorded here as lost, durably, and counted; those who may lose it go on, the others wait for
+  // it as before. Only what is committed without this replica's acknowledgement may: its write
+  // quorum held the chunk once, and this replica's word adds nothing to it (I4).
+  Ticket Ensure(const std::vector<storage::ChunkRange>& ranges, std::function<void()> done,
+                MayLose may_lose = nullptr);
   void CallOff(Ticket ticket);
 
   // A good copy of the chunk from a peer, which also becomes, or supersedes, the copy here.
-  // UNAVAILABLE after `deadline`.
+  // DATA_LOSS once every peer has said, twice, that it has no good copy; UNAVAILABLE after
+  // `deadline`.
   void Fetch(storage::ChunkId chunk, absl::Duration deadline,
              std::function<void(absl::StatusOr<Buffer>)> done);
 
@@ -80,16 +90,28 @@ class ChunkFetcher {
     absl::Duration
         not_before;  // all peers were asked in vain: a pause, in which others have a turn
     size_t attempts = 0;
+    // Peers without a good copy, as they said in this round; and how many rounds in a row ended
+    // with some of them, and with all.
+    std::set<ReplicaId> without;
+    size_t vain_rounds = 0;
+    size_t sure_rounds = 0;
   };
   struct Waiting {
     size_t missing = 0;
     std::function<void()> done;
+    MayLose may_lose;
   };
 
   void AskMore();
   void Ask(storage::ChunkId chunk, Wanted& wanted);
   void Arrived(storage::ChunkId chunk, const Buffer* bytes);
   void Release(Wanted& wanted);
+  // All peers were asked.
+  void EndRound(storage::ChunkId chunk, Wanted& wanted);
+  bool SomeoneMayLose(const Wanted& wanted) const;
+  void OnPlacedLost(storage::ChunkId chunk, const absl::Status& status);
+  // One chunk less for each of `tickets`; calls those that miss none any more.
+  void Complete(const std::set<Ticket>& tickets);
   void Drop(std::map<storage::ChunkId, Wanted>::iterator it);
   absl::Duration RetryAfter(const Wanted& wanted) const;
 

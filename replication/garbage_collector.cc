@@ -1,14 +1,12 @@
 #include "replication/garbage_collector.h"
 
-#include <algorithm>
-
 #include "base/status.h"
 
 namespace meridian::replication {
 namespace {
 // Bound the time that one call takes on the strand.
 constexpr size_t kMaxFreed = 64;
-constexpr size_t kMaxLookedAt = 256;
+constexpr size_t kMaxLookedAt = 128;
 constexpr size_t kMaxUnknown = 1 << 16;
 }  // namespace
 
@@ -25,33 +23,45 @@ absl::StatusOr<size_t> GarbageCollector::Collect(LogIndex up_to, LogIndex applie
   return garbage.size();
 }
 
-absl::StatusOr<bool> GarbageCollector::IsOrphan(RunId run) const {
+absl::StatusOr<bool> GarbageCollector::IsUnknown(const storage::KvReader& state, RunId run) const {
   if (in_use_(run)) return false;
-  ASSIGN_OR_RETURN(bool known, state_machine_.KnowsRun(*storage_.NewView(), run));
+  ASSIGN_OR_RETURN(const bool known, state_machine_.KnowsRun(state, run));
   return !known;
 }
 
+absl::StatusOr<std::vector<RunId>> GarbageCollector::UnknownOf(
+    const std::vector<RunId>& runs) const {
+  const auto state = storage_.NewView();
+  std::vector<RunId> unknown;
+  for (const RunId& run : runs) {
+    ASSIGN_OR_RETURN(const bool is_unknown, IsUnknown(*state, run));
+    if (is_unknown) unknown.push_back(run);
+  }
+  return unknown;
+}
+
 absl::StatusOr<std::vector<RunId>> GarbageCollector::FindOrphans(absl::Duration now) {
-  if (to_look_at_.empty() && now >= next_listing_) {
-    ASSIGN_OR_RETURN(to_look_at_, storage_.ListRuns());
-    next_listing_ = now + orphan_age_ / 4;
-    std::sort(to_look_at_.begin(), to_look_at_.end());
-    std::erase_if(unknown_since_, [&](const auto& entry) {
-      return !std::binary_search(to_look_at_.begin(), to_look_at_.end(), entry.first);
-    });
-  }
   std::vector<RunId> orphans;
-  for (size_t i = 0; i < kMaxLookedAt && !to_look_at_.empty(); ++i) {
-    RunId run = to_look_at_.back();
-    to_look_at_.pop_back();
-    ASSIGN_OR_RETURN(bool orphan, IsOrphan(run));
-    if (!orphan) {
-      unknown_since_.erase(run);
-    } else if (unknown_since_.size() < kMaxUnknown || unknown_since_.contains(run)) {
-      auto since = unknown_since_.try_emplace(run, now).first->second;
-      if (now - since >= orphan_age_) orphans.push_back(run);
+  if (now < next_pass_) return orphans;
+  ASSIGN_OR_RETURN(const std::vector<RunId> runs, storage_.ListRuns(passed_, kMaxLookedAt));
+  ASSIGN_OR_RETURN(const std::vector<RunId> unknown, UnknownOf(runs));
+  const bool ends_pass = runs.size() < kMaxLookedAt;
+  // Both are in order of id: what was noted of this part of the runs is noted anew.
+  auto noted = unknown_since_.upper_bound(passed_);
+  for (const RunId& run : unknown) {
+    while (noted != unknown_since_.end() && noted->first < run) noted = unknown_since_.erase(noted);
+    if (noted == unknown_since_.end() || noted->first != run) {
+      if (unknown_since_.size() == kMaxUnknown) continue;
+      noted = unknown_since_.emplace_hint(noted, run, now);
     }
+    if (now - noted->second >= orphan_age_) orphans.push_back(run);
+    ++noted;
   }
+  while (noted != unknown_since_.end() && (ends_pass || noted->first <= runs.back())) {
+    noted = unknown_since_.erase(noted);
+  }
+  passed_ = ends_pass ? RunId() : runs.back();
+  if (ends_pass) next_pass_ = now + orphan_age_ / 4;
   return orphans;
 }
 

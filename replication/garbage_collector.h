@@ -33,20 +33,23 @@ class GarbageCollector {
   // a member may be led to them any more. RESOURCE_EXHAUSTED: the disk is full, again later.
   absl::StatusOr<size_t> Collect(LogIndex up_to, LogIndex applied, Timestamp applied_timestamp);
 
-  // Looks at some of the runs on the disk: those that nothing has known for the orphan age.
+  // Looks at the next few runs on the disk: those that nothing has known for the orphan age. Passes
+  // over all runs begin a part of that age apart; in between, this does nothing.
   absl::StatusOr<std::vector<RunId>> FindOrphans(absl::Duration now);
 
-  // Whether a run that a member reports is an orphan here too.
-  absl::StatusOr<bool> IsOrphan(RunId run) const;
+  // Those of `runs`, as a member reports them, that nothing knows here either.
+  absl::StatusOr<std::vector<RunId>> UnknownOf(const std::vector<RunId>& runs) const;
 
  private:
+  absl::StatusOr<bool> IsUnknown(const storage::KvReader& state, RunId run) const;
+
   storage::ReplicaStorage& storage_;
   const storage::StateMachine& state_machine_;
   const absl::Duration orphan_age_;
   const std::function<bool(RunId)> in_use_;
-  std::vector<RunId> to_look_at_;
-  absl::Duration next_listing_;
-  // When each was first found unknown.
+  absl::Duration next_pass_;
+  RunId passed_;  // of the pass under way: the last run looked at; nil: none
+  // When each was first found unknown. Bounded; what does not fit is found by a later pass.
   std::map<RunId, absl::Duration> unknown_since_;
 };
 

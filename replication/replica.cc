@@ -151,6 +151,9 @@ void ReplicaDriver::AppendProposal(storage::LogEntry entry, absl::Duration deadl
         std::move(entry), std::move(done));
     fetcher_.Fetch(missing->front(), deadline, [this, state, deadline](auto fetched) {
       --proposals_in_check_;
+      if (absl::IsDataLoss(fetched.status())) {
+        return state->second(absl::UnavailableError("no replica holds the proposal's chunks"));
+      }
       if (!fetched.ok()) return state->second(fetched.status());
       AppendProposal(std::move(state->first), deadline, std::move(state->second));
     });
@@ -256,6 +259,7 @@ ReplicaStatus ReplicaDriver::StatusNow() const {
   status.health = health_;
   status.counters = core_.counters();
   status.counters.chunks_fetched = fetcher_.counters().fetched;
+  status.counters.chunks_lost = fetcher_.counters().lost;
   status.counters.runs_freed = runs_freed_;
   status.counters.orphans_aborted = orphans_aborted_;
   status.counters.malformed_messages += undecodable_;

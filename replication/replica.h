@@ -135,7 +135,8 @@ class Replica {
   virtual absl::StatusOr<Buffer> ReadChunk(storage::ChunkId chunk, size_t offset, size_t size,
                                            absl::Duration timeout) = 0;
   // Without blocking: the whole ciphertext of a chunk from a peer, which also repairs the copy
-  // here. UNAVAILABLE if no peer has delivered it within the request timeout.
+  // here. DATA_LOSS if every peer says that it has no good copy; UNAVAILABLE if none has delivered
+  // it within the request timeout.
   virtual void FetchChunk(storage::ChunkId chunk,
                           std::function<void(absl::StatusOr<Buffer>)> done) = 0;
   // While the pin lives, this replica does not free the run's chunks (a running read).

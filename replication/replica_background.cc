@@ -10,7 +10,7 @@ namespace meridian::replication {
 namespace {
 constexpr size_t kScanBytes = 1 << 20;
 constexpr size_t kMaxReportedOrphans = 256;
-constexpr size_t kMaxAbortsAtOnce = 16;
+constexpr size_t kMaxAbortsAtOnce = 128;
 constexpr absl::Duration kSnapshotPause = absl::Seconds(1);
 }  // namespace
 
@@ -60,7 +60,9 @@ void ReplicaDriver::Background(absl::Duration now) {
   if (core_.is_installing()) return;
   Trim();
   ScanRecoveredLog();
-  if (now >= next_garbage_ && pins_scanned_ >= pins_scan_end_) CollectGarbage(now);
+  if (pins_scanned_ < pins_scan_end_) return;
+  if (now >= next_garbage_) CollectGarbage(now);
+  FindOrphans(now);
 }
 
 void ReplicaDriver::Trim() {
@@ -106,6 +108,10 @@ void ReplicaDriver::CollectGarbage(absl::Duration now) {
   if (!freed.ok()) return Fail(Annotate(freed.status(), "freeing runs"));
   runs_freed_ += *freed;
   if (*freed > 0) next_garbage_ = now;  // there may be more: at the next turn
+}
+
+void ReplicaDriver::FindOrphans(absl::Duration now) {
+  if (!out_of_service_.ok()) return;
   auto orphans = garbage_.FindOrphans(now);
   if (!orphans.ok()) return Fail(Annotate(orphans.status(), "looking for orphaned runs"));
   if (orphans->empty()) return;
@@ -120,13 +126,10 @@ void ReplicaDriver::CollectGarbage(absl::Duration now) {
 // every replica (P8). Found again, and tried again, if the proposal fails.
 void ReplicaDriver::AbortOrphans(const std::vector<RunId>& runs) {
   if (!core_.is_serving() || !env_.encode_abort_run) return;
-  size_t proposed = 0;
-  for (const RunId& run : runs) {
-    if (proposed == kMaxAbortsAtOnce) return;
-    auto orphan = garbage_.IsOrphan(run);
-    if (!orphan.ok()) return Fail(Annotate(orphan.status(), "checking an orphaned run"));
-    if (!*orphan) continue;
-    ++proposed;
+  auto unknown = garbage_.UnknownOf(runs);
+  if (!unknown.ok()) return Fail(Annotate(unknown.status(), "checking orphaned runs"));
+  if (unknown->size() > kMaxAbortsAtOnce) unknown->resize(kMaxAbortsAtOnce);
+  for (const RunId& run : *unknown) {
     Proposal abort;
     abort.command = env_.encode_abort_run(run);
     AdmitProposal(std::move(abort), [this](absl::StatusOr<Applied> applied) {

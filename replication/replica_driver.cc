@@ -87,6 +87,8 @@ void ReplicaDriver::ActOn(CoreOutput out) {
 }
 
 void ReplicaDriver::Persist(CoreOutput::Persist persist) {
+  // From here on the disk has the bodies that the entries carry.
+  for (const storage::LogEntry& entry : persist.request.entries) log_pins_.Add(entry);
   storage_->Persist(std::move(persist.request), [this, id = persist.id](absl::Status status) {
     if (!out_of_service_.ok()) return;
     if (!status.ok()) return Fail(Annotate(status, "writing the log"));
@@ -99,11 +101,15 @@ void ReplicaDriver::CompleteEntries(std::vector<CoreOutput::Incomplete> entries)
   for (CoreOutput::Incomplete& entry : entries) {
     log_pins_.Add(entry.position.index, entry.chunks);
     LogPosition position = entry.position;
-    ChunkFetcher::Ticket ticket = fetcher_.Ensure(entry.chunks, [this, position] {
-      completing_.erase(position.index);
-      core_.OnComplete(position);
-      SchedulePump();
-    });
+    ChunkFetcher::Ticket ticket = fetcher_.Ensure(
+        entry.chunks,
+        [this, position] {
+          completing_.erase(position.index);
+          core_.OnComplete(position);
+          SchedulePump();
+        },
+        // Committed by others: this replica's acknowledgement makes no write quorum (I4).
+        /*may_lose=*/[this, position] { return position.index <= core_.commit_index(); });
     if (ticket != 0) completing_[position.index] = ticket;
   }
 }

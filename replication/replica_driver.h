@@ -98,6 +98,7 @@ class ReplicaDriver final : public Replica {
   void Trim();
   void ScanRecoveredLog();
   void CollectGarbage(absl::Duration now);
+  void FindOrphans(absl::Duration now);
   void AbortOrphans(const std::vector<RunId>& runs);
   bool RunInUse(RunId run) const;
   void BeginSnapshot(ReplicaId peer);

@@ -20,13 +20,20 @@ bool ReadPins::IsPinned(RunId run) const {
   return state_->pins.contains(run);
 }
 
+void LogPins::Add(const storage::LogEntry& entry) {
+  Add(entry.index, entry.chunks);
+  if (!entry.inline_run.is_nil()) Add(entry.index, entry.inline_run);
+}
+
 void LogPins::Add(LogIndex index, const std::vector<storage::ChunkRange>& chunks) {
-  for (const storage::ChunkRange& range : chunks) {
-    LogIndex& highest = highest_[range.run];
-    if (index <= highest) continue;
-    highest = index;
-    by_index_.emplace(index, range.run);
-  }
+  for (const storage::ChunkRange& range : chunks) Add(index, range.run);
+}
+
+void LogPins::Add(LogIndex index, RunId run) {
+  LogIndex& highest = highest_[run];
+  if (index <= highest) return;
+  highest = index;
+  by_index_.emplace(index, run);
 }
 
 bool LogPins::IsPinned(RunId run, LogIndex freeable) const {

@@ -32,8 +32,10 @@ class ReadPins {
 // passed that entry. Confined to the replica's strand.
 class LogPins {
  public:
-  void Add(const storage::LogEntry& entry) { Add(entry.index, entry.chunks); }
+  // The entry's chunks, and the run of the body that it carries.
+  void Add(const storage::LogEntry& entry);
   void Add(LogIndex index, const std::vector<storage::ChunkRange>& chunks);
+  void Add(LogIndex index, RunId run);
   bool IsPinned(RunId run, LogIndex freeable) const;
   // Every member has passed `freeable`.
   void Forget(LogIndex freeable);

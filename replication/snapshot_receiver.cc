@@ -126,8 +126,11 @@ void SnapshotReceiver::OnPiece(ReplicaId from, const SnapshotPiece& piece) {
   if (!status.ok()) return hooks_.disk_failed(Annotate(status, "a snapshot's rows"));
   install_->busy = true;
   uint64_t snapshot = piece.snapshot;
+  // Its rows are committed: a chunk that is lost everywhere must not keep the group from being
+  // rebuilt.
   ChunkFetcher::Ticket ticket = chunks_.Ensure(
-      chunks, [this, snapshot, final = piece.final] { PieceComplete(snapshot, final); });
+      chunks, [this, snapshot, final = piece.final] { PieceComplete(snapshot, final); },
+      /*may_lose=*/[] { return true; });
   if (ticket != 0) install_->ticket = ticket;
 }
 

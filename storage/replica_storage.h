@@ -54,9 +54,9 @@ struct PersistRequest {
 // Thread confinement: all calls come from the replica's strand, except the const readers (NewView,
 // ReadChunk, HasChunks), which are thread-safe. Callbacks run on that strand.
 // An error from any write means that the disk is out of service: it is never retried (FAULTS). One
-// exception: RESOURCE_EXHAUSTED from Apply, TrimTo, DropRun, LoadInstall, FinishInstall and the
-// chunk writes changed nothing, and passes when the disk has space again: call again later. Persist
-// and BeginInstall wait for space themselves.
+// exception: RESOURCE_EXHAUSTED from Apply, TrimTo, DropRun, PlaceLost, LoadInstall, FinishInstall
+// and the chunk writes changed nothing, and passes when the disk has space again: call again later.
+// Persist and BeginInstall wait for space themselves.
 class ReplicaStorage {
  public:
   using Done = std::function<void(absl::Status)>;
@@ -113,10 +113,15 @@ class ReplicaStorage {
   virtual absl::StatusOr<std::optional<ChunkInfo>> StatChunk(ChunkId chunk) const = 0;
   // The chunks of `range` that are not durable here, or known to be damaged.
   virtual absl::StatusOr<std::vector<ChunkId>> MissingChunks(const ChunkRange& range) const = 0;
+  // Records, durably before `done`, that the chunk cannot be had from anywhere: it counts as
+  // damaged until it is written or repaired. No effect on a chunk that is here.
+  virtual void PlaceLost(ChunkId chunk, Done done) = 0;
   // Frees every chunk of the run. The caller has made sure that nothing references it (P8).
   virtual absl::Status DropRun(RunId run) = 0;
-  // Runs that have chunks here, with the time the first was written; for finding orphans.
-  virtual absl::StatusOr<std::vector<RunId>> ListRuns() const = 0;
+  // Runs that have chunks here, bodies of log entries included, in order of id: up to `max` of
+  // those after `after` (nil: from the first one on). Fewer: there are no more. For finding
+  // orphans.
+  virtual absl::StatusOr<std::vector<RunId>> ListRuns(RunId after, size_t max) const = 0;
 
   // Replaces state and log by a leader's snapshot (P6): Begin (durable; the old state and log are
   // gone), Load in any number of pieces, Finish (durable; the log goes on after `index`). Promises

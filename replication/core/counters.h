@@ -24,6 +24,8 @@ struct ReplicaCounters {
   uint64_t snapshots_sent = 0;
   uint64_t snapshots_installed = 0;
   uint64_t chunks_fetched = 0;
+  // Chunks of committed entries that no peer could deliver, recorded as lost here.
+  uint64_t chunks_lost = 0;
   uint64_t runs_freed = 0;
   uint64_t orphans_aborted = 0;
   // Messages from peers that could not be decoded or named something that does not exist.

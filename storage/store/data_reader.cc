@@ -23,7 +23,9 @@ absl::StatusOr<Buffer> DataReader::ReadChunk(ContainerId container, ChunkId chun
     if (!row.has_value()) {
       return absl::NotFoundError(absl::StrCat("chunk ", chunk.run.ToHex(), "/", chunk.number));
     }
-    if (offset > row->size_bytes || size > row->size_bytes - offset) {
+    // Of one that was never here not even the size is known.
+    if (row->place != ChunkPlace::kLost &&
+        (offset > row->size_bytes || size > row->size_bytes - offset)) {
       return absl::OutOfRangeError(
           absl::StrCat("bytes ", offset, "+", size, " of a chunk of ", row->size_bytes));
     }

@@ -105,8 +105,10 @@ class DiskIndex {
   absl::Status MoveChunk(ContainerId container, ChunkId chunk, const ChunkRow& from,
                          const ChunkRow& to);
   absl::Status DropRun(ContainerId container, RunId run);
-  // Without the inline runs of entries that are not applied yet.
-  absl::StatusOr<std::vector<RunId>> ListRuns(ReplicaId replica) const;
+  // As ReplicaStorage says.
+  absl::StatusOr<std::vector<RunId>> ListRuns(ContainerId container, RunId after, size_t max) const;
+  // The row of a chunk that has none says that it is lost.
+  absl::Status PlaceLost(ContainerId container, ChunkId chunk, Timestamp now);
 
   // Places that no row names any more: to be freed after a flush that began after this call (P2).
   std::vector<ChunkLocation> TakeFrees();

@@ -269,8 +269,23 @@ absl::Status DiskReplica::DropRun(RunId run) {
   return status.ok() ? status : parts_.out_of_service.Fail(status);
 }
 
-absl::StatusOr<std::vector<RunId>> DiskReplica::ListRuns() const {
-  return parts_.index.ListRuns(id_.replica);
+absl::StatusOr<std::vector<RunId>> DiskReplica::ListRuns(RunId after, size_t max) const {
+  return parts_.index.ListRuns(id_.container, after, max);
+}
+
+void DiskReplica::PlaceLost(ChunkId chunk, Done done) {
+  const Timestamp now(static_cast<uint64_t>(absl::ToUnixMicros(parts_.clock.WallNow())));
+  const absl::Status status = parts_.index.PlaceLost(id_.container, chunk, now);
+  if (!status.ok()) {
+    PostDone(std::move(done), parts_.out_of_service.Fail(status));
+    return;
+  }
+  parts_.reader.CountCorrupt();
+  // The row is in no journal: what relies on it comes after a flush.
+  parts_.checkpointer.FlushThen(
+      [&strand = parts_.strand, done = OnStrand(std::move(done))](const absl::Status& flushed) {
+        strand.Post([done, flushed] { done(flushed); });
+      });
 }
 
 void DiskReplica::BeginInstall(Done done) {

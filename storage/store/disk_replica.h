@@ -59,7 +59,8 @@ class DiskReplica : public ReplicaStorage {
   absl::StatusOr<std::optional<ChunkInfo>> StatChunk(ChunkId chunk) const override;
   absl::StatusOr<std::vector<ChunkId>> MissingChunks(const ChunkRange& range) const override;
   absl::Status DropRun(RunId run) override;
-  absl::StatusOr<std::vector<RunId>> ListRuns() const override;
+  absl::StatusOr<std::vector<RunId>> ListRuns(RunId after, size_t max) const override;
+  void PlaceLost(ChunkId chunk, Done done) override;
   void BeginInstall(Done done) override;
   absl::Status LoadInstall(const std::vector<std::pair<std::string, std::string>>& rows) override;
   void FinishInstall(LogIndex index, Epoch epoch, Timestamp timestamp, Done done) override;

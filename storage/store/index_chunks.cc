@@ -1,7 +1,6 @@
 // The chunk index.
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "base/status.h"
 #include "storage/store/disk_index.h"
 
@@ -105,36 +104,33 @@ absl::Status DiskIndex::DropRun(ContainerId container, RunId run) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<RunId>> DiskIndex::ListRuns(ReplicaId id) const {
-  ASSIGN_OR_RETURN(const ReplicaOnDisk replica, FindReplica(id));
-  ASSIGN_OR_RETURN(const auto applied, kv_.Get(Family::kMeta, AppliedKey(id)));
-  LogIndex applied_index;
-  if (applied.has_value()) {
-    ASSIGN_OR_RETURN(const AppliedPoint point, DecodeApplied(*applied));
-    applied_index = point.index;
-  }
+absl::StatusOr<std::vector<RunId>> DiskIndex::ListRuns(ContainerId container, RunId after,
+                                                       size_t max) const {
   std::vector<RunId> runs;
-  const std::string prefix(replica.container.bytes());
+  const std::string prefix(container.bytes());
   auto chunks = kv_.NewIterator(Family::kChunk, prefix, PrefixEnd(prefix));
-  chunks->Seek("");
-  while (chunks->Valid()) {
+  chunks->Seek(after.is_nil() ? prefix : PrefixEnd(RunPrefix(container, after)));
+  while (chunks->Valid() && runs.size() < max) {
     ASSIGN_OR_RETURN(const ChunkKeyParts key, DecodeChunkKey(chunks->key()));
     runs.push_back(key.chunk.run);
-    chunks->Seek(PrefixEnd(RunPrefix(replica.container, key.chunk.run)));
+    chunks->Seek(PrefixEnd(RunPrefix(container, key.chunk.run)));
   }
   RETURN_IF_ERROR(chunks->status());
-
-  // Read after the chunks: the run of an entry that came meanwhile is not among them.
-  absl::flat_hash_set<RunId> waiting;
-  auto entries = kv_.NewIterator(Family::kLog, LogKey(replica, applied_index + 1),
-                                 PrefixEnd(LogPrefix(replica)));
-  for (entries->Seek(""); entries->Valid(); entries->Next()) {
-    ASSIGN_OR_RETURN(const LogRow row, DecodeLogRow(entries->value()));
-    waiting.insert(row.inline_run);
-  }
-  RETURN_IF_ERROR(entries->status());
-  std::erase_if(runs, [&](const RunId& run) { return waiting.contains(run); });
   return runs;
+}
+
+absl::Status DiskIndex::PlaceLost(ContainerId container, ChunkId chunk, Timestamp now) {
+  absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(CommitLocked());
+  const std::string key = ChunkKey(container, chunk);
+  ASSIGN_OR_RETURN(const std::optional<std::string> present, kv_.Get(Family::kChunk, key));
+  if (present.has_value()) return absl::OkStatus();
+  ChunkRow row;
+  row.place = ChunkPlace::kLost;
+  row.first_written = now;
+  RocksBatch batch;
+  batch.Put(Family::kChunk, key, EncodeChunkRow(row));
+  return kv_.Write(batch);
 }
 
 }  // namespace meridian::storage

@@ -154,11 +154,12 @@ absl::Status DiskIndex::AddChunk(const Replica& replica, const ChunkPlaced& plac
                   .body_offset = 0,
                   .extent = placed.location};
   if (present.has_value()) {
-    if (!placed.replaces) {
+    ASSIGN_OR_RETURN(const ChunkRow old, DecodeChunkRow(*present));
+    // It may have been found lost since the write began (I4).
+    if (!placed.replaces && old.place != ChunkPlace::kLost) {
       AppendPlace(row, batched_frees_);
       return absl::OkStatus();
     }
-    ASSIGN_OR_RETURN(const ChunkRow old, DecodeChunkRow(*present));
     AppendPlace(old, batched_frees_);
     row.first_written = old.first_written;
   }

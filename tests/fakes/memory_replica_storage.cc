@@ -314,19 +314,11 @@ void MemoryReplicaStorage::WriteChunk(ChunkId chunk, Buffer ciphertext, uint32_t
                                       Done done) {
   {
     absl::MutexLock lock(&disk_.mutex_);
-    disk_.chunks_.try_emplace(
-        chunk, MemoryReplicaDisk::Chunk{.bytes = std::move(ciphertext), .crc32c = crc32c});
+    MemoryReplicaDisk::Chunk written{.bytes = std::move(ciphertext), .crc32c = crc32c};
+    const auto [present, added] = disk_.chunks_.try_emplace(chunk, written);
+    if (!added && present->second.lost) present->second = std::move(written);
   }
-  After(SyncTime(), [this, chunk, done = std::move(done)] {
-    absl::Status status;
-    {
-      absl::MutexLock lock(&disk_.mutex_);
-      if (disk_.failed_) status = OutOfService();
-      const auto found = disk_.chunks_.find(chunk);  // gone if its run was dropped meanwhile
-      if (status.ok() && found != disk_.chunks_.end()) found->second.durable = true;
-    }
-    done(status);
-  });
+  After(SyncTime(), [this, chunk, done = std::move(done)] { done(ChunkSynced(chunk)); });
 }
 
 absl::StatusOr<Buffer> MemoryReplicaStorage::ReadChunk(ChunkId chunk, size_t offset,
@@ -340,6 +332,7 @@ absl::StatusOr<Buffer> MemoryReplicaStorage::ReadChunk(ChunkId chunk, size_t off
       return absl::NotFoundError(
           absl::StrCat("chunk ", chunk.number, " of run ", chunk.run.ToHex(), " is not here"));
     }
+    if (found->second.lost) return absl::DataLossError("the chunk was found lost before");
     bytes = found->second.bytes;
     crc32c = found->second.crc32c;
   }
@@ -361,17 +354,9 @@ void MemoryReplicaStorage::RepairChunk(ChunkId chunk, Buffer ciphertext, uint32_
     MemoryReplicaDisk::Chunk& stored = disk_.chunks_[chunk];
     stored.bytes = std::move(ciphertext);
     stored.crc32c = crc32c;
+    stored.lost = false;
   }
-  After(SyncTime(), [this, chunk, done = std::move(done)] {
-    absl::Status status;
-    {
-      absl::MutexLock lock(&disk_.mutex_);
-      if (disk_.failed_) status = OutOfService();
-      const auto found = disk_.chunks_.find(chunk);
-      if (status.ok() && found != disk_.chunks_.end()) found->second.durable = true;
-    }
-    done(status);
-  });
+  After(SyncTime(), [this, chunk, done = std::move(done)] { done(ChunkSynced(chunk)); });
 }
 
 absl::StatusOr<std::optional<ReplicaStorage::ChunkInfo>> MemoryReplicaStorage::StatChunk(
@@ -390,7 +375,8 @@ absl::StatusOr<std::vector<ChunkId>> MemoryReplicaStorage::MissingChunks(
   for (uint32_t i = 0; i < range.count; ++i) {
     const ChunkId chunk{range.run, range.first + i};
     const auto found = disk_.chunks_.find(chunk);
-    if (found == disk_.chunks_.end() || !found->second.durable) missing.push_back(chunk);
+    if (found == disk_.chunks_.end() || !found->second.durable || found->second.lost)
+      missing.push_back(chunk);
   }
   return missing;
 }
@@ -406,13 +392,31 @@ absl::Status MemoryReplicaStorage::DropRun(RunId run) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<RunId>> MemoryReplicaStorage::ListRuns() const {
+absl::StatusOr<std::vector<RunId>> MemoryReplicaStorage::ListRuns(RunId after, size_t max) const {
   absl::MutexLock lock(&disk_.mutex_);
   std::vector<RunId> runs;
-  for (const auto& [id, chunk] : disk_.chunks_) {
-    if (runs.empty() || runs.back() != id.run) runs.push_back(id.run);
+  auto chunk = disk_.chunks_.upper_bound({after, UINT32_MAX});
+  while (chunk != disk_.chunks_.end() && runs.size() < max) {
+    runs.push_back(chunk->first.run);
+    chunk = disk_.chunks_.upper_bound({runs.back(), UINT32_MAX});
   }
   return runs;
+}
+
+void MemoryReplicaStorage::PlaceLost(ChunkId chunk, Done done) {
+  {
+    absl::MutexLock lock(&disk_.mutex_);
+    disk_.chunks_.try_emplace(chunk, MemoryReplicaDisk::Chunk{.bytes = {}, .lost = true});
+  }
+  After(SyncTime(), [this, chunk, done = std::move(done)] { done(ChunkSynced(chunk)); });
+}
+
+absl::Status MemoryReplicaStorage::ChunkSynced(ChunkId chunk) {
+  absl::MutexLock lock(&disk_.mutex_);
+  if (disk_.failed_) return OutOfService();
+  const auto found = disk_.chunks_.find(chunk);  // gone if its run was dropped meanwhile
+  if (found != disk_.chunks_.end()) found->second.durable = true;
+  return absl::OkStatus();
 }
 
 void MemoryReplicaStorage::BeginInstall(Done done) {

@@ -53,6 +53,7 @@ class MemoryReplicaDisk {
     Buffer bytes;
     uint32_t crc32c = 0;
     bool durable = false;
+    bool lost = false;  // recorded as such; no bytes
   };
   struct Log {
     LogIndex base_index;
@@ -133,7 +134,8 @@ class MemoryReplicaStorage : public ReplicaStorage {
   absl::StatusOr<std::optional<ChunkInfo>> StatChunk(ChunkId chunk) const override;
   absl::StatusOr<std::vector<ChunkId>> MissingChunks(const ChunkRange& range) const override;
   absl::Status DropRun(RunId run) override;
-  absl::StatusOr<std::vector<RunId>> ListRuns() const override;
+  absl::StatusOr<std::vector<RunId>> ListRuns(RunId after, size_t max) const override;
+  void PlaceLost(ChunkId chunk, Done done) override;
   void BeginInstall(Done done) override;
   absl::Status LoadInstall(const std::vector<std::pair<std::string, std::string>>& rows) override;
   void FinishInstall(LogIndex index, Epoch epoch, Timestamp timestamp, Done done) override;
@@ -146,6 +148,7 @@ class MemoryReplicaStorage : public ReplicaStorage {
   // Runs `task` on the strand after `delay`, unless the storage goes first.
   void After(absl::Duration delay, Task task);
   absl::Duration SyncTime();
+  absl::Status ChunkSynced(ChunkId chunk);
 
   MemoryReplicaDisk& disk_;
   Executor& strand_;

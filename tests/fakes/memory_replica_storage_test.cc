@@ -2,7 +2,9 @@
 
 #include "base/crc32c.h"
 #include "tests/fakes/manual_executor.h"
-#include "tests/storage/replica_storage_conformance.h"
+#include "tests/storage/replica_chunk_conformance.h"
+#include "tests/storage/replica_log_conformance.h"
+#include "tests/storage/replica_state_conformance.h"
 
 namespace meridian::storage {
 namespace {
@@ -42,7 +44,9 @@ class MemorySubject {
   std::unique_ptr<MemoryReplicaStorage> storage_;
 };
 
-INSTANTIATE_TYPED_TEST_SUITE_P(Memory, ReplicaStorageConformance, MemorySubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(Memory, ReplicaLogConformance, MemorySubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(Memory, ReplicaStateConformance, MemorySubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(Memory, ReplicaChunkConformance, MemorySubject);
 
 LogEntry Entry(uint64_t index) {
   LogEntry entry;

@@ -15,6 +15,7 @@ namespace meridian::replication {
 struct StorageFaults {
   bool full = false;        // what changes rows answers RESOURCE_EXHAUSTED
   int busy_writes = 0;      // so many chunk writes find the queue full
+  size_t runs_listed = 0;   // by ListRuns
   bool hold_begin = false;  // BeginInstall is not answered
   std::vector<std::function<void()>> held;
   // The log's base when the run was dropped.
@@ -73,7 +74,14 @@ class FaultyStorage : public storage::ReplicaStorage {
     faults_.base_at_drop[run] = inner_->base_index();
     return inner_->DropRun(run);
   }
-  absl::StatusOr<std::vector<RunId>> ListRuns() const override { return inner_->ListRuns(); }
+  absl::StatusOr<std::vector<RunId>> ListRuns(RunId after, size_t max) const override {
+    auto runs = inner_->ListRuns(after, max);
+    if (runs.ok()) faults_.runs_listed += runs->size();
+    return runs;
+  }
+  void PlaceLost(storage::ChunkId chunk, Done done) override {
+    inner_->PlaceLost(chunk, std::move(done));
+  }
   void BeginInstall(Done done) override {
     if (!faults_.hold_begin) return inner_->BeginInstall(std::move(done));
     faults_.held.push_back([this, done = std::move(done)] { inner_->BeginInstall(done); });

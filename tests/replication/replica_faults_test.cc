@@ -1,6 +1,10 @@
 // The whole replica while disks are full or slow, peers send nonsense, and nothing commits.
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <optional>
+#include <vector>
+
 #include "tests/replication/replica_group.h"
 
 namespace meridian::replication {
@@ -129,6 +133,112 @@ TEST(ReplicaFaults, FullDisksOfAQuorumRefuseAChunk) {
   int leader = group.Leader();
   for (int n = 1; n <= 3; ++n) group.faults(n).full = n != leader;
   EXPECT_TRUE(absl::IsResourceExhausted(group.WriteChunk(leader, {group.NewRun(), 0}, kBytes)));
+}
+
+// Drops, of what goes to `member`, the writes of chunks.
+std::function<bool(int, int, PeerMessage&)> WithoutChunkWritesTo(int member) {
+  return [member](int, int to, PeerMessage& message) {
+    auto body = DecodeBody(message.body, message.attachments);
+    return to != member || !body.ok() || !std::holds_alternative<ChunkWrite>(*body);
+  };
+}
+
+absl::Status FetchStatus(ReplicaGroup& group, int n, storage::ChunkId chunk) {
+  std::optional<absl::Status> status;
+  group.replica(n).FetchChunk(chunk, [&](auto bytes) { status = bytes.status(); });
+  group.RunUntil([&] { return status.has_value(); });
+  return *status;
+}
+
+void CorruptOn(ReplicaGroup& group, std::vector<int> members, storage::ChunkId chunk) {
+  SeededRandom random(1);
+  for (int n : members) ASSERT_TRUE(group.disk(n).FlipBit(chunk, random));
+}
+
+// A group that has lost a chunk must not lose its redundancy with it.
+TEST(ReplicaFaults, ASnapshotIsInstalledThoughAChunkIsLostEverywhere) {
+  ReplicaGroup group(3);
+  int leader = group.Leader();
+  int behind = leader == 3 ? 2 : 3, other = 6 - leader - behind;
+  group.Isolate(behind);
+  RunId run = group.NewRun();
+  ASSERT_TRUE(group.PutRun(leader, run, 2, kBytes).ok());
+  LeaveBehind(group, leader, behind);
+  CorruptOn(group, {leader, other}, {run, 0});
+  group.RunFor(absl::Seconds(60));
+  ASSERT_FALSE(group.Status(behind).installing);
+  EXPECT_EQ(group.Digest(behind)->second, group.Digest(leader)->second);
+  EXPECT_EQ(group.Status(behind).counters.chunks_lost, 1u);
+  EXPECT_EQ(group.disk(behind).Chunks().size(), 2u);
+  // Loudly, and not only once the request's time is over.
+  EXPECT_TRUE(absl::IsDataLoss(FetchStatus(group, behind, {run, 0})));
+  EXPECT_TRUE(FetchStatus(group, behind, {run, 1}).ok());
+  // It counts again.
+  group.Isolate(other);
+  EXPECT_TRUE(group.Propose(leader, "put a b").ok());
+}
+
+TEST(ReplicaFaults, AChunkThatOnlyASilentMemberHasIsLostLaterAndComesBack) {
+  ReplicaGroup group(3);
+  int leader = group.Leader();
+  int behind = leader == 3 ? 2 : 3, other = 6 - leader - behind;
+  group.Isolate(behind);
+  RunId run = group.NewRun();
+  ASSERT_TRUE(group.PutRun(leader, run, 1, kBytes).ok());
+  LeaveBehind(group, leader, behind);
+  CorruptOn(group, {leader}, {run, 0});
+  group.Isolate(other);
+  group.RunFor(absl::Seconds(10));
+  EXPECT_TRUE(group.Status(behind).installing);
+  EXPECT_EQ(group.Status(behind).counters.chunks_lost, 0u);
+  group.RunFor(absl::Seconds(110));
+  EXPECT_FALSE(group.Status(behind).installing);
+  EXPECT_EQ(group.Status(behind).counters.chunks_lost, 1u);
+  group.Heal();
+  group.RunFor(absl::Seconds(10));
+  EXPECT_TRUE(FetchStatus(group, behind, {run, 0}).ok());
+  group.RunFor(absl::Seconds(1));
+  EXPECT_EQ(group.Status(behind).counters.chunks_lost, 1u);
+}
+
+TEST(ReplicaFaults, ACommittedEntryWhoseChunkIsLostEverywhereDoesNotHoldAMember) {
+  ReplicaGroup group(3);
+  int leader = group.Leader();
+  int behind = leader == 3 ? 2 : 3, other = 6 - leader - behind;
+  group.Isolate(behind);
+  RunId run = group.NewRun();
+  ASSERT_TRUE(group.PutRun(leader, run, 1, kBytes).ok());
+  CorruptOn(group, {leader, other}, {run, 0});
+  group.Heal();
+  group.RunFor(absl::Seconds(30));
+  EXPECT_EQ(group.Status(behind).counters.snapshots_installed, 0u);
+  EXPECT_EQ(group.Status(behind).counters.chunks_lost, 1u);
+  EXPECT_EQ(group.Digest(behind)->second, group.Digest(leader)->second);
+}
+
+// I4: else {leader, member} would commit an entry whose only good chunk is on a third disk.
+TEST(ReplicaFaults, AnEntryIsNeverCommittedByAMemberThatLacksItsChunk) {
+  ReplicaGroup group(3);
+  int leader = group.Leader();
+  int without = leader == 3 ? 2 : 3, other = 6 - leader - without;
+  RunId run = group.NewRun();
+  group.filter = WithoutChunkWritesTo(without);
+  ASSERT_TRUE(group.WriteChunk(leader, {run, 0}, kBytes).ok());
+  CorruptOn(group, {leader}, {run, 0});
+  group.Isolate(other);
+  LogIndex before = group.Status(leader).commit_index;
+  Proposal proposal;
+  proposal.command = "ref " + run.ToHex() + " 1";
+  proposal.chunks.push_back({run, 0, 1});
+  EXPECT_TRUE(absl::IsUnavailable(group.Propose(leader, std::move(proposal)).status()));
+  group.RunFor(absl::Minutes(5));
+  EXPECT_EQ(group.Status(without).counters.chunks_lost, 0u);
+  EXPECT_EQ(group.Status(without).commit_index, before);
+  group.Heal();
+  group.RunFor(absl::Seconds(30));
+  EXPECT_GT(group.Status(without).commit_index, before);
+  EXPECT_EQ(group.Status(without).counters.chunks_lost, 0u);
+  EXPECT_TRUE(FetchStatus(group, without, {run, 0}).ok());
 }
 
 // The leader hears its members, so that it goes on leading; their disks hang, so that nothing

@@ -3,7 +3,9 @@
 #include <fstream>
 #include <iterator>
 
-#include "tests/storage/replica_storage_conformance.h"
+#include "tests/storage/replica_chunk_conformance.h"
+#include "tests/storage/replica_log_conformance.h"
+#include "tests/storage/replica_state_conformance.h"
 #include "tests/storage/store/disk_store_harness.h"
 
 namespace meridian::storage {
@@ -46,7 +48,9 @@ class DiskSubject {
   DiskStoreHarness harness_;
 };
 
-INSTANTIATE_TYPED_TEST_SUITE_P(Disk, ReplicaStorageConformance, DiskSubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(Disk, ReplicaLogConformance, DiskSubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(Disk, ReplicaStateConformance, DiskSubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(Disk, ReplicaChunkConformance, DiskSubject);
 
 }  // namespace
 }  // namespace meridian::storage

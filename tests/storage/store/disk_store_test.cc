@@ -286,17 +286,6 @@ TEST_F(DiskStoreTest, CompactsExtentsThatAreMostlyGarbage) {
   }
 }
 
-TEST_F(DiskStoreTest, ListRunsLeavesOutBodiesOfEntriesThatAreNotApplied) {
-  harness_.Open();
-  const RunId run = RunId::Draw(harness_.random());
-  PersistRequest request;
-  request.entries.push_back(DiskStoreHarness::WithBody(DiskStoreHarness::Entry(1, 1), run, "body"));
-  ASSERT_TRUE(harness_.Persist(std::move(request)).ok());
-  EXPECT_TRUE(harness_.storage().ListRuns()->empty());
-  ASSERT_TRUE(harness_.storage().Apply({}, LogIndex(1), Timestamp(1)).ok());
-  EXPECT_EQ(*harness_.storage().ListRuns(), (std::vector<RunId>{run}));
-}
-
 TEST_F(DiskStoreTest, NoCallbackOfADestroyedReplicaRuns) {
   harness_.Open();
   bool called = false;
