@@ -233,6 +233,17 @@ absl::StatusOr<Buffer> ReplicaDriver::ReadChunk(storage::ChunkId chunk, size_t o
   return fetched->bytes->Slice(offset, size);
 }
 
+void ReplicaDriver::ChangeMembers(std::vector<Member> members,
+                                  std::function<void(absl::Status)> done) {
+  auto shared = std::make_shared<decltype(done)>(std::move(done));
+  inbox_.Add({[this, shared, members = std::move(members)] {
+                if (absl::Status status = CheckInService(); !status.ok()) return (*shared)(status);
+                (*shared)(core_.ChangeMembers(members));
+                SchedulePump();
+              },
+              [shared](const absl::Status& reason) { (*shared)(reason); }});
+}
+
 void ReplicaDriver::GetStatus(std::function<void(ReplicaStatus)> done) {
   auto shared = std::make_shared<decltype(done)>(std::move(done));
   inbox_.Add({[this, shared] { (*shared)(StatusNow()); },
@@ -257,6 +268,13 @@ ReplicaStatus ReplicaDriver::StatusNow() const {
   status.repaired_chunks = fetcher_.counters().repaired;
   status.installing = core_.is_installing();
   status.health = health_;
+  status.config = core_.config();
+  if (status.is_leader) {
+    for (const ReplicaId& peer : peers_.peers()) {
+      const PeerProgress* progress = core_.leadership()->progress(peer);
+      if (progress != nullptr) status.silence[peer] = Now() - progress->last_heard();
+    }
+  }
   status.counters = core_.counters();
   status.counters.chunks_fetched = fetcher_.counters().fetched;
   status.counters.chunks_lost = fetcher_.counters().lost;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -87,6 +88,9 @@ struct ReplicaStatus {
   bool installing = false;
   // Not OK once the disk has failed: the replica no longer votes, stores or serves.
   absl::Status health;
+  // The newest known, and, while leading: how long each other replica of it has been silent.
+  GroupConfig config;
+  std::map<ReplicaId, absl::Duration> silence;
   ReplicaCounters counters;
 };
 
@@ -141,6 +145,12 @@ class Replica {
                           std::function<void(absl::StatusOr<Buffer>)> done) = 0;
   // While the pin lives, this replica does not free the run's chunks (a running read).
   virtual std::shared_ptr<void> PinRun(RunId run) = 0;
+
+  // As the serving leader: begins to make `members` the group's voters
+  // (ReplicaCore::ChangeMembers). Forgotten when this replica stops leading. UNAVAILABLE,
+  // INVALID_ARGUMENT.
+  virtual void ChangeMembers(std::vector<Member> members,
+                             std::function<void(absl::Status)> done) = 0;
 
   virtual void GetStatus(std::function<void(ReplicaStatus)> done) = 0;
   // SHA-256 of the applied state, with the index that it stands at.

@@ -73,6 +73,11 @@ void HostedReplica::FetchChunk(storage::ChunkId chunk,
 
 std::shared_ptr<void> HostedReplica::PinRun(RunId run) { return replica_->PinRun(run); }
 
+void HostedReplica::ChangeMembers(std::vector<replication::Member> members,
+                                  std::function<void(absl::Status)> done) {
+  replica_->ChangeMembers(std::move(members), std::move(done));
+}
+
 void HostedReplica::GetStatus(std::function<void(replication::ReplicaStatus)> done) {
   replica_->GetStatus(std::move(done));
 }

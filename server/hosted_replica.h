@@ -53,6 +53,8 @@ class HostedReplica final : public replication::Replica {
   void FetchChunk(storage::ChunkId chunk,
                   std::function<void(absl::StatusOr<Buffer>)> done) override;
   std::shared_ptr<void> PinRun(RunId run) override;
+  void ChangeMembers(std::vector<replication::Member> members,
+                     std::function<void(absl::Status)> done) override;
   void GetStatus(std::function<void(replication::ReplicaStatus)> done) override;
   void GetDigest(
       std::function<void(absl::StatusOr<std::pair<LogIndex, std::string>>)> done) override;

@@ -3,34 +3,46 @@
 #include <algorithm>
 #include <map>
 #include <tuple>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
 namespace meridian::replication {
 namespace {
 
-// The best disk of each node, the least loaded node first; loads count whole nodes.
+// The best disk of each node: nodes that have a replica of the group first, then the least loaded;
+// loads count whole nodes.
 struct Candidate {
+  bool vacant = true;  // no replica of the group is here
   size_t node_replicas = 0;
-  const PlacementDisk* disk = nullptr;  // with the fewest replicas
+  const PlacementDisk* disk = nullptr;  // with the group's replica, else with the fewest replicas
 
   bool operator<(const Candidate& other) const {
-    return std::tie(node_replicas, disk->node) < std::tie(other.node_replicas, other.disk->node);
+    return std::tie(vacant, node_replicas, disk->node) <
+           std::tie(other.vacant, other.node_replicas, other.disk->node);
   }
 };
 
 using ZoneCandidates = std::map<std::string, std::vector<Candidate>>;
 
-ZoneCandidates CandidatesOf(const std::string& region, const std::vector<PlacementDisk>& disks) {
+bool Has(const std::vector<PlacedReplica>& present, const PlacementDisk& disk) {
+  return std::find(present.begin(), present.end(), PlacedReplica{disk.node, disk.disk}) !=
+         present.end();
+}
+
+ZoneCandidates CandidatesOf(const std::string& region, const std::vector<PlacementDisk>& disks,
+                            const std::vector<PlacedReplica>& present) {
   std::map<std::string, std::map<NodeId, Candidate>> zones;
   for (const PlacementDisk& disk : disks) {
     if (disk.region != region) continue;
     Candidate& candidate = zones[disk.zone][disk.node];
     candidate.node_replicas += disk.replica_count;
+    const bool vacant = !Has(present, disk);
     if (candidate.disk == nullptr ||
-        std::tie(disk.replica_count, disk.disk) <
-            std::tie(candidate.disk->replica_count, candidate.disk->disk)) {
+        std::tie(vacant, disk.replica_count, disk.disk) <
+            std::tie(candidate.vacant, candidate.disk->replica_count, candidate.disk->disk)) {
       candidate.disk = &disk;
+      candidate.vacant = vacant;
     }
   }
   ZoneCandidates sorted;
@@ -44,16 +56,19 @@ ZoneCandidates CandidatesOf(const std::string& region, const std::vector<Placeme
 absl::StatusOr<std::vector<PlacedReplica>> PlaceInOneZone(const std::string& region,
                                                           const ZoneCandidates& zones) {
   const std::vector<Candidate>* best = nullptr;
-  size_t best_load = 0;
+  std::pair<size_t, size_t> best_cost;
   size_t most_nodes = 0;
   for (const auto& [zone, nodes] : zones) {
     most_nodes = std::max(most_nodes, nodes.size());
     if (nodes.size() < kReplicasOfAGroup) continue;
-    size_t load = 0;
-    for (size_t i = 0; i < kReplicasOfAGroup; ++i) load += nodes[i].node_replicas;
-    if (best == nullptr || load < best_load) {
+    std::pair<size_t, size_t> cost;  // replicas to make, load of the nodes
+    for (size_t i = 0; i < kReplicasOfAGroup; ++i) {
+      cost.first += nodes[i].vacant;
+      cost.second += nodes[i].node_replicas;
+    }
+    if (best == nullptr || cost < best_cost) {
       best = &nodes;
-      best_load = load;
+      best_cost = cost;
     }
   }
   if (best == nullptr) {
@@ -89,8 +104,9 @@ absl::StatusOr<std::vector<PlacedReplica>> PlaceInThreeZones(const std::string& 
 
 absl::StatusOr<std::vector<PlacedReplica>> PlaceGroup(PlacementPolicy policy,
                                                       const std::string& region,
-                                                      const std::vector<PlacementDisk>& disks) {
-  const ZoneCandidates zones = CandidatesOf(region, disks);
+                                                      const std::vector<PlacementDisk>& disks,
+                                                      const std::vector<PlacedReplica>& present) {
+  const ZoneCandidates zones = CandidatesOf(region, disks, present);
   if (zones.empty()) {
     return absl::FailedPreconditionError(
         absl::StrCat("region ", region, " has no node that replicas can be placed on"));

@@ -1,4 +1,4 @@
-// Chooses where the replicas of a new group go: never two in one failure domain of the policy.
+// Chooses where the replicas of a group go: never two in one failure domain of the policy.
 #pragma once
 
 #include <string>
@@ -33,10 +33,11 @@ struct PlacedReplica {
   bool operator==(const PlacedReplica&) const = default;
 };
 
-// Deterministic: the same disks in any order give the same answer. FAILED_PRECONDITION, saying what
-// the region lacks, if the policy cannot be kept.
-absl::StatusOr<std::vector<PlacedReplica>> PlaceGroup(PlacementPolicy policy,
-                                                      const std::string& region,
-                                                      const std::vector<PlacementDisk>& disks);
+// As many of `present`, the replicas that the group has, as the policy allows stay where they are;
+// those on a disk that is not among `disks` cannot. Deterministic: the same disks in any order give
+// the same answer. FAILED_PRECONDITION, saying what the region lacks, if the policy cannot be kept.
+absl::StatusOr<std::vector<PlacedReplica>> PlaceGroup(
+    PlacementPolicy policy, const std::string& region, const std::vector<PlacementDisk>& disks,
+    const std::vector<PlacedReplica>& present = {});
 
 }  // namespace meridian::replication

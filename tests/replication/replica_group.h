@@ -50,6 +50,11 @@ class ReplicaGroup {
   }
   static PartitionId Partition() { return *PartitionId::FromHex(std::string(32, '7')); }
 
+  // A replica that no configuration names yet: empty, on a disk of its own.
+  void Add(int n) {
+    disks_[n] = std::make_unique<storage::MemoryReplicaDisk>(storage::MemoryDiskOptions{});
+    Start(n);
+  }
   void Start(int n) {
     std::optional<coordination::KeyValue> stored;
     store_.Get(GroupConfigKey(Partition()), [&](auto value) { stored = **value; });

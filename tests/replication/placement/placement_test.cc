@@ -81,6 +81,37 @@ TEST_F(PlacementTest, ChoosesTheLeastLoadedOfSeveralZones) {
   for (const PlacementDisk& disk : disks_) EXPECT_EQ(disk.replica_count, 3u) << disk.node;
 }
 
+// What stays where it is need not be copied.
+TEST_F(PlacementTest, KeepsTheReplicasThatThePolicyAllows) {
+  AddDefaultRegion("east");
+  const auto lrs = Place(PlacementPolicy::kOneZone, "east");
+  for (PlacementDisk& disk : disks_) disk.replica_count += disk.zone == "east-1" ? 5 : 0;
+  const auto again = PlaceGroup(PlacementPolicy::kOneZone, "east", disks_, lrs);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(*again, lrs);
+  // LRS to ZRS: one of the zone stays.
+  const auto zrs = PlaceGroup(PlacementPolicy::kThreeZones, "east", disks_, lrs);
+  ASSERT_TRUE(zrs.ok());
+  size_t kept = 0;
+  for (const PlacedReplica& replica : *zrs) {
+    kept += std::find(lrs.begin(), lrs.end(), replica) != lrs.end();
+  }
+  EXPECT_EQ(kept, 1u);
+}
+
+TEST_F(PlacementTest, ReplacesWhatIsOnADiskThatIsGone) {
+  AddDefaultRegion("east");
+  Add("east", "east-1", "east-1d");
+  const auto before = Place(PlacementPolicy::kOneZone, "east");
+  std::erase_if(disks_, [&](const PlacementDisk& disk) { return disk.disk == before[1].disk; });
+  const auto after = PlaceGroup(PlacementPolicy::kOneZone, "east", disks_, before);
+  ASSERT_TRUE(after.ok());
+  for (const PlacedReplica& replica : {before[0], before[2]}) {
+    EXPECT_EQ(std::count(after->begin(), after->end(), replica), 1);
+  }
+  EXPECT_EQ(std::count(after->begin(), after->end(), before[1]), 0);
+}
+
 TEST_F(PlacementTest, DoesNotDependOnTheOrderOfTheDisks) {
   AddDefaultRegion("east");
   const auto first = PlaceGroup(PlacementPolicy::kThreeZones, "east", disks_);

@@ -114,6 +114,11 @@ std::shared_ptr<void> FakeReplica::PinRun(RunId run) {
   });
 }
 
+void FakeReplica::ChangeMembers(std::vector<replication::Member>,
+                                std::function<void(absl::Status)> done) {
+  done(absl::UnimplementedError("a fake group has one member"));
+}
+
 void FakeReplica::GetStatus(std::function<void(replication::ReplicaStatus)> done) {
   replication::ReplicaStatus status;
   status.is_leader = true;

@@ -1,0 +1,127 @@
+// Changes of members over whole replicas: snapshots, chunks, reads and writes go on (P4, I1, I4).
+#include <gtest/gtest.h>
+
+#include "tests/replication/replica_group.h"
+
+namespace meridian::replication {
+namespace {
+
+const std::string kBytes(1000, 'c');
+
+class ReplicaMembersTest : public testing::Test {
+ protected:
+  absl::Status ChangeMembers(int leader, const std::vector<int>& members) {
+    std::vector<Member> wanted;
+    for (int n : members) wanted.push_back(MemberOf(n));
+    std::optional<absl::Status> result;
+    group_.replica(leader).ChangeMembers(wanted, [&](absl::Status status) { result = status; });
+    group_.RunUntil([&] { return result.has_value(); });
+    return *result;
+  }
+  // Whether the group has come to have these members, and only these, within a time.
+  bool Reaches(const std::vector<int>& members) {
+    for (int tries = 0; tries < 600; ++tries) {
+      int leader = group_.Leader();
+      if (leader == 0) return false;
+      GroupConfig config = group_.Status(leader).config;
+      std::vector<Member> wanted;
+      for (int n : members) wanted.push_back(MemberOf(n));
+      if (config.members == wanted && config.joint_old.empty() && config.learners.empty()) {
+        return true;
+      }
+      group_.RunFor(absl::Milliseconds(50));
+    }
+    return false;
+  }
+
+  ReplicaGroup group_{3};
+};
+
+TEST_F(ReplicaMembersTest, NewMembersHoldEverythingAndTheOldOnesAreNotNeeded) {
+  ASSERT_EQ(group_.Leader(), 1);
+  std::vector<RunId> runs;
+  for (int i = 0; i < 30; ++i) {
+    runs.push_back(group_.NewRun());
+    ASSERT_TRUE(group_.PutRun(1, runs.back(), 3, kBytes).ok());
+  }
+  group_.RunFor(absl::Seconds(2));
+  group_.Add(4);
+  group_.Add(5);
+  ASSERT_TRUE(ChangeMembers(1, {1, 4, 5}).ok());
+  for (int i = 0; i < 30; ++i) {
+    runs.push_back(group_.NewRun());
+    ASSERT_TRUE(group_.PutRun(1, runs.back(), 3, kBytes).ok());
+    ASSERT_TRUE(group_.ConfirmRead(1).ok());
+  }
+  ASSERT_TRUE(Reaches({1, 4, 5}));
+  EXPECT_EQ(group_.Status(1).counters.leaderships_lost, 0u);
+  group_.Crash(2);
+  group_.Crash(3);
+  ASSERT_TRUE(group_.Propose(1, "put after v").ok());
+  group_.RunFor(absl::Seconds(2));
+  const auto digest = group_.Digest(1);
+  ASSERT_TRUE(digest.ok());
+  for (int n : {4, 5}) {
+    EXPECT_EQ(group_.Digest(n)->second, digest->second);
+    for (const RunId& run : runs) {
+      for (uint32_t chunk = 0; chunk < 3; ++chunk) {
+        auto bytes = group_.replica(n).ReadChunk({run, chunk}, 0, kBytes.size(), absl::Seconds(1));
+        ASSERT_TRUE(bytes.ok()) << bytes.status();
+        EXPECT_EQ(bytes->view(), kBytes);
+      }
+    }
+  }
+}
+
+TEST_F(ReplicaMembersTest, AllMembersAreReplacedAndOneOfTheNewOnesLeads) {
+  ASSERT_EQ(group_.Leader(), 1);
+  RunId run = group_.NewRun();
+  ASSERT_TRUE(group_.PutRun(1, run, 3, kBytes).ok());
+  for (int n : {4, 5, 6}) group_.Add(n);
+  ASSERT_TRUE(ChangeMembers(1, {4, 5, 6}).ok());
+  ASSERT_TRUE(Reaches({4, 5, 6}));
+  for (int n : {1, 2, 3}) group_.Crash(n);
+  int leader = group_.Leader();
+  ASSERT_GE(leader, 4);
+  ASSERT_TRUE(group_.Propose(leader, "put a v").ok());
+  auto bytes = group_.replica(leader).ReadChunk({run, 2}, 0, kBytes.size(), absl::Seconds(1));
+  ASSERT_TRUE(bytes.ok()) << bytes.status();
+  EXPECT_EQ(bytes->view(), kBytes);
+}
+
+// The leader dies in the middle: whoever leads next is asked again, or finishes what is joint.
+TEST_F(ReplicaMembersTest, AChangeOutlivesItsLeader) {
+  for (int round = 0; round < 20; ++round) {
+    ReplicaGroup group(3);
+    ASSERT_EQ(group.Leader(), 1);
+    ASSERT_TRUE(group.PutRun(1, group.NewRun(), 3, kBytes).ok());
+    group.Add(4);
+    std::optional<absl::Status> asked;
+    group.replica(1).ChangeMembers({MemberOf(1), MemberOf(2), MemberOf(4)},
+                                   [&](absl::Status status) { asked = status; });
+    group.RunFor(absl::Milliseconds(2) * round);
+    group.Crash(1);
+    int leader = group.Leader();
+    ASSERT_GE(leader, 2);
+    GroupConfig config = group.Status(leader).config;
+    ASSERT_TRUE(group.Propose(leader, "put a v").ok());
+    group.Start(1);
+    group.RunFor(absl::Seconds(3));
+    config = group.Status(group.Leader()).config;
+    EXPECT_TRUE(config.joint_old.empty());
+  }
+}
+
+TEST_F(ReplicaMembersTest, TellsHowLongAMemberIsSilent) {
+  ASSERT_EQ(group_.Leader(), 1);
+  group_.Isolate(3);
+  group_.RunFor(absl::Seconds(5));
+  const ReplicaStatus status = group_.Status(1);
+  EXPECT_GE(status.silence.at(IdOf(3)), absl::Seconds(4));
+  EXPECT_LT(status.silence.at(IdOf(2)), absl::Seconds(1));
+  EXPECT_TRUE(absl::IsUnavailable(ChangeMembers(2, {1, 2, 3})));
+  EXPECT_TRUE(absl::IsInvalidArgument(ChangeMembers(1, {})));
+}
+
+}  // namespace
+}  // namespace meridian::replication
