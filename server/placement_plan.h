@@ -1,0 +1,49 @@
+// Where a group's replicas should be, by its policy and by what has become of its disks: repair,
+// drain, replacement of a disk and conversion of a policy are all the way from where they are to
+// there. Pure; PlacementKeeper acts on it.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/id.h"
+#include "base/random.h"
+#include "replication/core/group_config.h"
+#include "replication/placement/placement.h"
+
+namespace meridian::server {
+
+struct DiskInPlan {
+  replication::PlacementDisk disk;
+  // Its node has told lately that it runs: new replicas may go there.
+  bool present = false;
+  // The operator wants it, or its node, empty.
+  bool draining = false;
+};
+
+struct GroupInPlan {
+  replication::PlacementPolicy policy = replication::PlacementPolicy::kOneZone;
+  std::string region;
+  replication::GroupConfig config;
+  // How long the leader has not heard each other replica.
+  std::map<ReplicaId, absl::Duration> silence;
+  // What the plan was last time: its new replicas keep their ids, so that what was begun goes on.
+  std::vector<replication::Member> last_plan;
+};
+
+// The group's members to be: config.members if all is as it should be. A replica moves if its disk
+// drains or is not among `disks`, if it was not heard for `patience`, or if the policy demands it;
+// the others stay. A replica that is new, and everything that a disk has lost, gets a fresh id
+// (P4). FAILED_PRECONDITION: the policy cannot be kept with the disks there are; what it lacks.
+absl::StatusOr<std::vector<replication::Member>> PlanMembers(const GroupInPlan& group,
+                                                             const std::vector<DiskInPlan>& disks,
+                                                             absl::Duration patience,
+                                                             Random& random);
+
+// Members that have not answered their leader for `patience`: what makes a repair urgent.
+size_t CountSilent(const GroupInPlan& group, absl::Duration patience);
+
+}  // namespace meridian::server
