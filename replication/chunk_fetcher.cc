@@ -97,18 +97,16 @@ absl::Duration ChunkFetcher::RetryAfter(const Wanted& wanted) const {
 }
 
 void ChunkFetcher::Serve(ReplicaId from, const ChunkFetch& request) {
-  ChunkFetchReply reply;
-  reply.chunk = request.chunk;
-  auto info = storage_.StatChunk(request.chunk);
-  if (info.ok() && info->has_value()) {
-    auto bytes = storage_.ReadChunk(request.chunk, 0, (*info)->size_bytes);
-    reply.code = bytes.status().code();
-    reply.crc32c = (*info)->crc32c;
-    if (bytes.ok()) reply.ciphertext = *std::move(bytes);
-  } else {
-    reply.code = info.ok() ? absl::StatusCode::kNotFound : info.status().code();
-  }
-  peers_.Send(from, reply);
+  storage_.ReadChunkLater(request.chunk, [this, from, chunk = request.chunk](auto stored) {
+    ChunkFetchReply reply;
+    reply.chunk = chunk;
+    reply.code = stored.status().code();
+    if (stored.ok()) {
+      reply.crc32c = stored->crc32c;
+      reply.ciphertext = std::move(stored->ciphertext);
+    }
+    peers_.Send(from, reply);
+  });
 }
 
 void ChunkFetcher::OnReply(ReplicaId from, ChunkFetchReply reply) {

@@ -3,6 +3,8 @@
 #include <utility>
 #include <vector>
 
+#include "replication/replica.h"
+
 namespace meridian::replication {
 namespace {
 constexpr absl::Duration kResend = absl::Seconds(1);
@@ -55,7 +57,7 @@ void ChunkWriter::Settle(std::map<storage::ChunkId, Pending>::iterator it) {
   if (write.quorum.Reached([&](ReplicaId id) { return write.durable.contains(id); })) {
     Finish(it, absl::OkStatus());
   } else if (!write.quorum.Reached([&](ReplicaId id) { return !write.full.contains(id); })) {
-    Finish(it, absl::ResourceExhaustedError("the disks of too many replicas are full"));
+    Finish(it, DiskFullError("the disks of too many replicas are full"));
   }
 }
 

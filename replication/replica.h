@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/cord.h"
 #include "absl/time/time.h"
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -94,6 +95,18 @@ struct ReplicaStatus {
   ReplicaCounters counters;
 };
 
+// Of the two kinds of RESOURCE_EXHAUSTED that WriteChunk answers: the disks of too many replicas
+// are full, which lasts, instead of too much in flight, which passes.
+inline constexpr char kDiskFullPayload[] = "meridian/disk-full";
+inline absl::Status DiskFullError(absl::string_view message) {
+  absl::Status status = absl::ResourceExhaustedError(message);
+  status.SetPayload(kDiskFullPayload, absl::Cord());
+  return status;
+}
+inline bool IsDiskFull(const absl::Status& status) {
+  return status.GetPayload(kDiskFullPayload).has_value();
+}
+
 // Public calls are thread-safe and post to the replica's strand; callbacks run there and must not
 // block. Errors: UNAVAILABLE (not the leader, no quorum, stopped: retry elsewhere or later; of
 // Propose the outcome is then unknown), RESOURCE_EXHAUSTED, DATA_LOSS, INVALID_ARGUMENT (an entry
@@ -129,7 +142,8 @@ class Replica {
   virtual std::unique_ptr<storage::KvReader> NewView() const = 0;
 
   // Sends a chunk's ciphertext to every replica; `done` when it is durable on a write quorum. The
-  // run counts as active, and is not taken for an orphan, until EndRun.
+  // run counts as active, and is not taken for an orphan, until EndRun. RESOURCE_EXHAUSTED: see
+  // IsDiskFull.
   virtual void WriteChunk(storage::ChunkId chunk, Buffer ciphertext, uint32_t crc32c,
                           std::function<void(absl::Status)> done) = 0;
   virtual void EndRun(RunId run) = 0;

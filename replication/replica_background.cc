@@ -57,7 +57,9 @@ void ReplicaDriver::Background(absl::Duration now) {
   config_.Tick(now);
   for (auto& [peer, sender] : senders_) sender->Tick(now);
   EndSnapshots();
+  disk_log_.Tick();
   if (core_.is_installing()) return;
+  if (apply_to_ > applied_) ScheduleApply();
   Trim();
   ScanRecoveredLog();
   if (pins_scanned_ < pins_scan_end_) return;
@@ -88,6 +90,7 @@ void ReplicaDriver::ScanRecoveredLog() {
     return;
   }
   auto entries = core_.ReadLog(pins_scanned_ + 1, end, kScanBytes);
+  if (IsReadUnderWay(entries.status())) return;
   if (absl::IsOutOfRange(entries.status())) return;  // trimmed meanwhile: goes on above the base
   if (!entries.ok()) return Fail(Annotate(entries.status(), "reading the recovered log"));
   for (const storage::LogEntry& entry : *entries) log_pins_.Add(entry);

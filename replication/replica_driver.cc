@@ -40,6 +40,13 @@ void ReplicaDriver::OnConfig(const GroupConfig& config) {
   SchedulePump();
 }
 
+void ReplicaDriver::OnLogRead() {
+  if (!out_of_service_.ok()) return;
+  core_.OnLogRead(Now());
+  if (apply_to_ > applied_) ScheduleApply();
+  SchedulePump();
+}
+
 void ReplicaDriver::SchedulePump() {
   if (std::exchange(pump_scheduled_, true)) return;
   env_.strand.Post([this, alive = std::weak_ptr<char>(alive_)] {
@@ -132,6 +139,7 @@ void ReplicaDriver::ApplySome() {
   if (!out_of_service_.ok() || core_.is_installing() || applied_ >= apply_to_) return;
   LogIndex last = std::min(apply_to_, applied_ + kMaxAppliedAtOnce);
   auto entries = core_.ReadLog(applied_ + 1, last, kApplyReadBytes);
+  if (IsReadUnderWay(entries.status())) return;  // OnLogRead goes on, or the next turn
   if (!entries.ok()) return Fail(Annotate(entries.status(), "reading entries to apply"));
   for (const storage::LogEntry& entry : *entries) {
     absl::Status applied = ApplyEntry(entry);

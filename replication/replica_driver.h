@@ -17,6 +17,7 @@
 #include "replication/config_keeper.h"
 #include "replication/core/replica_core.h"
 #include "replication/digester.h"
+#include "replication/disk_log.h"
 #include "replication/garbage_collector.h"
 #include "replication/inbox.h"
 #include "replication/peer_link.h"
@@ -57,19 +58,6 @@ class ReplicaDriver final : public Replica {
   void Stop() override;
 
  private:
-  // Lets the core read what it no longer has in memory.
-  class StorageLog : public LogReader {
-   public:
-    explicit StorageLog(const storage::ReplicaStorage& storage) : storage_(storage) {}
-    absl::StatusOr<std::vector<storage::LogEntry>> ReadLog(LogIndex first, LogIndex last,
-                                                           size_t max_bytes) const override {
-      return storage_.ReadLog(first, last, max_bytes);
-    }
-
-   private:
-    const storage::ReplicaStorage& storage_;
-  };
-
   // Requests, on the strand: replica.cc.
   void AdmitProposal(Proposal proposal, ProposalWaiters::Done done);
   void AppendProposal(storage::LogEntry entry, absl::Duration deadline, ProposalWaiters::Done done);
@@ -90,6 +78,7 @@ class ReplicaDriver final : public Replica {
   void ArmTimer();
   void OnTimer();
   void OnConfig(const GroupConfig& config);
+  void OnLogRead();
   // The disk or the state is broken: out of service, for good.
   void Fail(const absl::Status& status);
   void AnswerAll(const absl::Status& reason);
@@ -110,7 +99,7 @@ class ReplicaDriver final : public Replica {
   const ReplicaOptions options_;
   Environment env_;
   std::unique_ptr<storage::ReplicaStorage> storage_;  // of env_
-  StorageLog log_reader_;
+  DiskLog disk_log_;
   ReadPins read_pins_;                       // any thread
   std::atomic<uint64_t> corrupt_chunks_{0};  // any thread
   Inbox inbox_;                              // any thread

@@ -16,6 +16,7 @@
 #include "storage/store/disk_replica.h"
 #include "storage/store/identity.h"
 #include "storage/store/out_of_service.h"
+#include "storage/store/read_pool.h"
 #include "storage/store/space_guard.h"
 
 namespace meridian::storage {
@@ -24,6 +25,9 @@ namespace {
 constexpr char kLockFile[] = "lock";
 constexpr char kJournalDir[] = "journal";
 constexpr char kExtentsDir[] = "extents";
+// Reads for peers: of chunks up to 1 MiB, of entries up to about as much.
+constexpr size_t kReadThreads = 2;
+constexpr size_t kMaxWaitingReads = 64;
 
 // Members are destroyed from the last to the first: whatever still runs finds what it uses.
 class DiskStoreImpl final : public DiskStore {
@@ -72,6 +76,7 @@ class DiskStoreImpl final : public DiskStore {
   std::unique_ptr<DataReader> reader_;
   std::unique_ptr<SpaceGuard> space_;
   std::unique_ptr<Checkpointer> checkpointer_;
+  std::unique_ptr<ReadPool> read_pool_;
 };
 
 DiskStoreImpl::~DiskStoreImpl() {
@@ -209,6 +214,7 @@ void DiskStoreImpl::Start() {
                                                           .segment_bytes = options_.segment_bytes,
                                                           .extent_bytes = options_.extent_bytes});
   pipeline_->Start(*journal_);
+  read_pool_ = std::make_unique<ReadPool>(kReadThreads, kMaxWaitingReads);
   checkpointer_ =
       std::make_unique<Checkpointer>(Checkpointer::Parts{.kv = *kv_,
                                                          .index = *index_,
@@ -274,6 +280,7 @@ absl::StatusOr<std::unique_ptr<ReplicaStorage>> DiskStoreImpl::OpenReplica(Repli
                          .pipeline = *pipeline_,
                          .extents = *extents_,
                          .reader = *reader_,
+                         .read_pool = *read_pool_,
                          .space = *space_,
                          .checkpointer = *checkpointer_,
                          .out_of_service = out_of_service_,

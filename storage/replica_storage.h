@@ -35,6 +35,8 @@ struct RecoveredReplica {
   Epoch base_epoch;
   // The epoch of every entry kept, in order: entry base_index + 1 + i has epochs[i].
   std::vector<Epoch> epochs;
+  // Of the last of them; zero if there are none.
+  Timestamp last_timestamp;
   // Everything up to it is in the state. Later committed entries are applied again.
   LogIndex applied_index;
   Timestamp applied_timestamp;
@@ -52,7 +54,7 @@ struct PersistRequest {
 };
 
 // Thread confinement: all calls come from the replica's strand, except the const readers (NewView,
-// ReadChunk, HasChunks), which are thread-safe. Callbacks run on that strand.
+// ReadChunk, AdmitNewData), which are thread-safe. Callbacks run on that strand.
 // An error from any write means that the disk is out of service: it is never retried (FAULTS). One
 // exception: RESOURCE_EXHAUSTED from Apply, TrimTo, DropRun, PlaceLost, LoadInstall, FinishInstall
 // and the chunk writes changed nothing, and passes when the disk has space again: call again later.
@@ -75,6 +77,14 @@ class ReplicaStorage {
   // is not above the base any more: the reader needs a snapshot.
   virtual absl::StatusOr<std::vector<LogEntry>> ReadLog(LogIndex first, LogIndex last,
                                                         size_t max_bytes) const = 0;
+
+  // As ReadLog, without holding up the strand: what is on disk only is read on a thread of the
+  // disk's, however slow that is. `done` may be called within the call. ABORTED: the log was
+  // truncated or replaced meanwhile; RESOURCE_EXHAUSTED: too many such reads wait.
+  using LogRead = std::function<void(absl::StatusOr<std::vector<LogEntry>>)>;
+  virtual void ReadLogLater(LogIndex first, LogIndex last, size_t max_bytes, LogRead done) const {
+    done(ReadLog(first, last, max_bytes));
+  }
 
   // Applies one or more committed entries' effects at once, and records applied_index with them.
   // Visible to NewView when it returns; durable after a crash by replay, not at once: the entry at
@@ -103,6 +113,13 @@ class ReplicaStorage {
   // The bytes [offset, offset + size) of a chunk's ciphertext. The stored whole is verified against
   // its checksum before any byte is returned. NOT_FOUND if it is not here; DATA_LOSS if corrupt.
   virtual absl::StatusOr<Buffer> ReadChunk(ChunkId chunk, size_t offset, size_t size) const = 0;
+  // The whole of a chunk, likewise read beside the strand.
+  struct StoredChunk {
+    Buffer ciphertext;
+    uint32_t crc32c = 0;
+  };
+  using ChunkRead = std::function<void(absl::StatusOr<StoredChunk>)>;
+  virtual void ReadChunkLater(ChunkId chunk, ChunkRead done) const = 0;
   // A corrupt copy is superseded by these bytes, once a peer has delivered good ones.
   virtual void RepairChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) = 0;
   // Length and checksum of the ciphertext, nullopt if the chunk is not here.

@@ -153,6 +153,7 @@ absl::Status Leadership::FillPeer(ReplicaId id, PeerProgress& peer, const LogVie
       if (peer.TakeSnapshotWanted()) need_snapshot.push_back(id);
       return absl::OkStatus();
     }
+    if (IsReadUnderWay(entries.status())) return absl::OkStatus();
     RETURN_IF_ERROR(entries.status());
     CHECK_INVARIANT(!entries->empty(), "a log read returns at least one entry");
     Append append = Header({*log.EpochAt(first - 1), first - 1}, commit);

@@ -23,6 +23,7 @@ LogView::LogView(const storage::RecoveredReplica& recovered, const Bounds& bound
     last_ = {epoch, last_.index + 1};
     if (epoch != runs_.back().epoch) runs_.push_back({last_.index, epoch});
   }
+  last_timestamp_ = recovered.last_timestamp;
   issued_ = durable_ = last_.index;
   applied_ = recovered.applied_index;
 }
@@ -50,6 +51,7 @@ void LogView::Append(storage::LogEntry entry, bool complete) {
   CHECK_INVARIANT(entry.index == last_.index + 1, "entries are consecutive");
   CHECK_INVARIANT(entry.epoch >= last_.epoch, "epochs never go back in a log (I3)");
   last_ = {entry.epoch, entry.index};
+  last_timestamp_ = std::max(last_timestamp_, entry.timestamp);
   if (entry.epoch != runs_.back().epoch) runs_.push_back({entry.index, entry.epoch});
   if (!complete && !entry.chunks.empty()) incomplete_.emplace(entry.index, entry.epoch);
   size_t bytes = EntryBytes(entry);
@@ -143,7 +145,17 @@ absl::StatusOr<std::vector<storage::LogEntry>> LogView::Read(LogIndex first, Log
                                                              const LogReader& reader) const {
   CHECK_INVARIANT(first > base_.index && last <= last_.index, "reads stay within the log");
   LogIndex cached_from = last_.index + 1 - cached_.size();
-  if (first < cached_from) return reader.ReadLog(first, std::min(last, cached_from - 1), max_bytes);
+  if (first < cached_from) {
+    auto read = reader.ReadLog(first, std::min(last, cached_from - 1), max_bytes);
+    if (!read.ok()) return read;
+    // It may have been read before a truncation.
+    auto other = std::find_if(read->begin(), read->end(), [this](const storage::LogEntry& entry) {
+      return EpochAt(entry.index) != entry.epoch;
+    });
+    read->erase(other, read->end());
+    if (read->empty()) return ReadUnderWay();
+    return read;
+  }
   std::vector<storage::LogEntry> entries;
   size_t bytes = 0;
   for (LogIndex index = first; index <= last; ++index) {

@@ -24,10 +24,13 @@ namespace meridian::replication {
 class LogReader {
  public:
   virtual ~LogReader() = default;
-  // As ReplicaStorage::ReadLog.
+  // As ReplicaStorage::ReadLog, or ReadUnderWay: the disk is being read, to be asked again.
   virtual absl::StatusOr<std::vector<storage::LogEntry>> ReadLog(LogIndex first, LogIndex last,
                                                                  size_t max_bytes) const = 0;
 };
+
+inline absl::Status ReadUnderWay() { return absl::AbortedError("the disk is being read"); }
+inline bool IsReadUnderWay(const absl::Status& status) { return absl::IsAborted(status); }
 
 // What an entry takes in memory and, about, in a message.
 size_t EntryBytes(const storage::LogEntry& entry);
@@ -48,6 +51,8 @@ class LogView {
   LogIndex issued_index() const { return issued_; }
   LogPosition issued() const { return {*EpochAt(issued_), issued_}; }
   LogIndex durable_index() const { return durable_; }
+  // Not below that of any entry in the log but trimmed ones.
+  Timestamp last_timestamp() const { return last_timestamp_; }
   // nullopt outside [base, last].
   std::optional<Epoch> EpochAt(LogIndex index) const;
   bool Contains(LogPosition position) const { return EpochAt(position.index) == position.epoch; }
@@ -74,7 +79,7 @@ class LogView {
   void OnTrimmed(LogIndex index);
 
   // Entries [first, last], fewer past `max_bytes` but at least one. first > base, last <= last().
-  // OUT_OF_RANGE if the disk has trimmed them already.
+  // OUT_OF_RANGE if the disk has trimmed them already; ReadUnderWay.
   absl::StatusOr<std::vector<storage::LogEntry>> Read(LogIndex first, LogIndex last,
                                                       size_t max_bytes,
                                                       const LogReader& reader) const;
@@ -103,6 +108,7 @@ class LogView {
 
   LogPosition base_;
   LogPosition last_;
+  Timestamp last_timestamp_;
   LogIndex issued_;
   LogIndex durable_;
   std::vector<EpochRun> runs_;  // ascending in both; the first begins at the base or below

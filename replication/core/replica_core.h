@@ -89,6 +89,8 @@ class ReplicaCore {
   // What the store holds, read linearizably.
   void OnConfig(const GroupConfig& config, absl::Duration now);
   void OnApplied(LogIndex index, Timestamp timestamp);
+  // The LogReader has what it was asked for.
+  void OnLogRead(absl::Duration now);
   // Storage keeps only entries above `base`.
   void OnTrimmed(LogIndex base);
 
@@ -233,6 +235,8 @@ class ReplicaCore {
   bool reply_owed_ = false;
   uint64_t read_round_ = 0;
   std::optional<ReplicaId> fence_reply_owed_;
+  // Until the disk has been read.
+  std::optional<std::pair<ReplicaId, FetchLog>> fetch_waiting_;
   absl::Duration last_heard_;
   absl::Duration election_deadline_;
 

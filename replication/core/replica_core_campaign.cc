@@ -160,17 +160,7 @@ void ReplicaCore::TickCampaign(absl::Duration now) {
 
 void ReplicaCore::BeginLeading(absl::Duration now) {
   CHECK_INVARIANT(campaign_ && campaign_->epoch() == promised_, "led is what was fenced (P1)");
-  last_timestamp_ = applied_timestamp_;
-  if (log_.last().index > log_.base().index) {
-    auto last = log_.Read(log_.last().index, log_.last().index, 1, reader_);
-    // Trimmed entries are applied: their timestamps are not above the state's.
-    if (last.ok()) {
-      last_timestamp_ = std::max(last_timestamp_, last->front().timestamp);
-    } else if (!absl::IsOutOfRange(last.status())) {
-      out_.failure = last.status();
-      return BecomeFollower(ReplicaId(), now);
-    }
-  }
+  last_timestamp_ = std::max(applied_timestamp_, log_.last_timestamp());
   campaign_.reset();
   leader_ = ReplicaId();
   // Only what is committed is freeable, and a log fit to lead holds all of that.

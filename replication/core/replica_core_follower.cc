@@ -144,6 +144,12 @@ void ReplicaCore::On(ReplicaId from, const Fence& fence, absl::Duration now) {
   fence_reply_owed_ = from;
 }
 
+void ReplicaCore::OnLogRead(absl::Duration now) {
+  if (auto waiting = std::exchange(fetch_waiting_, std::nullopt)) {
+    On(waiting->first, waiting->second, now);
+  }
+}
+
 void ReplicaCore::On(ReplicaId from, const FetchLog& fetch, absl::Duration) {
   FetchLogReply reply;
   reply.epoch = promised_;
@@ -158,6 +164,10 @@ void ReplicaCore::On(ReplicaId from, const FetchLog& fetch, absl::Duration) {
     auto entries =
         log_.Read(fetch.prev.index + 1, last, options_.leadership.max_append_bytes, reader_);
     if (absl::IsOutOfRange(entries.status())) return;  // the base is about to follow: asked again
+    if (IsReadUnderWay(entries.status())) {
+      fetch_waiting_.emplace(from, fetch);
+      return;
+    }
     if (!entries.ok()) {
       out_.failure = entries.status();
       return;

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status.h"
+#include "replication/replica.h"
 #include "server/errors.h"
 
 namespace meridian::ops {
@@ -147,10 +148,10 @@ absl::Status FromReplica(const absl::Status& status, const std::string& doing) {
 
 absl::Status FromChunkWrite(const absl::Status& status) {
   const std::string doing = "store the body";
-  if (absl::IsResourceExhausted(status)) {
-    return server::WithReason(Annotate(status, doing), v1::DISK_FULL);
-  }
-  return FromReplica(status, doing);
+  if (!replication::IsDiskFull(status)) return FromReplica(status, doing);
+  absl::Status full = Annotate(status, doing);
+  full.ErasePayload(replication::kDiskFullPayload);
+  return server::WithReason(full, v1::DISK_FULL);
 }
 
 absl::Status FromChunkRead(const absl::Status& status) {

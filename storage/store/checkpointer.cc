@@ -111,6 +111,9 @@ bool Checkpointer::IsLost(const absl::Status& read) const {
 }
 
 absl::Status Checkpointer::EmptySegments() {
+  // RocksDB takes no rows after a full disk until a flush has succeeded, and what follows waits for
+  // rows.
+  if (parts_.kv.was_full()) RETURN_IF_ERROR(FlushAndFree());
   const std::vector<SegmentInfo> segments = parts_.journal.SegmentsInUse();
   // Records of earlier lives were durable before the last one began: now they are in the rows.
   RETURN_IF_ERROR(parts_.pipeline.WaitUntilIndexed());

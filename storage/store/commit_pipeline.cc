@@ -167,10 +167,13 @@ absl::Status CommitPipeline::Index(std::span<const DiskIndex::Record> records) {
     {
       absl::MutexLock lock(&mutex_);
       if (stopping_) return status;
+      if (!std::exchange(waits_for_space_, true)) changed_.SignalAll();
       changed_.WaitWithTimeout(&mutex_, kRetryWhenFull);
     }
     status = index_.Add(records);
   }
+  absl::MutexLock lock(&mutex_);
+  waits_for_space_ = false;
   return status;
 }
 
@@ -196,7 +199,10 @@ void CommitPipeline::Answer(std::vector<Completion>& batch, const absl::Status& 
 absl::Status CommitPipeline::WaitUntilIndexed() {
   absl::MutexLock lock(&mutex_);
   const uint64_t target = completed_;
-  while (processed_ < target && !stopping_) changed_.Wait(&mutex_);
+  while (processed_ < target && !stopping_ && !waits_for_space_) changed_.Wait(&mutex_);
+  if (processed_ < target && waits_for_space_) {
+    return absl::ResourceExhaustedError("rows of journal records wait for space");
+  }
   return processed_ < target ? absl::CancelledError("the disk is closed") : absl::OkStatus();
 }
 

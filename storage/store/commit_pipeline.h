@@ -49,6 +49,7 @@ class CommitPipeline {
   absl::Status AppendAndWait(RecordType type, ReplicaId owner, Buffer payload);
 
   // Blocks until all that was durable before this call is in the rows. CANCELLED: it stops first.
+  // RESOURCE_EXHAUSTED: the rows wait for space, and for a flush that finds it.
   absl::Status WaitUntilIndexed();
 
   struct SyncTimes {
@@ -89,6 +90,7 @@ class CommitPipeline {
   mutable absl::Mutex mutex_;
   absl::CondVar changed_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool waits_for_space_ ABSL_GUARDED_BY(mutex_) = false;
   // Bounded by max_queued_bytes_ and what Append takes beyond it.
   std::vector<Completion> queue_ ABSL_GUARDED_BY(mutex_);
   uint64_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // appended and not answered

@@ -132,6 +132,7 @@ absl::StatusOr<RecoveredReplica> DiskIndex::Recover(ReplicaId id) const {
     }
     ASSIGN_OR_RETURN(const LogRow row, DecodeLogRow(rows->value()));
     recovered.epochs.push_back(row.epoch);
+    recovered.last_timestamp = row.timestamp;
   }
   RETURN_IF_ERROR(rows->status());
   return recovered;

@@ -79,6 +79,7 @@ void DiskReplica::Remember(const PersistRequest& request, uint64_t ticket) {
                   "entries are appended while a snapshot is being installed");
   if (request.hard_state.has_value()) hard_state_ = *request.hard_state;
   if (request.truncate_from.has_value() && *request.truncate_from <= last_index_) {
+    ++log_changes_;
     CHECK_INVARIANT(*request.truncate_from > base_index(), "the log is truncated below its base");
     last_index_ = *request.truncate_from - 1;
     while (!cache_.empty() && cache_.back().entry.index > last_index_) {
@@ -148,9 +149,14 @@ absl::StatusOr<LogEntry> DiskReplica::ReadEntry(LogIndex index) const {
   if (!cache_.empty() && index >= cache_.front().entry.index) {
     return cache_[index - cache_.front().entry.index].entry;
   }
-  absl::StatusOr<LogEntry> entry = parts_.reader.ReadEntry(id_, index);
+  return ReadRow(parts_.reader, id_, *base_, index);
+}
+
+absl::StatusOr<LogEntry> DiskReplica::ReadRow(const DataReader& reader, const ReplicaOnDisk& id,
+                                              const std::atomic<uint64_t>& base, LogIndex index) {
+  absl::StatusOr<LogEntry> entry = reader.ReadEntry(id, index);
   if (!absl::IsNotFound(entry.status())) return entry;
-  if (index <= base_index()) {
+  if (index <= LogIndex(base)) {
     return absl::OutOfRangeError(absl::StrCat("log entry ", index.value(), " was trimmed"));
   }
   return absl::DataLossError(absl::StrCat("log entry ", index.value(), " is missing"));
@@ -171,6 +177,39 @@ absl::StatusOr<std::vector<LogEntry>> DiskReplica::ReadLog(LogIndex first, LogIn
     entries.push_back(std::move(entry));
   }
   return entries;
+}
+
+void DiskReplica::ReadLogLater(LogIndex first, LogIndex last, size_t max_bytes,
+                               LogRead done) const {
+  const LogIndex cached_from = last_index_ + 1 - cache_.size();
+  if (first <= base_index() || first >= cached_from) return done(ReadLog(first, last, max_bytes));
+  last = std::min(last, cached_from - 1);
+  auto answer = [this, alive = alive_, changes = log_changes_,
+                 done](absl::StatusOr<std::vector<LogEntry>> entries) {
+    if (!*alive) return;
+    if (changes != log_changes_) entries = absl::AbortedError("the log has changed meanwhile");
+    done(std::move(entries));
+  };
+  const bool added =
+      parts_.read_pool.Add([&reader = parts_.reader, &strand = parts_.strand, id = id_,
+                            base = base_, first, last, max_bytes, answer = std::move(answer)] {
+        std::vector<LogEntry> entries;
+        absl::Status status;
+        size_t bytes = 0;
+        for (LogIndex index = first; index <= last; ++index) {
+          absl::StatusOr<LogEntry> entry = ReadRow(reader, id, *base, index);
+          status = entry.status();
+          if (!status.ok()) break;
+          bytes += SizeOf(*entry);
+          if (!entries.empty() && bytes > max_bytes) break;
+          entries.push_back(*std::move(entry));
+        }
+        strand.Post([answer, status, entries = std::move(entries)]() mutable {
+          if (entries.empty()) return answer(std::move(status));
+          answer(std::move(entries));
+        });
+      });
+  if (!added) done(absl::ResourceExhaustedError("too many reads wait for the disk"));
 }
 
 absl::Status DiskReplica::WriteRows(const RocksBatch& batch) {
@@ -246,6 +285,24 @@ absl::StatusOr<Buffer> DiskReplica::ReadChunk(ChunkId chunk, size_t offset, size
   return parts_.reader.ReadChunk(id_.container, chunk, offset, size);
 }
 
+void DiskReplica::ReadChunkLater(ChunkId chunk, ChunkRead done) const {
+  auto answer = [alive = alive_, done](absl::StatusOr<StoredChunk> stored) {
+    if (*alive) done(std::move(stored));
+  };
+  const bool added =
+      parts_.read_pool.Add([&index = parts_.index, &reader = parts_.reader, &strand = parts_.strand,
+                            container = id_.container, chunk, answer = std::move(answer)] {
+        auto read = [&]() -> absl::StatusOr<StoredChunk> {
+          ASSIGN_OR_RETURN(const std::optional<ChunkRow> row, index.FindChunk(container, chunk));
+          if (!row.has_value()) return absl::NotFoundError("the chunk is not here");
+          ASSIGN_OR_RETURN(Buffer bytes, reader.ReadChunk(container, chunk, 0, row->size_bytes));
+          return StoredChunk{.ciphertext = std::move(bytes), .crc32c = row->crc32c};
+        };
+        strand.Post([answer, stored = read()] { answer(stored); });
+      });
+  if (!added) done(absl::ResourceExhaustedError("too many reads wait for the disk"));
+}
+
 absl::StatusOr<std::optional<ReplicaStorage::ChunkInfo>> DiskReplica::StatChunk(
     ChunkId chunk) const {
   ASSIGN_OR_RETURN(const std::optional<ChunkRow> row, parts_.index.FindChunk(id_.container, chunk));
@@ -290,6 +347,7 @@ void DiskReplica::PlaceLost(ChunkId chunk, Done done) {
 
 void DiskReplica::BeginInstall(Done done) {
   installing_ = true;
+  ++log_changes_;
   cache_.clear();
   cache_bytes_ = 0;
   last_index_ = LogIndex();

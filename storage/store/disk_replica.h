@@ -17,6 +17,7 @@
 #include "storage/store/commit_pipeline.h"
 #include "storage/store/data_reader.h"
 #include "storage/store/disk_index.h"
+#include "storage/store/read_pool.h"
 #include "storage/store/space_guard.h"
 
 namespace meridian::storage {
@@ -33,6 +34,7 @@ class DiskReplica : public ReplicaStorage {
     CommitPipeline& pipeline;
     ExtentStore& extents;
     const DataReader& reader;
+    ReadPool& read_pool;
     const SpaceGuard& space;
     Checkpointer& checkpointer;
     OutOfService& out_of_service;
@@ -47,6 +49,7 @@ class DiskReplica : public ReplicaStorage {
   void Persist(PersistRequest request, Done done) override;
   absl::StatusOr<std::vector<LogEntry>> ReadLog(LogIndex first, LogIndex last,
                                                 size_t max_bytes) const override;
+  void ReadLogLater(LogIndex first, LogIndex last, size_t max_bytes, LogRead done) const override;
   absl::Status Apply(const KvBatch& batch, LogIndex applied_index,
                      Timestamp applied_timestamp) override;
   absl::Status TrimTo(LogIndex index) override;
@@ -55,6 +58,7 @@ class DiskReplica : public ReplicaStorage {
   absl::Status AdmitNewData() const override { return parts_.space.Admit(); }
   void WriteChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) override;
   absl::StatusOr<Buffer> ReadChunk(ChunkId chunk, size_t offset, size_t size) const override;
+  void ReadChunkLater(ChunkId chunk, ChunkRead done) const override;
   void RepairChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) override;
   absl::StatusOr<std::optional<ChunkInfo>> StatChunk(ChunkId chunk) const override;
   absl::StatusOr<std::vector<ChunkId>> MissingChunks(const ChunkRange& range) const override;
@@ -87,6 +91,9 @@ class DiskReplica : public ReplicaStorage {
   void PlaceChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, bool replaces, Done done);
   void OnInstallFlushed(const absl::Status& status, const Done& done);
   absl::StatusOr<LogEntry> ReadEntry(LogIndex index) const;
+  // What is not in cache_. Any thread.
+  static absl::StatusOr<LogEntry> ReadRow(const DataReader& reader, const ReplicaOnDisk& id,
+                                          const std::atomic<uint64_t>& base, LogIndex index);
   // Runs on the strand, unless the replica has gone by then.
   Done OnStrand(Done done);
   void PostDone(Done done, absl::Status status);
@@ -100,6 +107,7 @@ class DiskReplica : public ReplicaStorage {
 
   HardState hard_state_;
   LogIndex last_index_;
+  uint64_t log_changes_ = 0;  // truncations and installs
   // The newest entries, consecutive up to last_index_; those whose Persist is not answered are all
   // here, the rows do not show them yet.
   std::deque<CachedEntry> cache_;

@@ -122,6 +122,8 @@ class FaultDisk::State {
     uint64_t begin;
     uint64_t end;
   };
+  std::optional<std::string> hold_reads_ ABSL_GUARDED_BY(mutex_);  // the paths' prefix
+  size_t held_reads_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Broken> broken_ ABSL_GUARDED_BY(mutex_);
   struct Misdirect {
     std::string path_prefix;
@@ -140,6 +142,16 @@ class FaultDisk::State {
     if (operations_ != cut_at_) return false;
     power_off_ = true;
     return true;
+  }
+
+  // Waits while reads of the path are held.
+  void PassGate(uint64_t boot, const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    ++held_reads_;
+    auto open = [this, boot, &path]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return !hold_reads_ || !HasPrefix(path, *hold_reads_) || !CheckBoot(boot).ok();
+    };
+    mutex_.Await(absl::Condition(&open));
+    --held_reads_;
   }
 
   bool TakeFailure(Op op, const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -231,6 +243,7 @@ class FaultFile final : public File {
 
   absl::StatusOr<size_t> Read(uint64_t offset, std::span<char> out) const override {
     absl::MutexLock lock(&state_->mutex_);
+    state_->PassGate(boot_, path_);
     RETURN_IF_ERROR(state_->CheckBoot(boot_));
     if (state_->TakeFailure(Op::kRead, path_))
       return absl::UnavailableError("read " + path_ + ": EIO");
@@ -512,6 +525,21 @@ void FaultDisk::set_capacity_bytes(uint64_t bytes) {
 void FaultDisk::FailOnce(Op op, const std::string& path_prefix) {
   absl::MutexLock lock(&state_->mutex_);
   state_->fail_once_.push_back({op, path_prefix});
+}
+
+void FaultDisk::HoldReads(const std::string& path_prefix) {
+  absl::MutexLock lock(&state_->mutex_);
+  state_->hold_reads_ = path_prefix;
+}
+
+void FaultDisk::ReleaseReads() {
+  absl::MutexLock lock(&state_->mutex_);
+  state_->hold_reads_.reset();
+}
+
+size_t FaultDisk::held_reads() const {
+  absl::MutexLock lock(&state_->mutex_);
+  return state_->held_reads_;
 }
 
 void FaultDisk::BreakSectors(const std::string& path, uint64_t offset, uint64_t size) {

@@ -49,6 +49,12 @@ class FaultDisk {
   // A failed write leaves a part of its sectors written. A failed sync leaves the cache marked
   // clean: later syncs succeed and the bytes never reach the disk, as on Linux.
   void FailOnce(Op op, const std::string& path_prefix);
+  // Reads of paths that begin with `path_prefix` wait until ReleaseReads, or until the disk is
+  // detached or its power cut.
+  void HoldReads(const std::string& path_prefix);
+  void ReleaseReads();
+  // Reads that wait. Of HoldReads.
+  size_t held_reads() const;
   // Reading any byte of [offset, offset + size) of the file fails, for good.
   void BreakSectors(const std::string& path, uint64_t offset, uint64_t size);
   // The next write to that path reports success and lands `delta` bytes further on; 0 drops it.

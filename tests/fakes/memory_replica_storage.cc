@@ -168,10 +168,14 @@ MemoryReplicaStorage::MemoryReplicaStorage(MemoryReplicaDisk& disk, Executor& st
                 .base_index = log_.base_index,
                 .base_epoch = log_.base_epoch,
                 .epochs = {},
+                .last_timestamp = {},
                 .applied_index = disk_.flushed_.applied_index,
                 .applied_timestamp = disk_.flushed_.applied_timestamp,
                 .installing = disk_.installing_};
-  for (const LogEntry& entry : log_.entries) recovered_.epochs.push_back(entry.epoch);
+  for (const LogEntry& entry : log_.entries) {
+    recovered_.epochs.push_back(entry.epoch);
+    recovered_.last_timestamp = entry.timestamp;
+  }
   KvBatch rows;
   for (const auto& [key, value] : disk_.flushed_.rows) rows.Put(key, value);
   absl::MutexLock state_lock(&state_mutex_);
@@ -345,6 +349,14 @@ absl::StatusOr<Buffer> MemoryReplicaStorage::ReadChunk(ChunkId chunk, size_t off
         absl::StrCat("a read beyond the ", bytes.size(), " bytes of chunk ", chunk.number));
   }
   return bytes.Slice(offset, size);
+}
+
+void MemoryReplicaStorage::ReadChunkLater(ChunkId chunk, ChunkRead done) const {
+  const auto info = StatChunk(chunk);
+  const size_t size = info->has_value() ? (*info)->size_bytes : 0;
+  auto bytes = ReadChunk(chunk, 0, size);
+  if (!bytes.ok()) return done(bytes.status());
+  done(StoredChunk{.ciphertext = *std::move(bytes), .crc32c = (*info)->crc32c});
 }
 
 void MemoryReplicaStorage::RepairChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c,

@@ -130,6 +130,8 @@ class MemoryReplicaStorage : public ReplicaStorage {
   std::unique_ptr<KvReader> NewView() const override;
   void WriteChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) override;
   absl::StatusOr<Buffer> ReadChunk(ChunkId chunk, size_t offset, size_t size) const override;
+  // Both at once: simulations have one thread.
+  void ReadChunkLater(ChunkId chunk, ChunkRead done) const override;
   void RepairChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) override;
   absl::StatusOr<std::optional<ChunkInfo>> StatChunk(ChunkId chunk) const override;
   absl::StatusOr<std::vector<ChunkId>> MissingChunks(const ChunkRange& range) const override;

@@ -125,6 +125,7 @@ class Chaos {
   void Step() {
     int n = AnyNode();
     CoreCluster::Node& node = cluster_.node(n);
+    node.disk.slow = Chance(2);
     switch (random_.Uniform(17)) {
       case 0:
         // Some of what was on its way to the disk survives.

@@ -35,6 +35,8 @@ class FakeDisk : public LogReader {
   absl::StatusOr<std::vector<storage::LogEntry>> ReadLog(LogIndex first, LogIndex last,
                                                          size_t max_bytes) const override {
     if (first.value() <= base.value()) return absl::OutOfRangeError("trimmed");
+    if (slow && reading.insert(first).second) return ReadUnderWay();
+    reading.erase(first);
     std::vector<storage::LogEntry> out;
     size_t bytes = 0;
     for (LogIndex i = first; i <= last && i - base <= log.size(); ++i) {
@@ -57,6 +59,10 @@ class FakeDisk : public LogReader {
     log.erase(log.begin(), log.begin() + (to - base));
     base = to;
   }
+
+  // Whoever asks has to ask again.
+  bool slow = false;
+  mutable std::set<LogIndex> reading;
 
   Epoch promised;
   LogIndex base;
@@ -105,7 +111,10 @@ class CoreCluster {
     recovered.hard_state.promised = node.disk.promised;
     recovered.base_index = node.disk.base;
     recovered.base_epoch = node.disk.base_epoch;
-    for (const auto& entry : node.disk.log) recovered.epochs.push_back(entry.epoch);
+    for (const auto& entry : node.disk.log) {
+      recovered.epochs.push_back(entry.epoch);
+      recovered.last_timestamp = entry.timestamp;
+    }
     recovered.applied_index = node.disk.applied;
     recovered.applied_timestamp = node.disk.applied_timestamp;
     recovered.installing = node.disk.installing;
@@ -117,6 +126,7 @@ class CoreCluster {
     Node& node = nodes[id];
     node.core.reset();
     node.disk.queue.clear();
+    node.disk.reading.clear();
     node.incomplete.clear();
     node.swap.reset();
     std::erase_if(in_flight, [&](const auto& m) { return m.to == id; });
@@ -266,6 +276,7 @@ class CoreCluster {
         node.core->OnComplete(entry.position);
       }
     }
+    if (!node.disk.reading.empty()) node.core->OnLogRead(now);
     CoreOutput out = node.core->TakeOutput(now);
     node.core->CheckInvariants();
     CHECK_INVARIANT(out.failure.ok(), "the fake disk does not fail");
@@ -277,7 +288,8 @@ class CoreCluster {
     for (auto& read : out.reads) node.reads.push_back(read);
     for (auto& peer : out.need_snapshot) node.need_snapshot.push_back(peer);
     node.leadership_lost += out.leadership_lost;
-    while (node.disk.applied < out.apply_to) Apply(node);
+    while (node.disk.applied < out.apply_to && Apply(node)) {
+    }
     if (out.read_config && store_up) node.core->OnConfig(stored, now);
     if (out.swap) node.swap = out.swap;
     if (node.swap && store_up) Swap(node);
@@ -289,9 +301,11 @@ class CoreCluster {
     node.disk.Write(persist.request);
     node.core->OnPersisted(persist.id, now);
   }
-  void Apply(Node& node) {
+  // False: the disk is still being read.
+  bool Apply(Node& node) {
     LogIndex next = node.disk.applied + 1;
     auto entries = node.core->ReadLog(next, next, 1);
+    if (IsReadUnderWay(entries.status())) return false;
     CHECK_INVARIANT(entries.ok(), "an entry to apply can be read");
     // No two replicas ever apply different entries at one index (I3, I5).
     auto [it, fresh] = applied_.emplace(next, entries->front());
@@ -304,6 +318,7 @@ class CoreCluster {
     node.disk.applied = next;
     node.disk.applied_timestamp = entries->front().timestamp;
     node.core->OnApplied(next, entries->front().timestamp);
+    return true;
   }
   void Swap(Node& node) {
     GroupConfig next = *std::exchange(node.swap, std::nullopt);

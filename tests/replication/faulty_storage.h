@@ -15,6 +15,7 @@ namespace meridian::replication {
 struct StorageFaults {
   bool full = false;        // what changes rows answers RESOURCE_EXHAUSTED
   int busy_writes = 0;      // so many chunk writes find the queue full
+  bool hold_reads = false;  // of ReadLogLater and ReadChunkLater
   size_t runs_listed = 0;   // by ListRuns
   bool hold_begin = false;  // BeginInstall is not answered
   std::vector<std::function<void()>> held;
@@ -35,6 +36,17 @@ class FaultyStorage : public storage::ReplicaStorage {
   absl::StatusOr<std::vector<storage::LogEntry>> ReadLog(LogIndex first, LogIndex last,
                                                          size_t max_bytes) const override {
     return inner_->ReadLog(first, last, max_bytes);
+  }
+  void ReadLogLater(LogIndex first, LogIndex last, size_t max_bytes, LogRead done) const override {
+    if (!faults_.hold_reads) return inner_->ReadLogLater(first, last, max_bytes, std::move(done));
+    faults_.held.push_back([this, first, last, max_bytes, done = std::move(done)] {
+      inner_->ReadLogLater(first, last, max_bytes, done);
+    });
+  }
+  void ReadChunkLater(storage::ChunkId chunk, ChunkRead done) const override {
+    if (!faults_.hold_reads) return inner_->ReadChunkLater(chunk, std::move(done));
+    faults_.held.push_back(
+        [this, chunk, done = std::move(done)] { inner_->ReadChunkLater(chunk, done); });
   }
   absl::Status Apply(const storage::KvBatch& batch, LogIndex index, Timestamp timestamp) override {
     return faults_.full ? Full() : inner_->Apply(batch, index, timestamp);

@@ -132,7 +132,16 @@ TEST(ReplicaFaults, FullDisksOfAQuorumRefuseAChunk) {
   ReplicaGroup group(3);
   int leader = group.Leader();
   for (int n = 1; n <= 3; ++n) group.faults(n).full = n != leader;
-  EXPECT_TRUE(absl::IsResourceExhausted(group.WriteChunk(leader, {group.NewRun(), 0}, kBytes)));
+  absl::Status full = group.WriteChunk(leader, {group.NewRun(), 0}, kBytes);
+  EXPECT_TRUE(absl::IsResourceExhausted(full) && IsDiskFull(full)) << full;
+}
+
+TEST(ReplicaFaults, TooManyBytesInFlightAreNotAFullDisk) {
+  ReplicaOptions options = ReplicaGroup::Options();
+  options.max_inflight_chunk_bytes = 100;
+  ReplicaGroup group(3, options);
+  absl::Status busy = group.WriteChunk(group.Leader(), {group.NewRun(), 0}, kBytes);
+  EXPECT_TRUE(absl::IsResourceExhausted(busy) && !IsDiskFull(busy)) << busy;
 }
 
 // Drops, of what goes to `member`, the writes of chunks.
@@ -239,6 +248,39 @@ TEST(ReplicaFaults, AnEntryIsNeverCommittedByAMemberThatLacksItsChunk) {
   EXPECT_GT(group.Status(without).commit_index, before);
   EXPECT_EQ(group.Status(without).counters.chunks_lost, 0u);
   EXPECT_TRUE(FetchStatus(group, without, {run, 0}).ok());
+}
+
+TEST(ReplicaFaults, ADiskThatReadsSlowlyForAPeerHoldsNobodyElseUp) {
+  ReplicaOptions options = ReplicaGroup::Options();
+  options.retained_log_entries = 1000;
+  options.max_cached_log_bytes = 1000;
+  ReplicaGroup group(3, options);
+  int leader = group.Leader();
+  int behind = leader == 3 ? 2 : 3, other = 6 - leader - behind;
+  group.Isolate(behind);
+  RunId run = group.NewRun();
+  ASSERT_TRUE(group.PutRun(leader, run, 1, kBytes).ok());
+  CorruptOn(group, {other}, {run, 0});
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(group.Propose(leader, "put k" + std::to_string(i) + " " + kBytes).ok());
+  }
+  // The entries for the member come from the leader's disk, and so does the chunk, once they do.
+  group.faults(leader).hold_reads = true;
+  group.Heal();
+  group.RunFor(absl::Seconds(10));
+  EXPECT_EQ(group.faults(leader).held.size(), 1u);
+  EXPECT_LT(group.Status(behind).applied_index, group.Status(leader).applied_index);
+  Epoch epoch = group.Status(leader).epoch;
+  ASSERT_TRUE(group.Propose(leader, "put a b").ok());
+  for (int i = 0; i < 100 && group.Digest(behind)->second != group.Digest(leader)->second; ++i) {
+    for (auto& read : std::exchange(group.faults(leader).held, {})) read();
+    group.RunFor(absl::Seconds(1));
+  }
+  EXPECT_EQ(group.Digest(behind)->second, group.Digest(leader)->second);
+  EXPECT_EQ(group.Status(behind).counters.chunks_fetched, 1u);
+  EXPECT_EQ(group.Status(behind).counters.snapshots_installed, 0u);
+  EXPECT_TRUE(group.Status(leader).is_serving);
+  EXPECT_EQ(group.Status(leader).epoch, epoch);
 }
 
 // The leader hears its members, so that it goes on leading; their disks hang, so that nothing

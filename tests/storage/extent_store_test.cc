@@ -339,6 +339,26 @@ TEST(ExtentStore, EvacuationCopiesNoDamageAndGoesOnBehindIt) {
   }
 }
 
+// Else it would be the first candidate for ever, and no extent be compacted any more.
+TEST(ExtentStore, EvacuationStepsOverASectorThatCannotBeRead) {
+  ExtentHarness h;
+  ASSERT_TRUE(h.Open().ok());
+  for (uint32_t i = 0; i < 10; ++i) ASSERT_TRUE(h.Put(i, 10000).ok());
+  const uint32_t extent = h.index[0].location.extent;
+  const ChunkLocation broken = h.index[2].location;
+  h.fault().BreakSectors(h.PathOf(broken), broken.offset, FaultDisk::kSectorBytes);
+  std::vector<uint32_t> damaged;
+  const absl::Status evacuated = h.store->Evacuate(extent, Evacuate(h, damaged));
+  EXPECT_TRUE(evacuated.ok()) << evacuated;
+  EXPECT_TRUE(h.store->health().ok());
+  for (const auto& [number, chunk] : h.index) {
+    EXPECT_EQ(h.Read(chunk).ok(), number != 2) << number;
+    if (number == 0 || number == 3) {
+      EXPECT_NE(chunk.location.extent, extent);
+    }
+  }
+}
+
 TEST(ExtentStore, AnOpenOrFreeExtentIsNotEvacuated) {
   ExtentHarness h;
   ASSERT_TRUE(h.Open().ok());

@@ -238,12 +238,19 @@ TEST_F(WriteAndRead, AreSafeToRetryAfterAnUnknownOutcome) {
 }
 
 TEST_F(WriteAndRead, SayWhenTheDiskIsFull) {
-  replica_->FailChunkWrites(absl::ResourceExhaustedError("no space"));
+  replica_->FailChunkWrites(replication::DiskFullError("no space"));
   const absl::Status status = Put("a", std::string(3 * kMiB, 'x')).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ReasonOf(status), v1::DISK_FULL);
   replica_->FailChunkWrites(absl::OkStatus());
   EXPECT_TRUE(Put("a", std::string(3 * kMiB, 'x')).ok());
+}
+
+TEST_F(WriteAndRead, SayWhenTooMuchIsInFlight) {
+  replica_->FailChunkWrites(absl::ResourceExhaustedError("too many bytes wait"));
+  const absl::Status status = Put("a", std::string(3 * kMiB, 'x')).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(status), v1::OVERLOADED);
 }
 
 TEST_F(WriteAndRead, FailWhenTheReadCannotBeConfirmed) {

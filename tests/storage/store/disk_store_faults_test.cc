@@ -1,6 +1,13 @@
 // Failing hardware below the journal and the extents.
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "tests/fakes/fault_disk.h"
+#include "tests/fakes/fault_env.h"
 #include "tests/storage/store/disk_store_harness.h"
 
 namespace meridian::storage {
@@ -183,6 +190,126 @@ TEST_F(DiskStoreFaults, ALastingReadErrorDoesNotHoldTheJournal) {
   EXPECT_TRUE(harness_.store().health().ok());
   EXPECT_TRUE(
       absl::IsDataLoss(harness_.storage().ReadChunk({.run = run, .number = 0}, 0, 1).status()));
+}
+
+// I4, P2: what is answered is in the rows, or the journal's position would leave it behind.
+TEST(DiskStoreFullRows, RecordsThatWaitForSpaceInRocksDbAreAllIndexed) {
+  FaultDisk rocks_disk(1);
+  const std::unique_ptr<Disk> attached = rocks_disk.Attach();
+  const auto env = NewFaultEnv(*attached);
+  DiskStoreHarness harness;
+  harness.options().rocks_env = env.get();
+  harness.options().rocks_folder = "/rocks";
+  harness.Open();
+  auto persist = [&](PersistRequest request) {
+    const absl::Status status = harness.Persist(std::move(request));
+    ASSERT_TRUE(status.ok()) << status;
+  };
+  for (uint64_t index = 1; index <= 5; ++index) {
+    persist({.hard_state = {}, .entries = {DiskStoreHarness::Entry(1, index)}});
+  }
+  rocks_disk.set_capacity_bytes(0);
+  EXPECT_TRUE(absl::IsResourceExhausted(harness.store().Checkpoint()));
+  // The truncation writes out what precedes it, and finds no space.
+  std::optional<absl::Status> answer;
+  harness.storage().Persist(
+      {.hard_state = HardState{Epoch(2)},
+       .truncate_from = LogIndex(3),
+       .entries = {DiskStoreHarness::Entry(2, 3), DiskStoreHarness::Entry(2, 4)}},
+      [&](absl::Status status) { answer = std::move(status); });
+  harness.strand().RunQueued();
+  EXPECT_FALSE(answer.has_value());
+  EXPECT_TRUE(absl::IsResourceExhausted(harness.store().Checkpoint()));
+  rocks_disk.set_capacity_bytes(uint64_t{1} << 40);
+  // It makes RocksDB go on, and does not wait for the rows that wait for that.
+  while (!harness.store().Checkpoint().ok()) absl::SleepFor(absl::Milliseconds(1));
+  harness.strand().RunUntil([&] { return answer.has_value(); });
+  ASSERT_TRUE(answer->ok()) << *answer;
+  persist({.hard_state = {}, .entries = {DiskStoreHarness::Entry(2, 5)}});
+  ASSERT_TRUE(harness.store().Checkpoint().ok());
+  harness.Crash();
+  EXPECT_EQ(harness.storage().recovered().hard_state.promised, Epoch(2));
+  EXPECT_EQ(harness.storage().recovered().epochs,
+            (std::vector<Epoch>{Epoch(1), Epoch(1), Epoch(2), Epoch(2), Epoch(2)}));
+  const auto log = harness.storage().ReadLog(LogIndex(1), LogIndex(5), 1 << 20);
+  EXPECT_TRUE(log.ok()) << log.status();
+}
+
+// Records that follow a refused one of their replica count: replay shows them too.
+TEST_F(DiskStoreFaults, OpensAfterRecordsThatFollowedARefusedOne) {
+  const ReplicaOnDisk other = {.replica = ReplicaId::Draw(harness_.random()),
+                               .partition = PartitionId::Draw(harness_.random()),
+                               .container = ContainerId::Draw(harness_.random())};
+  ASSERT_TRUE(harness_.store().CreateReplica(other).ok());
+  std::unique_ptr<ReplicaStorage> good = *harness_.store().OpenReplica(other.replica);
+  constexpr uint64_t kEntries = 100;
+  size_t refused = 0, written = 0;
+  auto persist = [](ReplicaStorage& storage, LogEntry entry, ReplicaStorage::Done done) {
+    storage.Persist({.hard_state = {}, .entries = {std::move(entry)}}, std::move(done));
+  };
+  const std::string too_long(harness_.options().max_record_bytes, 'x');
+  for (uint64_t index = 1; index <= kEntries; ++index) {
+    persist(harness_.storage(), DiskStoreHarness::Entry(1, index, index == 1 ? too_long : "x"),
+            [&](const absl::Status& status) { refused += !status.ok(); });
+    persist(*good, DiskStoreHarness::Entry(1, index),
+            [&](const absl::Status& status) { written += status.ok(); });
+  }
+  harness_.strand().RunUntil([&] { return refused == kEntries && written == kEntries; });
+  ASSERT_TRUE(harness_.store().Checkpoint().ok());
+  good.reset();
+  harness_.Close();
+  const absl::Status opened = harness_.TryOpen();
+  ASSERT_TRUE(opened.ok()) << opened;
+  good = *harness_.store().OpenReplica(other.replica);
+  EXPECT_EQ(good->recovered().epochs.size(), kEntries);
+  good.reset();
+  harness_.OpenReplica();
+  EXPECT_TRUE(harness_.storage().recovered().epochs.empty());
+  EXPECT_TRUE(PersistEntry(1).ok());
+}
+
+// A strand that waited for such a disk would miss the heartbeats of all its groups.
+TEST_F(DiskStoreFaults, TheStrandGoesOnWhileTheDiskReadsForPeers) {
+  const RunId run = RunId::Draw(harness_.random());
+  ASSERT_TRUE(harness_.WriteChunk({run, 0}, "a chunk").ok());
+  for (uint64_t index = 1; index <= 5; ++index) ASSERT_TRUE(PersistEntry(index).ok());
+  harness_.Crash();  // what was in memory has to come from the disk
+  disk_.HoldReads("");
+  std::optional<absl::StatusOr<std::vector<LogEntry>>> log;
+  std::optional<absl::StatusOr<ReplicaStorage::StoredChunk>> chunk;
+  harness_.storage().ReadLogLater(LogIndex(1), LogIndex(5), 1 << 20,
+                                  [&](auto entries) { log = std::move(entries); });
+  harness_.storage().ReadChunkLater({run, 0}, [&](auto stored) { chunk = std::move(stored); });
+  while (disk_.held_reads() < 2) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_TRUE(PersistEntry(6).ok());
+  EXPECT_TRUE(Promise(7).ok());
+  EXPECT_FALSE(log.has_value() || chunk.has_value());
+  disk_.ReleaseReads();
+  harness_.strand().RunUntil([&] { return log.has_value() && chunk.has_value(); });
+  ASSERT_TRUE(log->ok()) << log->status();
+  ASSERT_EQ((*log)->size(), 5u);
+  EXPECT_EQ((**log)[4].index, LogIndex(5));
+  ASSERT_TRUE(chunk->ok()) << chunk->status();
+  EXPECT_EQ((*chunk)->ciphertext.view(), "a chunk");
+  EXPECT_EQ((*chunk)->crc32c, Crc32c("a chunk"));
+}
+
+TEST_F(DiskStoreFaults, AReadOfTheLogThatATruncationOvertakesIsNotUsed) {
+  for (uint64_t index = 1; index <= 5; ++index) ASSERT_TRUE(PersistEntry(index).ok());
+  harness_.Crash();
+  disk_.HoldReads("");
+  std::optional<absl::Status> read;
+  harness_.storage().ReadLogLater(LogIndex(1), LogIndex(5), 1 << 20,
+                                  [&](const auto& entries) { read = entries.status(); });
+  while (disk_.held_reads() < 1) absl::SleepFor(absl::Milliseconds(1));
+  ASSERT_TRUE(harness_
+                  .Persist({.hard_state = std::nullopt,
+                            .truncate_from = LogIndex(3),
+                            .entries = {DiskStoreHarness::Entry(2, 3)}})
+                  .ok());
+  disk_.ReleaseReads();
+  harness_.strand().RunUntil([&] { return read.has_value(); });
+  EXPECT_TRUE(absl::IsAborted(*read)) << *read;
 }
 
 // An overload passes; the replica goes on.
