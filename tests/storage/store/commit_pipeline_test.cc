@@ -1,0 +1,153 @@
+// Durable records become rows, also when RocksDB finds no space in the middle of a batch.
+#include "storage/store/commit_pipeline.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "storage/rocks/rocks_kv.h"
+#include "storage/store/records.h"
+#include "tests/fakes/fault_disk.h"
+#include "tests/fakes/fault_env.h"
+#include "tests/storage/rocks/keystream_ciphers.h"
+
+namespace meridian::storage {
+namespace {
+
+// Records are durable when the test says so, all that wait in one group.
+class HeldJournal : public Journal {
+ public:
+  void Append(JournalRecord, Done done) override { waiting_.push_back(std::move(done)); }
+  void CompleteGroup() {
+    ++group_;
+    for (Done& done : std::exchange(waiting_, {})) done(Appended{.location = {}, .group = group_});
+  }
+  absl::StatusOr<Buffer> Read(const RecordLocation&) const override {
+    return absl::NotFoundError("this journal keeps nothing");
+  }
+  GroupNumber durable_group() const override { return group_; }
+  std::vector<SegmentInfo> SegmentsInUse() const override { return {}; }
+  void ReleaseBefore(uint64_t) override {}
+  absl::Status health() const override { return absl::OkStatus(); }
+
+ private:
+  std::vector<Done> waiting_;
+  GroupNumber group_ = 0;
+};
+
+// Runs tasks where they are posted; while it is held, whoever posts waits.
+class HeldStrand : public Executor {
+ public:
+  void Post(Task task) override {
+    {
+      absl::MutexLock lock(&mutex_);
+      blocked_ = held_;
+      mutex_.Await(absl::Condition(
+          +[](HeldStrand* self) { return !self->held_; }, this));
+      blocked_ = false;
+    }
+    task();
+  }
+  TimerId PostAfter(absl::Duration, Task) override { return 0; }
+  void Cancel(TimerId) override {}
+  absl::Duration MonotonicNow() override { return absl::ZeroDuration(); }
+
+  void Hold() {
+    absl::MutexLock lock(&mutex_);
+    held_ = true;
+  }
+  void WaitUntilBlocked() {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(&blocked_));
+  }
+  void Release() {
+    absl::MutexLock lock(&mutex_);
+    held_ = false;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  bool held_ = false;
+  bool blocked_ = false;
+};
+
+LogEntry Entry(uint64_t epoch, uint64_t index) {
+  LogEntry entry;
+  entry.epoch = Epoch(epoch);
+  entry.index = LogIndex(index);
+  entry.timestamp = Timestamp(index);
+  return entry;
+}
+
+// I4, P2: all of a batch is in the rows before any of it is answered; the journal's position would
+// leave the rest behind.
+TEST(CommitPipeline, IndexesTheWholeBatchAfterAFullDiskInItsMiddle) {
+  SystemRandom random;
+  SystemClock clock;
+  FaultDisk fault_disk(1);
+  const std::unique_ptr<Disk> disk = fault_disk.Attach();
+  const auto env = NewFaultEnv(*disk);
+  KeystreamCiphers ciphers;
+  RocksOptions rocks;
+  rocks.folder = "/rocks";
+  rocks.ciphers = &ciphers;
+  rocks.base_env = env.get();
+  auto kv = RocksKv::Open(rocks);
+  ASSERT_TRUE(kv.ok()) << kv.status();
+  DiskIndex index(**kv);
+  ASSERT_TRUE(index.Load().ok());
+  OutOfService out_of_service(*disk, nullptr);
+  HeldStrand strand;
+  HeldJournal journal;
+  CommitPipeline pipeline(index, strand, clock, out_of_service, 1 << 20);
+  pipeline.Start(journal);
+  const ReplicaId replica = ReplicaId::Draw(random);
+  std::atomic<int> answered = 0;
+  auto append = [&](RecordType type, std::string payload) {
+    pipeline.Append(type, replica, {Buffer::FromString(std::move(payload))},
+                    [&](const absl::Status& status) { answered += status.ok(); });
+  };
+
+  append(RecordType::kReplicaCreated,
+         EncodeReplicaCreated({PartitionId::Draw(random), ContainerId::Draw(random)}));
+  for (uint64_t i = 1; i <= 5; ++i) append(RecordType::kEntry, EncodeEntryHead(Entry(1, i)));
+  journal.CompleteGroup();
+  ASSERT_TRUE(pipeline.WaitUntilIndexed().ok());
+  EXPECT_EQ(answered, 6);
+
+  // While the pipeline is held up, a group becomes durable: one batch.
+  strand.Hold();
+  append(RecordType::kHardState, EncodeHardState(Epoch(1)));
+  journal.CompleteGroup();
+  strand.WaitUntilBlocked();
+  fault_disk.set_capacity_bytes(0);
+  EXPECT_TRUE(absl::IsResourceExhausted((*kv)->Flush()));
+  append(RecordType::kHardState, EncodeHardState(Epoch(2)));
+  append(RecordType::kTruncate, EncodeTruncate(LogIndex(3)));
+  append(RecordType::kEntry, EncodeEntryHead(Entry(2, 3)));
+  append(RecordType::kEntry, EncodeEntryHead(Entry(2, 4)));
+  journal.CompleteGroup();
+  strand.Release();
+  EXPECT_TRUE(absl::IsResourceExhausted(pipeline.WaitUntilIndexed()));
+  EXPECT_EQ(answered, 7);
+
+  fault_disk.set_capacity_bytes(uint64_t{1} << 40);
+  ASSERT_TRUE((*kv)->Flush().ok());
+  while (!pipeline.WaitUntilIndexed().ok()) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_EQ(answered, 11);
+  const auto recovered = index.Recover(replica);
+  ASSERT_TRUE(recovered.ok()) << recovered.status();
+  EXPECT_EQ(recovered->epochs, (std::vector<Epoch>{Epoch(1), Epoch(1), Epoch(2), Epoch(2)}));
+  EXPECT_EQ(recovered->hard_state.promised, Epoch(2));
+}
+
+}  // namespace
+}  // namespace meridian::storage
