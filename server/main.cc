@@ -3,12 +3,14 @@
 //   meridiand dev --data DIR [--listen HOST:PORT] [--topology FILE]
 //
 // runs a whole development cluster in one process. Prints `meridian ready HOST:PORT` on standard
-// output when it serves. SIGTERM or SIGINT: takes no more calls, lets running ones end, exits 0.
+// output when it serves. SIGTERM or SIGINT: takes no more calls, lets running ones end, makes a
+// checkpoint of every disk, exits 0; all that takes ten seconds at most.
 
 #include <pthread.h>
 #include <signal.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -83,7 +85,9 @@ int RunDev(const DevOptions& options) {
   int signal = 0;
   sigwait(&stop, &signal);
   (*cluster)->Drain(absl::Now() + kDrainTime);
-  return 0;
+  std::fflush(nullptr);
+  // Without the destructors, which flush nothing: they would wait for what Drain has given up on.
+  std::_Exit(0);
 }
 
 }  // namespace

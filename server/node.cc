@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -9,7 +10,6 @@
 #include "absl/time/clock.h"
 #include "base/status.h"
 #include "crypto/node_key.h"
-#include "meridian/internal/v1/records.pb.h"
 #include "replication/transport/node_transport.h"
 #include "server/await.h"
 #include "server/cluster_records.h"
@@ -17,11 +17,16 @@
 #include "server/node_key_file.h"
 #include "server/node_service.h"
 #include "server/ops/partition.h"
+#include "server/partition_removal.h"
 #include "server/replica_host.h"
 #include "storage/disk_store.h"
 #include "storage/node_record_sealers.h"
 #include "storage/objects/object_state_machine.h"
+#include "storage/objects/records.h"
 #include "storage/rocks/node_file_ciphers.h"
+#include "tenancy/catalog_store.h"
+#include "tenancy/containers.h"
+#include "tenancy/tenants.h"
 
 namespace meridian::server {
 namespace {
@@ -31,18 +36,49 @@ constexpr absl::Duration kExpiryTimeout = absl::Seconds(10);
 constexpr absl::Duration kPublishTimeout = absl::Seconds(10);
 constexpr absl::Duration kViewTimeout = absl::Seconds(10);
 
-std::string EncodeAbortRun(RunId run) {
-  internal::v1::Command command;
-  command.set_format_version(1);
-  command.mutable_abort_run()->set_run_id(std::string(run.bytes()));
-  return command.SerializeAsString();
-}
+// The catalog, as a node needs it to remove containers.
+struct Catalog {
+  explicit Catalog(const Platform& platform)
+      : coordination(platform.coordination),
+        keys(platform.kms, platform.clock, platform.random, {}),
+        store(platform.coordination, platform.cluster_key, platform.random, platform.clock) {}
+
+  // See PartitionRemover::Prepare.
+  absl::StatusOr<coordination::Transaction> PrepareRemoval(PartitionId partition) {
+    using Answer = absl::StatusOr<std::optional<coordination::KeyValue>>;
+    const std::optional<Answer> row = AwaitUntil<Answer>(
+        absl::Now() + tenancy::CatalogStore::kDeadline, [&](std::function<void(Answer)> done) {
+          coordination.Get(PartitionKeyOf(partition), std::move(done));
+        });
+    if (!row) return absl::UnavailableError("the coordination store does not answer");
+    RETURN_IF_ERROR(row->status());
+    if (!**row) return absl::AbortedError("the partition is gone");
+    ASSIGN_OR_RETURN(const PartitionRecord record, DecodePartitionRecord((**row)->value));
+    absl::StatusOr<tenancy::PreparedChange> change =
+        containers.PrepareDelete(record.tenant, record.container);
+    if (absl::IsFailedPrecondition(change.status())) {
+      return absl::AbortedError("the container is not being deleted");
+    }
+    RETURN_IF_ERROR(change.status());
+    return coordination::Transaction{std::move(change->compares), std::move(change->writes)};
+  }
+
+  coordination::CoordinationStore& coordination;
+  crypto::KeyHierarchy keys;
+  tenancy::CatalogStore store;
+  tenancy::TenantCatalog tenants{store, keys};
+  tenancy::ContainerCatalog containers{store, tenants, keys};
+};
 
 // Members are destroyed by hand, in the order of Stop: the users of a thing before the thing.
 class ServingNode final : public Node {
  public:
   ServingNode(const Platform& platform, NodeOptions options)
-      : platform_(platform), options_(std::move(options)) {}
+      : platform_(platform),
+        options_(std::move(options)),
+        catalog_(platform),
+        remover_(platform.coordination,
+                 [this](PartitionId partition) { return catalog_.PrepareRemoval(partition); }) {}
   ~ServingNode() override { Stop(); }
 
   absl::Status Start() {
@@ -59,7 +95,17 @@ class ServingNode final : public Node {
 
   const std::string& public_endpoint() const override { return server_->endpoint(); }
 
-  void Drain(absl::Time deadline) override { server_->Shutdown(deadline); }
+  void Drain(absl::Time deadline) override {
+    server_->Shutdown(deadline);
+    if (checkpointer_ == nullptr) checkpointer_ = MakeThreadExecutor(options_.id + "-checkpoint");
+    const std::optional<absl::Status> done = AwaitUntil<absl::Status>(
+        absl::Now() + kCheckpointTime, [this](std::function<void(absl::Status)> answer) {
+          checkpointer_->Post([this, answer = std::move(answer)] { answer(store_->Checkpoint()); });
+        });
+    if (done && done->ok()) return;
+    Log(absl::StrCat("node ", options_.id, ": no checkpoint; the next start replays the journal: ",
+                     done ? done->ToString() : "it takes too long"));
+  }
 
  private:
   absl::Status OpenDisk();
@@ -74,6 +120,8 @@ class ServingNode final : public Node {
   const Platform& platform_;
   const NodeOptions options_;
   const objects::ObjectStateMachine state_machine_;
+  Catalog catalog_;
+  PartitionRemover remover_;
   NodeServiceHandlers node_service_;
   std::unique_ptr<crypto::NodeKey> node_key_;
   std::unique_ptr<storage::NodeFileCiphers> file_ciphers_;
@@ -82,6 +130,7 @@ class ServingNode final : public Node {
   std::unique_ptr<Executor> strand_;
   std::unique_ptr<storage::Disk> disk_;
   std::unique_ptr<storage::DiskStore> store_;
+  std::unique_ptr<Executor> checkpointer_;  // uses the store
   std::unique_ptr<replication::NodeTransport> transport_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<PublicServer> server_;
@@ -147,7 +196,7 @@ void ServingNode::StartReplicas() {
                                                                      platform_.coordination,
                                                                      {store_.get()},
                                                                      state_machine_,
-                                                                     EncodeAbortRun,
+                                                                     objects::EncodeAbortRun,
                                                                      options_.replica});
   // The strand reads host_.
   AwaitUntil<bool>(absl::InfiniteFuture(), [&](std::function<void(bool)> done) {
@@ -157,7 +206,7 @@ void ServingNode::StartReplicas() {
     });
   });
   host_->Start();
-  node_service_.Serve(*host_, platform_.coordination, {{store_.get(), options_.folder}});
+  node_service_.Serve(*host_, remover_, {{store_.get(), options_.folder}});
 }
 
 absl::Status ServingNode::StartServer() {
@@ -222,6 +271,7 @@ void ServingNode::Stop() {
   if (host_ != nullptr) host_->Stop();
   api_.reset();
   transport_.reset();
+  checkpointer_.reset();
   store_.reset();
   disk_.reset();
   strand_.reset();

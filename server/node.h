@@ -49,7 +49,9 @@ class Node {
   static absl::StatusOr<std::unique_ptr<Node>> Start(const Platform& platform, NodeOptions options);
 
   virtual const std::string& public_endpoint() const = 0;
-  // Lets running calls end, until the deadline.
+  // Lets running calls end, until the deadline. Then a checkpoint, so that the next start replays
+  // little; waited for as long as kCheckpointTime.
+  static constexpr absl::Duration kCheckpointTime = absl::Seconds(5);
   virtual void Drain(absl::Time deadline) = 0;
 };
 

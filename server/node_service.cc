@@ -1,5 +1,6 @@
 #include "server/node_service.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -11,15 +12,18 @@
 #include "base/status.h"
 #include "server/await.h"
 #include "server/grpc_status.h"
-#include "server/partition_removal.h"
+#include "server/ops/partition.h"
 
 namespace meridian::server {
 namespace {
 
 namespace pb = ::meridian::internal::v1;
 
+// Of calls that came without a deadline, or with a later one.
+constexpr absl::Duration kMaxTimeout = absl::Seconds(30);
+
 absl::Time DeadlineOf(const grpc::ServerContext& context) {
-  return absl::FromChrono(context.deadline());
+  return std::min(absl::FromChrono(context.deadline()), absl::Now() + kMaxTimeout);
 }
 
 pb::ReplicaStatus Describe(HostedReplica& replica, bool with_digest, absl::Time deadline) {
@@ -74,28 +78,25 @@ pb::DiskStatus Describe(const NodeDisk& disk) {
   return proto;
 }
 
-coordination::Transaction FromProto(const pb::StoreTransaction& proto) {
-  coordination::Transaction transaction;
-  for (const auto& compare : proto.compares()) {
-    transaction.compares.push_back({compare.key(), compare.mod_revision()});
-  }
-  for (const auto& write : proto.writes()) {
-    transaction.writes.push_back(
-        {write.key(), write.has_value() ? std::optional(write.value()) : std::nullopt});
-  }
-  return transaction;
-}
-
 grpc::Status Starting() {
   return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the node is starting");
 }
 
+std::shared_ptr<HostedReplica> FindReplica(ReplicaHost& host, const std::string& partition_id) {
+  const std::optional<PartitionId> partition = PartitionId::FromBytes(partition_id);
+  return partition ? host.Find(*partition) : nullptr;
+}
+
+grpc::Status NoReplica() {
+  return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the partition has no replica here");
+}
+
 }  // namespace
 
-void NodeServiceHandlers::Serve(ReplicaHost& host, coordination::CoordinationStore& coordination,
+void NodeServiceHandlers::Serve(ReplicaHost& host, PartitionRemover& remover,
                                 std::vector<NodeDisk> disks) {
   absl::MutexLock lock(&mutex_);
-  served_ = std::make_shared<Served>(Served{host, coordination, std::move(disks)});
+  served_ = std::make_shared<Served>(Served{host, remover, std::move(disks)});
 }
 
 std::shared_ptr<NodeServiceHandlers::Served> NodeServiceHandlers::served() const {
@@ -124,16 +125,23 @@ grpc::Status NodeServiceHandlers::RemovePartition(grpc::ServerContext* context,
                                                   pb::RemovePartitionResponse*) {
   const std::shared_ptr<Served> node = served();
   if (node == nullptr) return Starting();
-  const std::optional<PartitionId> partition = PartitionId::FromBytes(request->partition_id());
-  const std::shared_ptr<HostedReplica> replica = partition ? node->host.Find(*partition) : nullptr;
-  if (replica == nullptr) {
-    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the partition has no replica here");
-  }
+  const std::shared_ptr<HostedReplica> replica = FindReplica(node->host, request->partition_id());
+  if (replica == nullptr) return NoReplica();
   const absl::Time deadline = DeadlineOf(*context);
-  return ToGrpcStatus(request->check_only()
-                          ? CheckEmpty(*replica, deadline)
-                          : RemoveIfEmpty(*replica, node->coordination,
-                                          FromProto(request->transaction()), deadline));
+  return ToGrpcStatus(request->check_only() ? node->remover.CheckEmpty(*replica, deadline)
+                                            : node->remover.RemoveIfEmpty(replica, deadline));
+}
+
+grpc::Status NodeServiceHandlers::SetVersioning(grpc::ServerContext* context,
+                                                const pb::SetVersioningRequest* request,
+                                                pb::SetVersioningResponse*) {
+  const std::shared_ptr<Served> node = served();
+  if (node == nullptr) return Starting();
+  const std::shared_ptr<HostedReplica> replica = FindReplica(node->host, request->partition_id());
+  if (replica == nullptr) return NoReplica();
+  return ToGrpcStatus(ops::SetVersioning(
+      *replica, {.keep = request->keep_versions(), .generation = request->generation()},
+      DeadlineOf(*context)));
 }
 
 }  // namespace meridian::server

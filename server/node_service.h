@@ -7,8 +7,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "coordination/coordination_store.h"
 #include "meridian/internal/v1/cluster.grpc.pb.h"
+#include "server/partition_removal.h"
 #include "server/replica_host.h"
 #include "storage/disk_store.h"
 
@@ -23,8 +23,8 @@ struct NodeDisk {
 class NodeServiceHandlers final : public internal::v1::NodeService::Service {
  public:
   // Until Serve, calls are answered UNAVAILABLE. The references outlive the server.
-  void Serve(ReplicaHost& host, coordination::CoordinationStore& coordination,
-             std::vector<NodeDisk> disks) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Serve(ReplicaHost& host, PartitionRemover& remover, std::vector<NodeDisk> disks)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   grpc::Status GetNodeStatus(grpc::ServerContext* context,
                              const internal::v1::GetNodeStatusRequest* request,
@@ -32,11 +32,14 @@ class NodeServiceHandlers final : public internal::v1::NodeService::Service {
   grpc::Status RemovePartition(grpc::ServerContext* context,
                                const internal::v1::RemovePartitionRequest* request,
                                internal::v1::RemovePartitionResponse* response) override;
+  grpc::Status SetVersioning(grpc::ServerContext* context,
+                             const internal::v1::SetVersioningRequest* request,
+                             internal::v1::SetVersioningResponse* response) override;
 
  private:
   struct Served {
     ReplicaHost& host;
-    coordination::CoordinationStore& coordination;
+    PartitionRemover& remover;
     std::vector<NodeDisk> disks;
   };
   std::shared_ptr<Served> served() const ABSL_LOCKS_EXCLUDED(mutex_);

@@ -36,11 +36,7 @@ absl::StatusOr<ops::Context> ObjectGateway::Open(const tenancy::Principal& princ
     return directory->OpenKeys(*container, version);
   };
   context.keep_versions = record.versioning;
-  context.keep_versions_now = [directory = &env_.directory, tenant = tenant->id,
-                               name = path.container]() -> absl::StatusOr<bool> {
-    ASSIGN_OR_RETURN(const auto now, directory->FindContainer(tenant, name));
-    return now->record.versioning;
-  };
+  context.versioning_generation = record.versioning_generation;
   context.replica = replica;
   context.random = &env_.random;
   context.chunk_budget = &chunk_budget_;

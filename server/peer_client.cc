@@ -83,23 +83,23 @@ class GrpcPeerClient final : public PeerClient {
   absl::Status CheckEmpty(PartitionId partition, absl::Time deadline) override {
     pb::RemovePartitionRequest request;
     request.set_check_only(true);
-    return AskLeader(partition, std::move(request), deadline);
+    pb::RemovePartitionResponse response;
+    return AskLeader(partition, deadline, &Stub::RemovePartition, request, response);
   }
 
-  absl::Status RemovePartition(PartitionId partition, const coordination::Transaction& transaction,
-                               absl::Time deadline) override {
+  absl::Status RemovePartition(PartitionId partition, absl::Time deadline) override {
     pb::RemovePartitionRequest request;
-    for (const coordination::Compare& compare : transaction.compares) {
-      auto* proto = request.mutable_transaction()->add_compares();
-      proto->set_key(compare.key);
-      proto->set_mod_revision(compare.mod_revision);
-    }
-    for (const coordination::Write& write : transaction.writes) {
-      auto* proto = request.mutable_transaction()->add_writes();
-      proto->set_key(write.key);
-      if (write.value) proto->set_value(*write.value);
-    }
-    return AskLeader(partition, std::move(request), deadline);
+    pb::RemovePartitionResponse response;
+    return AskLeader(partition, deadline, &Stub::RemovePartition, request, response);
+  }
+
+  absl::Status SetVersioning(PartitionId partition, bool keep_versions, uint64_t generation,
+                             absl::Time deadline) override {
+    pb::SetVersioningRequest request;
+    request.set_keep_versions(keep_versions);
+    request.set_generation(generation);
+    pb::SetVersioningResponse response;
+    return AskLeader(partition, deadline, &Stub::SetVersioning, request, response);
   }
 
  private:
@@ -132,8 +132,11 @@ class GrpcPeerClient final : public PeerClient {
                                        });
   }
 
-  absl::Status AskLeader(PartitionId partition, pb::RemovePartitionRequest request,
-                         absl::Time deadline) {
+  template <typename Request, typename Response>
+  absl::Status AskLeader(PartitionId partition, absl::Time deadline,
+                         grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                      Response*),
+                         Request& request, Response& response) {
     const std::optional<ClusterView::Group> group = view_.FindGroup(partition);
     const replication::Member* leader = group ? ClusterView::LeaderOf(group->config) : nullptr;
     if (leader == nullptr) return absl::UnavailableError("the partition has no leader");
@@ -141,8 +144,7 @@ class GrpcPeerClient final : public PeerClient {
     request.set_partition_id(std::string(partition.bytes()));
     grpc::ClientContext context;
     context.set_deadline(Deadline(deadline));
-    pb::RemovePartitionResponse response;
-    const grpc::Status status = stub->RemovePartition(&context, request, &response);
+    const grpc::Status status = ((*stub).*method)(&context, request, &response);
     if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
       return absl::UnavailableError("the partition's leader did not answer in time");
     }

@@ -9,7 +9,6 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/id.h"
-#include "coordination/coordination_store.h"
 #include "meridian/internal/v1/cluster.pb.h"
 #include "server/cluster_view.h"
 #include "server/tls_material.h"
@@ -29,11 +28,11 @@ class PeerClient {
   // Whether it is connected, or answered when last asked; true before that. Does not block.
   virtual bool Reachable(const NodeId& node) = 0;
 
-  // See NodeService.RemovePartition; asked of the partition's leader.
+  // See NodeService; asked of the partition's leader.
   virtual absl::Status CheckEmpty(PartitionId partition, absl::Time deadline) = 0;
-  virtual absl::Status RemovePartition(PartitionId partition,
-                                       const coordination::Transaction& transaction,
-                                       absl::Time deadline) = 0;
+  virtual absl::Status RemovePartition(PartitionId partition, absl::Time deadline) = 0;
+  virtual absl::Status SetVersioning(PartitionId partition, bool keep_versions, uint64_t generation,
+                                     absl::Time deadline) = 0;
 };
 
 // `view` outlives the client.

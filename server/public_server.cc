@@ -12,6 +12,7 @@
 #include "server/handlers/control_handlers.h"
 #include "server/handlers/object_handlers.h"
 #include "server/handlers/stream_watchdog.h"
+#include "server/handlers/undecodable.h"
 
 namespace meridian::server {
 namespace {
@@ -82,6 +83,7 @@ class GrpcPublicServer final : public PublicServer {
 
  private:
   static void Bound(grpc::ServerBuilder& builder, const ServerResources& resources) {
+    builder.experimental().SetInterceptorCreators(UndecodableInterceptors());
     builder.SetResourceQuota(*resources.quota);
     builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
     builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);

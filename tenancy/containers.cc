@@ -71,6 +71,7 @@ absl::StatusOr<PreparedChange> ContainerCatalog::PrepareCreate(const NewContaine
   record.redundancy = new_container.redundancy;
   record.home_region = new_container.home_region;
   record.versioning = new_container.versioning;
+  record.versioning_generation = 1;
   record.create_time = store_.clock().WallNow();
   record.partitions = {{new_container.partition, "", ""}};
   record.partition_generation = 1;
@@ -92,9 +93,15 @@ absl::StatusOr<PreparedChange> ContainerCatalog::PrepareCreate(const NewContaine
 }
 
 absl::StatusOr<PreparedChange> ContainerCatalog::PrepareDelete(TenantId tenant,
-                                                               std::string_view name) {
+                                                               ContainerId container) {
   ASSIGN_OR_RETURN(StoredTenant stored_tenant, tenants_.GetById(tenant));
-  ASSIGN_OR_RETURN(Stored stored, MustFind(tenant, name));
+  ASSIGN_OR_RETURN(const std::optional<CatalogStore::Row> row,
+                   store_.Get(ContainerKey(tenant, container)));
+  const absl::Status gone = absl::NotFoundError("the container has been deleted");
+  if (!row) return gone;
+  ASSIGN_OR_RETURN(const ContainerRecord record, DecodeContainerRecord(row->value));
+  ASSIGN_OR_RETURN(Stored stored, MustFind(tenant, record.name));
+  if (stored.record.id != container) return gone;  // just now; another one has the name
   if (stored.record.state != ContainerRecord::State::kDeleting) {
     return absl::FailedPreconditionError("the container is not being deleted");
   }
@@ -148,7 +155,10 @@ absl::StatusOr<ContainerRecord> ContainerCatalog::SetVersioning(TenantId tenant,
                                                                 std::string_view name,
                                                                 bool versioning) {
   return Update(tenant, name, [versioning](ContainerRecord& record) {
-    return std::exchange(record.versioning, versioning) != versioning;
+    const bool changed = std::exchange(record.versioning, versioning) != versioning;
+    if (!changed && record.versioning_generation > 0) return false;
+    ++record.versioning_generation;
+    return true;
   });
 }
 

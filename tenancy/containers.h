@@ -54,6 +54,7 @@ class ContainerCatalog {
   // In byte order of their names.
   absl::StatusOr<Listing> List(TenantId tenant, const Page& page);
 
+  // Takes effect for all once the container's partitions have been told of its generation.
   absl::StatusOr<ContainerRecord> SetVersioning(TenantId tenant, std::string_view name,
                                                 bool versioning);
   // Deleting takes two steps: kDeleting stops new requests (everywhere within Directory's
@@ -62,8 +63,8 @@ class ContainerCatalog {
   absl::StatusOr<ContainerRecord> SetState(TenantId tenant, std::string_view name,
                                            ContainerRecord::State state);
   // Takes the container out of its tenant and the catalog; its groups are the caller's to remove.
-  // FAILED_PRECONDITION unless it is kDeleting.
-  absl::StatusOr<PreparedChange> PrepareDelete(TenantId tenant, std::string_view name);
+  // NOT_FOUND; FAILED_PRECONDITION unless it is kDeleting.
+  absl::StatusOr<PreparedChange> PrepareDelete(TenantId tenant, ContainerId container);
 
  private:
   struct Stored {

@@ -194,6 +194,7 @@ std::string Encode(const ContainerRecord& record) {
   }
   message.set_partition_generation(record.partition_generation);
   message.set_create_request_id(record.create_request_id);
+  message.set_versioning_generation(record.versioning_generation);
   return Serialize(message);
 }
 
@@ -213,6 +214,7 @@ absl::StatusOr<ContainerRecord> DecodeContainerRecord(std::string_view encoded) 
   record.redundancy = static_cast<Redundancy>(message.redundancy());
   record.home_region = message.home_region();
   record.versioning = message.versioning();
+  record.versioning_generation = message.versioning_generation();
   record.create_time = absl::FromUnixMicros(message.create_time_us());
   record.wrapped_name_key = message.wrapped_name_key();
   record.partition_generation = message.partition_generation();

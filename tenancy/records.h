@@ -69,6 +69,8 @@ struct ContainerRecord {
   Redundancy redundancy = Redundancy::kLrs;
   std::string home_region;
   bool versioning = false;
+  // Raised when versioning changes.
+  uint64_t versioning_generation = 0;
   absl::Time create_time;
   State state = State::kActive;
   // Oldest first, at least one; the last one encrypts.

@@ -70,7 +70,8 @@ absl::StatusOr<bool> VersioningOn(v1::Versioning versioning) {
 }  // namespace
 
 absl::StatusOr<v1::Container> ContainerOps::CreateContainer(
-    const Principal& principal, const v1::CreateContainerRequest& request) {
+    const Principal& principal, const v1::CreateContainerRequest& request,
+    const CallLimits& limits) {
   ASSIGN_OR_RETURN(const std::string tenant_name, ParseTenantName("parent", request.parent()));
   ASSIGN_OR_RETURN(const auto tenant,
                    env_.authorizer.AuthorizeTenant(principal, tenant_name, Access::kManage));
@@ -86,7 +87,7 @@ absl::StatusOr<v1::Container> ContainerOps::CreateContainer(
     ASSIGN_OR_RETURN(const std::optional<ContainerRecord> record,
                      TryCreate(wanted, request.container().home_region()));
     if (!record) continue;
-    WaitForLeader(record->partitions[0].partition);
+    WaitForLeader(record->partitions[0].partition, limits);
     return ToProto(tenant->name, *record);
   }
   return Error(absl::StatusCode::kUnavailable, v1::OUTCOME_UNKNOWN,
@@ -155,10 +156,9 @@ std::vector<replication::PlacementDisk> ContainerOps::Disks() {
   return disks;
 }
 
-void ContainerOps::WaitForLeader(PartitionId partition) {
-  for (const absl::Time end = absl::Now() + kLeaderWait; absl::Now() < end;) {
-    if (!env_.view.LeaderEndpoint(partition).empty()) return;
-    absl::SleepFor(kLeaderPoll);
+void ContainerOps::WaitForLeader(PartitionId partition, const CallLimits& limits) {
+  const CallLimits wait = limits.Until(absl::Now() + kLeaderWait);
+  while (env_.view.LeaderEndpoint(partition).empty() && wait.Sleep(kLeaderPoll)) {
   }
 }
 
@@ -187,7 +187,8 @@ absl::StatusOr<v1::ListContainersResponse> ContainerOps::ListContainers(
 }
 
 absl::StatusOr<v1::Container> ContainerOps::UpdateContainer(
-    const Principal& principal, const v1::UpdateContainerRequest& request) {
+    const Principal& principal, const v1::UpdateContainerRequest& request,
+    const CallLimits& limits) {
   ASSIGN_OR_RETURN(const ContainerPath path,
                    ParseContainerName("container.name", request.container().name()));
   ASSIGN_OR_RETURN(const auto tenant,
@@ -201,17 +202,39 @@ absl::StatusOr<v1::Container> ContainerOps::UpdateContainer(
   ASSIGN_OR_RETURN(const bool versioning, VersioningOn(request.container().versioning()));
   ASSIGN_OR_RETURN(const ContainerRecord record,
                    env_.containers.SetVersioning(tenant->id, path.container, versioning));
+  const absl::Status told = TellVersioning(record, limits);
+  if (!told.ok()) {
+    return Error(absl::StatusCode::kUnavailable, v1::OUTCOME_UNKNOWN,
+                 absl::StrCat("the setting is stored, but not in effect for all writes yet; repeat "
+                              "the call: ",
+                              told.message()));
+  }
   return ToProto(tenant->name, record);
 }
 
+absl::Status ContainerOps::TellVersioning(const ContainerRecord& container,
+                                          const CallLimits& limits) {
+  const CallLimits wait = limits.Until(absl::Now() + kLeaderWait);
+  for (const tenancy::PartitionRange& range : container.partitions) {
+    absl::Status status;
+    do {
+      status = env_.peers.SetVersioning(range.partition, container.versioning,
+                                        container.versioning_generation, wait.deadline);
+    } while (!status.ok() && wait.Sleep(kRemovalPause));
+    RETURN_IF_ERROR(status);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<google::protobuf::Empty> ContainerOps::DeleteContainer(
-    const Principal& principal, const v1::DeleteContainerRequest& request) {
+    const Principal& principal, const v1::DeleteContainerRequest& request,
+    const CallLimits& limits) {
   ASSIGN_OR_RETURN(const ContainerPath path, ParseContainerName("name", request.name()));
   ASSIGN_OR_RETURN(const auto tenant,
                    env_.authorizer.AuthorizeTenant(principal, path.tenant, Access::kManage));
   ASSIGN_OR_RETURN(const ContainerRecord container,
                    env_.containers.Get(tenant->id, path.container));
-  const absl::Status removed = RemovePartition(container);
+  const absl::Status removed = RemovePartition(container, limits);
   if (removed.ok()) return google::protobuf::Empty();
   if (absl::IsFailedPrecondition(removed)) {
     return tenancy::NotEmptyError(
@@ -220,20 +243,20 @@ absl::StatusOr<google::protobuf::Empty> ContainerOps::DeleteContainer(
   return removed;
 }
 
-absl::Status ContainerOps::RemovePartition(const ContainerRecord& container) {
+absl::Status ContainerOps::RemovePartition(const ContainerRecord& container,
+                                           const CallLimits& limits) {
   const PartitionId partition = container.partitions[0].partition;
-  const absl::Time deadline = absl::Now() + kRemovalTimeout;
+  const CallLimits wait = limits.Until(absl::Now() + kRemovalTimeout);
   // Looked at first, so that a container in use is not closed for the time of a failed attempt.
-  const absl::Status empty = env_.peers.CheckEmpty(partition, deadline);
+  const absl::Status empty = env_.peers.CheckEmpty(partition, wait.deadline);
   if (absl::IsFailedPrecondition(empty) && container.state == ContainerRecord::State::kDeleting) {
     // An earlier attempt was cut off before it could open the container again.
     RETURN_IF_ERROR(Reopen(container).status());
   }
   RETURN_IF_ERROR(empty);
-  absl::Status status = TryRemove(container, deadline);
-  while (absl::IsAborted(status) && absl::Now() + kRemovalPause < deadline) {
-    absl::SleepFor(kRemovalPause);
-    status = TryRemove(container, deadline);
+  absl::Status status = TryRemove(container, wait.deadline);
+  while (absl::IsAborted(status) && wait.Sleep(kRemovalPause)) {
+    status = TryRemove(container, wait.deadline);
   }
   if (status.ok()) return status;
   ASSIGN_OR_RETURN(const bool there, Reopen(container));
@@ -247,15 +270,7 @@ absl::Status ContainerOps::TryRemove(const ContainerRecord& container, absl::Tim
   RETURN_IF_ERROR(
       env_.containers.SetState(container.tenant, container.name, ContainerRecord::State::kDeleting)
           .status());
-  absl::StatusOr<tenancy::PreparedChange> change =
-      env_.containers.PrepareDelete(container.tenant, container.name);
-  if (absl::IsFailedPrecondition(change.status())) {
-    return absl::AbortedError("another call has opened the container again");
-  }
-  RETURN_IF_ERROR(change.status());
-  return env_.peers.RemovePartition(container.partitions[0].partition,
-                                    {std::move(change->compares), std::move(change->writes)},
-                                    deadline);
+  return env_.peers.RemovePartition(container.partitions[0].partition, deadline);
 }
 
 absl::StatusOr<bool> ContainerOps::Reopen(const ContainerRecord& container) {

@@ -12,6 +12,7 @@
 #include "meridian/v1/containers.pb.h"
 #include "replication/placement/placement.h"
 #include "server/cluster_view.h"
+#include "server/control/call_limits.h"
 #include "server/peer_client.h"
 #include "server/topology.h"
 #include "tenancy/authenticator.h"
@@ -36,15 +37,18 @@ class ContainerOps {
   explicit ContainerOps(const Environment& environment) : env_(environment) {}
 
   absl::StatusOr<v1::Container> CreateContainer(const tenancy::Principal& principal,
-                                                const v1::CreateContainerRequest& request);
+                                                const v1::CreateContainerRequest& request,
+                                                const CallLimits& limits);
   absl::StatusOr<v1::Container> GetContainer(const tenancy::Principal& principal,
                                              const v1::GetContainerRequest& request);
   absl::StatusOr<v1::ListContainersResponse> ListContainers(
       const tenancy::Principal& principal, const v1::ListContainersRequest& request);
   absl::StatusOr<v1::Container> UpdateContainer(const tenancy::Principal& principal,
-                                                const v1::UpdateContainerRequest& request);
-  absl::StatusOr<google::protobuf::Empty> DeleteContainer(
-      const tenancy::Principal& principal, const v1::DeleteContainerRequest& request);
+                                                const v1::UpdateContainerRequest& request,
+                                                const CallLimits& limits);
+  absl::StatusOr<google::protobuf::Empty> DeleteContainer(const tenancy::Principal& principal,
+                                                          const v1::DeleteContainerRequest& request,
+                                                          const CallLimits& limits);
 
  private:
   struct Placement {
@@ -58,8 +62,11 @@ class ContainerOps {
   // nullopt: what it was made from has changed; try again.
   absl::StatusOr<std::optional<tenancy::ContainerRecord>> TryCreate(
       tenancy::NewContainer new_container, const std::string& region);
-  void WaitForLeader(PartitionId partition);
-  absl::Status RemovePartition(const tenancy::ContainerRecord& container);
+  void WaitForLeader(PartitionId partition, const CallLimits& limits);
+  // Lets all partitions know how the container's versioning is, so that it holds for all that is
+  // written from now on, whoever proposed it and when.
+  absl::Status TellVersioning(const tenancy::ContainerRecord& container, const CallLimits& limits);
+  absl::Status RemovePartition(const tenancy::ContainerRecord& container, const CallLimits& limits);
   // ABORTED: something has changed meanwhile.
   absl::Status TryRemove(const tenancy::ContainerRecord& container, absl::Time deadline);
   // Ends a removal. False: the container is gone.

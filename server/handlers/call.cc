@@ -28,4 +28,8 @@ absl::Time DeadlineOf(const grpc::ServerContext& context) {
   return std::min(absl::FromChrono(context.deadline()), absl::Now() + kDefaultTimeout);
 }
 
+CallLimits LimitsOf(const grpc::ServerContext& context) {
+  return {DeadlineOf(context), [&context] { return context.IsCancelled(); }};
+}
+
 }  // namespace meridian::server

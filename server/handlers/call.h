@@ -20,6 +20,8 @@ namespace meridian::server {
 absl::StatusOr<tenancy::Principal> Authenticate(Api& api, const grpc::ServerContext& context);
 
 absl::Time DeadlineOf(const grpc::ServerContext& context);
+// The context outlives the result.
+CallLimits LimitsOf(const grpc::ServerContext& context);
 
 // `operation` takes the principal and gives a StatusOr<Response>.
 template <typename Response, typename Operation>

@@ -66,7 +66,7 @@ grpc::Status ContainerHandlers::CreateContainer(ServerContext* context,
                                                 const v1::CreateContainerRequest* request,
                                                 v1::Container* response) {
   return Handle(api_, *context, response, [&](const Principal& principal) {
-    return api_.container_ops.CreateContainer(principal, *request);
+    return api_.container_ops.CreateContainer(principal, *request, LimitsOf(*context));
   });
 }
 
@@ -90,7 +90,7 @@ grpc::Status ContainerHandlers::UpdateContainer(ServerContext* context,
                                                 const v1::UpdateContainerRequest* request,
                                                 v1::Container* response) {
   return Handle(api_, *context, response, [&](const Principal& principal) {
-    return api_.container_ops.UpdateContainer(principal, *request);
+    return api_.container_ops.UpdateContainer(principal, *request, LimitsOf(*context));
   });
 }
 
@@ -98,7 +98,7 @@ grpc::Status ContainerHandlers::DeleteContainer(ServerContext* context,
                                                 const v1::DeleteContainerRequest* request,
                                                 google::protobuf::Empty* response) {
   return Handle(api_, *context, response, [&](const Principal& principal) {
-    return api_.container_ops.DeleteContainer(principal, *request);
+    return api_.container_ops.DeleteContainer(principal, *request, LimitsOf(*context));
   });
 }
 

@@ -45,7 +45,8 @@ grpc::Status ObjectHandlers::WriteObject(ServerContext* context,
   Stream stream(api_, watchdog_, *context);
   v1::WriteObjectRequest first;
   if (!stream.Wait([&] { return reader->Read(&first); }) || !first.has_spec()) {
-    return ToGrpcStatus(BadStream("the first message must hold spec"));
+    return ToGrpcStatus(
+        BadStream("the first message must hold spec, and its strings must be UTF-8"));
   }
   const v1::WriteSpec& spec = first.spec();
   return HandleObjectOf(api_, *principal, *context, spec.container(), spec.name(), Intent::kNewData,
@@ -138,7 +139,8 @@ grpc::Status UploadHandlers::WriteUpload(ServerContext* context,
   Stream stream(api_, watchdog_, *context);
   v1::WriteUploadRequest first;
   if (!stream.Wait([&] { return reader->Read(&first); }) || !first.has_start()) {
-    return ToGrpcStatus(BadStream("the first message must hold start"));
+    return ToGrpcStatus(
+        BadStream("the first message must hold start, and its strings must be UTF-8"));
   }
   const v1::WriteUploadStart& start = first.start();
   return HandleObjectOf(api_, *principal, *context, ContainerOfUpload(start.upload()), {},

@@ -28,10 +28,10 @@ struct Context {
   std::shared_ptr<const crypto::ContainerKeys> keys;
   // Of another version of its KEK, for what was written under that. May block on the KMS.
   std::function<absl::StatusOr<std::shared_ptr<const crypto::ContainerKeys>>(uint32_t)> open_keys;
-  // Whether versions that are replaced stay.
+  // Whether versions that are replaced stay, by that generation of the container's record; the
+  // partition may know better.
   bool keep_versions = false;
-  // The same as of now, for calls that last; null: it does not change. May block on the store.
-  std::function<absl::StatusOr<bool>()> keep_versions_now;
+  uint64_t versioning_generation = 0;
   // Never null.
   std::shared_ptr<replication::Replica> replica;
   Random* random = nullptr;

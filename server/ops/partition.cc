@@ -13,6 +13,17 @@ absl::StatusOr<bool> IsEmpty(replication::Replica& replica, absl::Time deadline)
   return objects::ObjectReader(*view).IsEmpty();
 }
 
+absl::Status SetVersioning(replication::Replica& replica, const Versioning& versioning,
+                           absl::Time deadline) {
+  pb::Command command;
+  command.set_keep_versions(versioning.keep);
+  command.set_versioning_generation(versioning.generation);
+  command.mutable_maintain();
+  replication::Proposal proposal;
+  proposal.command = objects::EncodeRecord(std::move(command));
+  return Propose(replica, deadline, std::move(proposal)).status();
+}
+
 absl::Status ForgetExpired(replication::Replica& replica, absl::Time now, absl::Time deadline) {
   const std::unique_ptr<storage::KvReader> view = replica.NewView();
   ASSIGN_OR_RETURN(const bool has_expired, objects::ObjectReader(*view).HasExpired(Timestamp(

@@ -20,6 +20,7 @@ pb::Command NewCommand(const Context& context) {
   pb::Command command;
   command.set_geo_epoch(kFirstGeoEpoch);
   command.set_keep_versions(context.keep_versions);
+  command.set_versioning_generation(context.versioning_generation);
   return command;
 }
 

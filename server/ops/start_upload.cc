@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "base/status.h"
 #include "server/errors.h"
 #include "server/ops/checks.h"
@@ -45,8 +46,8 @@ std::string DigestOf(const v1::WriteSpec& spec, const pb::Condition& condition,
       .Finish();
 }
 
-Upload MakeUpload(const Context& context, const v1::WriteSpec& spec,
-                  const pb::Condition& condition) {
+Upload MakeUpload(const Context& context, const v1::WriteSpec& spec, const pb::Condition& condition,
+                  absl::Time expiry) {
   const crypto::ContainerKeys& keys = *context.keys;
   Upload upload;
   upload.id = UploadId::Draw(*context.random);
@@ -54,7 +55,7 @@ Upload MakeUpload(const Context& context, const v1::WriteSpec& spec,
   upload.plan = PlanOf(spec);
   const VersionId version = VersionId::Draw(*context.random);
   pb::UploadRecord& record = upload.record;
-  record.set_format_version(objects::kFormatVersion);
+  record.set_format_version(objects::kFormatVersion<pb::UploadRecord>);
   record.set_upload_id(std::string(upload.id.bytes()));
   record.set_object_name(spec.name());
   record.set_version_id(std::string(version.bytes()));
@@ -63,7 +64,9 @@ Upload MakeUpload(const Context& context, const v1::WriteSpec& spec,
   record.set_sealed_plan(keys.SealMetadata(SealingContext(keys, spec.name(), version),
                                            objects::EncodeRecord(upload.plan), *context.random));
   *record.mutable_condition() = condition;
+  record.set_expire_time_us(absl::ToUnixMicros(expiry));
   record.set_mac(UploadMac(keys, record));
+  record.set_progress_mac(UploadProgressMac(keys, record));
   return upload;
 }
 
@@ -80,9 +83,9 @@ absl::StatusOr<v1::Upload> StartUpload(const Context& context,
     ASSIGN_OR_RETURN(*command.mutable_request(),
                      ParseRequestId(spec.request_id(), DigestOf(spec, condition, ttl_seconds)));
   }
-  Upload upload = MakeUpload(context, spec, condition);
+  const absl::Time expiry = absl::Now() + absl::Seconds(ttl_seconds);
+  Upload upload = MakeUpload(context, spec, condition, expiry);
   *command.mutable_start_upload()->mutable_record() = upload.record;
-  command.mutable_start_upload()->set_ttl_us(ttl_seconds * 1000000);
   ASSIGN_OR_RETURN(const pb::Outcome outcome, Propose(context, command));
   RETURN_IF_ERROR(ToStatus(outcome, UploadSubject(context, upload.id)));
 
@@ -95,7 +98,6 @@ absl::StatusOr<v1::Upload> StartUpload(const Context& context,
     return ToUpload(context, started);
   }
   upload.record.set_create_time_us(outcome.timestamp_us());
-  upload.record.set_expire_time_us(outcome.expire_time_us());
   return ToUpload(context, upload);
 }
 

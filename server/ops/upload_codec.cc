@@ -36,13 +36,24 @@ Subject UploadSubject(const Context& context, UploadId upload) {
 
 std::string UploadMac(const crypto::ContainerKeys& keys, const pb::UploadRecord& record) {
   const ContainerId container = keys.container();
-  const std::array<std::string_view, 7> parts = {"upload",
-                                                 container.bytes(),
-                                                 record.object_name(),
-                                                 record.upload_id(),
-                                                 record.version_id(),
-                                                 record.wrapped_dek(),
-                                                 record.sealed_plan()};
+  const std::string condition = record.condition().SerializeAsString();
+  const std::string expiry = std::to_string(record.expire_time_us());
+  const std::array<std::string_view, 9> parts = {
+      "upload 2",           container.bytes(),   record.object_name(),
+      record.upload_id(),   record.version_id(), record.wrapped_dek(),
+      record.sealed_plan(), condition,           expiry};
+  return keys.RecordMac(parts);
+}
+
+std::string UploadProgressMac(const crypto::ContainerKeys& keys, const pb::UploadRecord& record) {
+  const ContainerId container = keys.container();
+  pb::Manifest manifest;
+  manifest.set_size_bytes(record.durable_size_bytes());
+  *manifest.mutable_runs() = record.runs();
+  const std::string durable = objects::EncodeRecord(std::move(manifest));
+  const std::string crc32c = std::to_string(record.durable_crc32c());
+  const std::array<std::string_view, 5> parts = {"upload progress", container.bytes(),
+                                                 record.upload_id(), durable, crc32c};
   return keys.RecordMac(parts);
 }
 
@@ -50,7 +61,8 @@ absl::StatusOr<Upload> OpenUpload(const Context& context, pb::UploadRecord recor
   Upload upload;
   ASSIGN_OR_RETURN(upload.id, objects::DecodeId<UploadId>(record.upload_id()));
   ASSIGN_OR_RETURN(upload.keys, KeysOf(context, record.kek_version()));
-  if (!crypto::ConstantTimeEqual(UploadMac(*upload.keys, record), record.mac())) {
+  if (!crypto::ConstantTimeEqual(UploadMac(*upload.keys, record), record.mac()) ||
+      !crypto::ConstantTimeEqual(UploadProgressMac(*upload.keys, record), record.progress_mac())) {
     return Corrupt("its record is not authentic");
   }
   ASSIGN_OR_RETURN(const VersionId version, objects::DecodeId<VersionId>(record.version_id()));

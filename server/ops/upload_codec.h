@@ -33,8 +33,9 @@ std::string UploadName(const Context& context, UploadId upload);
 absl::StatusOr<UploadId> ParseUploadName(const std::string& name);
 Subject UploadSubject(const Context& context, UploadId upload);
 
-// Over what does not change while an upload goes on (P20).
+// Over what does not change while an upload goes on, and over what does (P20): see UploadRecord.
 std::string UploadMac(const crypto::ContainerKeys& keys, const pb::UploadRecord& record);
+std::string UploadProgressMac(const crypto::ContainerKeys& keys, const pb::UploadRecord& record);
 
 // DATA_LOSS (CORRUPT) if the record is not authentic.
 absl::StatusOr<Upload> OpenUpload(const Context& context, pb::UploadRecord record);

@@ -104,6 +104,13 @@ absl::Status UploadStream::CommitProgress(absl::Time deadline) {
   *append.mutable_run() = ToRun(writer_.run(), writer_.header(), sent_bytes_);
   append.set_expected_size_bytes(durable_size_bytes());
   append.set_crc32c(sent_crc32c_);
+  // While this stream has the upload, no other adds bytes: the record will be this.
+  pb::UploadRecord after = upload_.record;
+  if (committed_bytes_ > 0) after.mutable_runs()->RemoveLast();
+  *after.add_runs() = append.run();
+  after.set_durable_size_bytes(durable_size_bytes() + sent_bytes_ - committed_bytes_);
+  after.set_durable_crc32c(sent_crc32c_);
+  append.set_progress_mac(UploadProgressMac(*upload_.keys, after));
   RETURN_IF_ERROR(ProposeAppend(append,
                                 {{.run = writer_.run(),
                                   .first = committed_chunks_,
@@ -111,7 +118,7 @@ absl::Status UploadStream::CommitProgress(absl::Time deadline) {
                                 deadline));
   // The upload holds the run: aborting it would have no effect.
   writer_.Keep();
-  upload_.record.set_durable_size_bytes(durable_size_bytes() + sent_bytes_ - committed_bytes_);
+  upload_.record = std::move(after);
   committed_bytes_ = sent_bytes_;
   committed_chunks_ = writer_.chunks_sent();
   return absl::OkStatus();

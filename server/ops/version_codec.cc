@@ -47,7 +47,7 @@ std::string SealingContext(const crypto::ContainerKeys& keys, std::string_view n
 pb::VersionRecord MakeVersionRecord(const crypto::ContainerKeys& keys, const VersionParts& parts,
                                     Random& random) {
   pb::VersionRecord record;
-  record.set_format_version(objects::kFormatVersion);
+  record.set_format_version(objects::kFormatVersion<pb::VersionRecord>);
   record.set_version_id(std::string(parts.version.bytes()));
   record.set_manifest(parts.manifest);
   record.set_wrapped_dek(parts.wrapped_dek);

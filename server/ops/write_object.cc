@@ -79,11 +79,6 @@ absl::StatusOr<v1::Object> WriteObject(const Context& context, const v1::WriteSp
   command.mutable_put_version()->set_name(spec.name());
   *command.mutable_put_version()->mutable_record() =
       MakeVersionRecord(keys, parts, *context.random);
-  // The body may have taken hours, and what replaces nothing any more must not drop a version.
-  if (context.keep_versions_now) {
-    ASSIGN_OR_RETURN(const bool keep_versions, context.keep_versions_now());
-    command.set_keep_versions(keep_versions);
-  }
   proposal.command = objects::EncodeRecord(command);
 
   ASSIGN_OR_RETURN(const pb::Outcome outcome,

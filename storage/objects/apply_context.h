@@ -18,12 +18,17 @@ struct ApplyContext {
   // The `m` row, written back if it has changed.
   pb::PartitionMeta& meta;
 
+  // Whether what a mutation replaces stays. Decided here and not when the command was made, which
+  // may be hours ago (P5).
+  bool keep_versions() const {
+    return meta.versioning_generation() > 0 ? meta.keep_versions() : command.keep_versions();
+  }
   int64_t now_us() const { return static_cast<int64_t>(entry.timestamp.value()); }
 };
 
 inline pb::Outcome MakeOutcome(pb::Outcome::Code code) {
   pb::Outcome outcome;
-  outcome.set_format_version(kFormatVersion);
+  outcome.set_format_version(kFormatVersion<pb::Outcome>);
   outcome.set_code(code);
   return outcome;
 }

@@ -22,7 +22,7 @@ absl::StatusOr<pb::Outcome> ApplyDeleteObject(const pb::DeleteObject& deletion,
   if (!IsCurrent(newest)) return MakeOutcome(pb::Outcome::OBJECT_NOT_FOUND);
   if (auto failed = CheckCondition(context.command.condition(), newest)) return *failed;
 
-  bool needs_marker = context.command.keep_versions();
+  bool needs_marker = context.keep_versions();
   if (!needs_marker) {
     // Versions from a time of versioning must not come to light: the marker takes the place of the
     // version that goes.

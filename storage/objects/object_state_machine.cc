@@ -47,7 +47,15 @@ absl::StatusOr<pb::Outcome> CarryOut(ApplyContext& context) {
   return absl::UnimplementedError("object state: a command of an unknown kind");
 }
 
+void LearnVersioning(ApplyContext& context) {
+  const pb::Command& command = context.command;
+  if (command.versioning_generation() <= context.meta.versioning_generation()) return;
+  context.meta.set_keep_versions(command.keep_versions());
+  context.meta.set_versioning_generation(command.versioning_generation());
+}
+
 absl::StatusOr<pb::Outcome> ApplyToContext(ApplyContext& context) {
+  LearnVersioning(context);
   RETURN_IF_ERROR(ForgetExpired(context));
   ASSIGN_OR_RETURN(std::optional<pb::Outcome> outcome, AnswerWithoutEffect(context));
   if (!outcome.has_value()) {

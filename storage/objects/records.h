@@ -17,14 +17,22 @@ namespace meridian::objects {
 
 namespace pb = ::meridian::internal::v1;
 
+// The format in which a record is written; older ones are read.
+template <typename Record>
 inline constexpr uint32_t kFormatVersion = 1;
+template <>
+inline constexpr uint32_t kFormatVersion<pb::Command> = 2;
+template <>
+inline constexpr uint32_t kFormatVersion<pb::PartitionMeta> = 2;
+template <>
+inline constexpr uint32_t kFormatVersion<pb::UploadRecord> = 2;
 
 // `Record` is a message of records.proto that has a format_version.
 template <typename Record>
 absl::StatusOr<Record> DecodeRecord(std::string_view bytes) {
   Record record;
   if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) ||
-      record.format_version() != kFormatVersion) {
+      record.format_version() == 0 || record.format_version() > kFormatVersion<Record>) {
     return absl::DataLossError("object state: unreadable " + record.GetTypeName());
   }
   return record;
@@ -33,7 +41,7 @@ absl::StatusOr<Record> DecodeRecord(std::string_view bytes) {
 // Sets the format version. The messages have no maps, so that equal records have equal bytes.
 template <typename Record>
 std::string EncodeRecord(Record record) {
-  record.set_format_version(kFormatVersion);
+  record.set_format_version(kFormatVersion<Record>);
   return record.SerializeAsString();
 }
 

@@ -77,6 +77,7 @@ absl::StatusOr<pb::Outcome> AddBytes(const pb::AppendUpload& append, ApplyContex
   }
   record.set_durable_size_bytes(record.durable_size_bytes() + bytes_after - bytes_before);
   record.set_durable_crc32c(append.crc32c());
+  record.set_progress_mac(append.progress_mac());
   pb::Outcome outcome = WithDurableSize(pb::Outcome::OK, record);
   PutUpload(context, upload, std::move(record));
   return outcome;
@@ -97,11 +98,13 @@ absl::StatusOr<pb::Outcome> ApplyStartUpload(const pb::StartUpload& start, Apply
   pb::UploadRecord record = start.record();
   ASSIGN_OR_RETURN(const UploadId upload, DecodeId<UploadId>(record.upload_id()));
   ASSIGN_OR_RETURN(const std::optional<std::string> existing, context.state.Get(UploadKey(upload)));
-  if (existing.has_value() || record.runs_size() != 0 || start.ttl_us() <= 0) {
+  record.set_create_time_us(context.now_us());
+  // Said by the proposer, so that it is under the record's MAC.
+  if (record.expire_time_us() == 0) record.set_expire_time_us(context.now_us() + start.ttl_us());
+  if (existing.has_value() || record.runs_size() != 0 ||
+      record.expire_time_us() <= context.now_us()) {
     return MakeOutcome(pb::Outcome::MALFORMED);
   }
-  record.set_create_time_us(context.now_us());
-  record.set_expire_time_us(context.now_us() + start.ttl_us());
   AddExpiry(context, Queue::kUpload, record.expire_time_us(), upload.bytes());
   pb::Outcome outcome = MakeOutcome(pb::Outcome::OK);
   outcome.set_upload_id(record.upload_id());

@@ -52,7 +52,7 @@ absl::StatusOr<pb::Outcome> AddVersion(ApplyContext& context, std::string_view n
   if (newest.has_value()) {
     timestamp = std::max(timestamp, newest->place.timestamp + 1);
     geo_epoch = std::max(geo_epoch, newest->place.geo_epoch);
-    if (context.command.keep_versions()) {
+    if (context.keep_versions()) {
       context.state.Put(VersionIndexKey(name, newest->place.version),
                         EncodeVersionIndexValue(newest->place));
     } else {

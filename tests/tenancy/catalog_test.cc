@@ -199,6 +199,8 @@ TEST_F(CatalogTest, VersioningCanBeTurnedOnAndOff) {
   const TenantRecord tenant = Tenant("acme");
   ASSERT_TRUE(catalog_.CreateContainer(tenant.id, "photos").ok());
   EXPECT_TRUE(catalog_.containers.SetVersioning(tenant.id, "photos", true)->versioning);
+  EXPECT_EQ(catalog_.containers.SetVersioning(tenant.id, "photos", true)->versioning_generation, 2u)
+      << "a change, and the same again";
   EXPECT_TRUE(catalog_.containers.Get(tenant.id, "photos")->versioning);
   EXPECT_FALSE(catalog_.containers.SetVersioning(tenant.id, "photos", false)->versioning);
   EXPECT_TRUE(
@@ -207,9 +209,11 @@ TEST_F(CatalogTest, VersioningCanBeTurnedOnAndOff) {
 
 TEST_F(CatalogTest, AContainerIsDeletedInTwoSteps) {
   const TenantRecord tenant = Tenant("acme");
-  ASSERT_TRUE(catalog_.CreateContainer(tenant.id, "photos").ok());
+  const ContainerRecord photos = *catalog_.CreateContainer(tenant.id, "photos");
   EXPECT_TRUE(
-      absl::IsFailedPrecondition(catalog_.containers.PrepareDelete(tenant.id, "photos").status()));
+      absl::IsFailedPrecondition(catalog_.containers.PrepareDelete(tenant.id, photos.id).status()));
+  EXPECT_TRUE(absl::IsNotFound(
+      catalog_.containers.PrepareDelete(tenant.id, IdOf<ContainerId>(9)).status()));
   ASSERT_TRUE(catalog_.DeleteContainer(tenant.id, "photos").ok());
   EXPECT_TRUE(absl::IsNotFound(catalog_.containers.Get(tenant.id, "photos").status()));
   EXPECT_EQ(catalog_.tenants.Get("acme")->container_count, 0u);

@@ -60,6 +60,10 @@ TEST(CatalogRecords, HaveTheGoldenBytes) {
             "70686f746f73280232046561737438014087ad4b48015207080112036b656b5a086e616d65206b65"
             "7962120a100303030303030303030303030303030368017210000102030405060708090a0b0c0d0e"
             "0f");
+  ContainerRecord changed = Container();
+  changed.versioning_generation = 2;
+  EXPECT_EQ(Encode(changed), Encode(Container()) + "\x78\x02");
+  EXPECT_EQ(DecodeContainerRecord(Encode(changed))->versioning_generation, 2u);
   EXPECT_EQ(Hex(EncodeNameRecord(IdOf<TenantId>(1).bytes())),
             "0801121001010101010101010101010101010101");
 }

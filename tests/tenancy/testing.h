@@ -131,8 +131,9 @@ struct TestCatalog {
   }
 
   absl::Status DeleteContainer(TenantId tenant, const std::string& name) {
-    RETURN_IF_ERROR(containers.SetState(tenant, name, ContainerRecord::State::kDeleting).status());
-    ASSIGN_OR_RETURN(const PreparedChange change, containers.PrepareDelete(tenant, name));
+    ASSIGN_OR_RETURN(const ContainerRecord record,
+                     containers.SetState(tenant, name, ContainerRecord::State::kDeleting));
+    ASSIGN_OR_RETURN(const PreparedChange change, containers.PrepareDelete(tenant, record.id));
     ASSIGN_OR_RETURN(const bool done, store.Commit({change.compares, change.writes}));
     return done ? absl::OkStatus() : absl::AbortedError("overtaken");
   }

@@ -250,5 +250,54 @@ TEST_F(Uploads, WhoseRecordWasChangedAreRefused) {
   EXPECT_EQ(ReasonOf(Write(upload, 0, "x").status()), v1::CORRUPT);
 }
 
+// P20: of what a finished object would be made from, nothing can be changed on a disk unnoticed.
+TEST_F(Uploads, AreRefusedWhateverOfTheirRecordWasChanged) {
+  using Record = objects::pb::UploadRecord;
+  const std::vector<std::pair<const char*, std::function<void(Record&)>>> changes = {
+      {"the last run cut off",
+       [](Record& record) {
+         record.set_durable_size_bytes(record.runs(0).plaintext_bytes());
+         record.mutable_runs()->RemoveLast();
+       }},
+      {"runs in another order", [](Record& record) { record.mutable_runs()->SwapElements(0, 1); }},
+      {"a shorter run",
+       [](Record& record) {
+         record.mutable_runs(1)->set_plaintext_bytes(1);
+         record.set_durable_size_bytes(record.runs(0).plaintext_bytes() + 1);
+       }},
+      {"another size", [](Record& record) { record.set_durable_size_bytes(1); }},
+      {"another CRC", [](Record& record) { record.set_durable_crc32c(1); }},
+      {"no condition", [](Record& record) { record.clear_condition(); }},
+      {"a later expiry",
+       [](Record& record) { record.set_expire_time_us(record.expire_time_us() + 1); }},
+      {"the progress of another time",
+       [](Record& record) {
+         record.clear_runs();
+         record.set_durable_size_bytes(0);
+         record.set_durable_crc32c(0);
+       }},
+  };
+  v1::WriteSpec spec = Spec("a");
+  spec.mutable_condition()->set_if_none_match(true);
+  const v1::Upload upload = Start(spec);
+  const std::string body = RandomBody(random_, 2 * kMiB);
+  ASSERT_TRUE(Write(upload, 0, body.substr(0, kMiB)).ok());
+  ASSERT_TRUE(Write(upload, kMiB, body.substr(kMiB)).ok());
+  std::string intact;
+  replica_->EditRow('u', [&intact](std::string& value) { intact = value; });
+  for (const auto& [what, change] : changes) {
+    replica_->EditRow('u', [&change = change, &intact](std::string& value) {
+      auto record = *objects::DecodeRecord<Record>(intact);
+      change(record);
+      value = objects::EncodeRecord(record);
+    });
+    EXPECT_EQ(ReasonOf(Status(upload).status()), v1::CORRUPT) << what;
+    EXPECT_EQ(ReasonOf(Finish(upload).status()), v1::CORRUPT) << what;
+  }
+  replica_->EditRow('u', [&intact](std::string& value) { value = intact; });
+  ASSERT_TRUE(Finish(upload).ok());
+  EXPECT_EQ(*Get("a"), body);
+}
+
 }  // namespace
 }  // namespace meridian::ops

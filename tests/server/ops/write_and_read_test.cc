@@ -2,6 +2,7 @@
 
 #include "server/ops/body_writer.h"
 #include "server/ops/chunk_budget.h"
+#include "server/ops/partition.h"
 #include "server/ops/replica_calls.h"
 #include "server/ops/run_writer.h"
 #include "storage/objects/object_reader.h"
@@ -182,15 +183,46 @@ TEST_F(WriteAndRead, ProposeNoCommandThatAJournalMightRefuse) {
   EXPECT_EQ(replica_->proposals(), before);
 }
 
-// Versioning may be switched on while a body is on its way.
+// Versioning is switched on, and answered, while a body is on its way; what is written and replaced
+// since then stays.
 TEST_F(WriteAndRead, KeepWhatTheyReplaceAsTheContainerSaysAtTheirEnd) {
-  const auto first = Put("a", "one");
-  ASSERT_TRUE(first.ok()) << first.status();
-  context_.keep_versions_now = [] { return true; };
-  ASSERT_TRUE(Put("a", "two").ok());
-  const auto kept = Get("a", first->version_id());
+  context_.versioning_generation = 1;
+  class Slow : public StringSource {
+   public:
+    Slow(std::string body, std::function<void()> action)
+        : StringSource(std::move(body)), action_(std::move(action)) {}
+    absl::StatusOr<std::optional<Buffer>> Next() override {
+      if (action_) std::exchange(action_, nullptr)();
+      return StringSource::Next();
+    }
+
+   private:
+    std::function<void()> action_;
+  };
+  std::string written_since;
+  Slow slow("slow", [&] {
+    ASSERT_TRUE(SetVersioning(*replica_, {.keep = true, .generation = 2}, context_.deadline).ok());
+    // By a node that has not heard of it either.
+    const auto fast = Put("a", "fast");
+    ASSERT_TRUE(fast.ok()) << fast.status();
+    written_since = fast->version_id();
+  });
+  ASSERT_TRUE(WriteObject(context_, Spec("a"), slow).ok());
+  EXPECT_EQ(*Get("a"), "slow");
+  const auto kept = Get("a", written_since);
   ASSERT_TRUE(kept.ok()) << kept.status();
-  EXPECT_EQ(*kept, "one");
+  EXPECT_EQ(*kept, "fast");
+}
+
+TEST_F(WriteAndRead, TellThePartitionOfVersioningThatItDoesNotKnow) {
+  ASSERT_TRUE(Put("a", "one").ok());
+  context_.keep_versions = true;
+  context_.versioning_generation = 3;
+  const auto second = Put("a", "two");
+  context_.keep_versions = false;
+  context_.versioning_generation = 2;  // a node that is behind
+  ASSERT_TRUE(Put("a", "three").ok());
+  EXPECT_EQ(*Get("a", second->version_id()), "two");
 }
 
 TEST_F(WriteAndRead, GiveARetryTheFirstAnswer) {

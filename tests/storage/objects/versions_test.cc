@@ -283,10 +283,30 @@ TEST(StateMachine, StopsAtACommandThatItDoesNotUnderstand) {
   entry.command = "\xff\xff";
   EXPECT_FALSE(machine.Apply(entry, *partition.NewView(), batch).ok());
   pb::Command command = partition.Maintain();
-  command.set_format_version(2);
+  command.set_format_version(kFormatVersion<pb::Command> + 1);
   entry.command = command.SerializeAsString();
   EXPECT_FALSE(machine.Apply(entry, *partition.NewView(), batch).ok());
   EXPECT_TRUE(batch.empty());
+}
+
+// P5: what counts is what the partition has been told last, in the order of the log.
+TEST(Versions, AreKeptAsTheNewestGenerationSaysThatTheLogHasBrought) {
+  Partition partition;
+  const auto put = [&](bool keep, uint64_t generation) {
+    const RunId run = RunId::Draw(partition.random());
+    pb::Command command = partition.Put("a", run, 10);
+    command.set_keep_versions(keep);
+    command.set_versioning_generation(generation);
+    EXPECT_EQ(partition.Apply(command, {AllChunksOf(run, 10)}).code(), pb::Outcome::OK);
+    return partition.VersionIdsOf("a").size();
+  };
+  EXPECT_EQ(put(false, 0), 1u);
+  EXPECT_EQ(put(true, 0), 2u) << "nothing is known: the command's word counts";
+  EXPECT_EQ(put(true, 2), 3u);
+  EXPECT_EQ(put(false, 1), 4u) << "proposed before generation 2, applied after";
+  EXPECT_EQ(put(false, 0), 5u);
+  EXPECT_EQ(put(false, 3), 5u) << "replaces the newest";
+  EXPECT_EQ(put(true, 2), 5u);
 }
 
 }  // namespace
