@@ -88,7 +88,7 @@ class ReplicaHostTest : public testing::Test {
                                                                    {store_.get()},
                                                                    state_machine_,
                                                                    objects::EncodeAbortRun,
-                                                                   replica});
+                                                                   {}});
     host_->Start();
   }
   ~ReplicaHostTest() override {
