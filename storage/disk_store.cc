@@ -222,6 +222,7 @@ void DiskStoreImpl::Start() {
                                                          .journal = *journal_,
                                                          .extents = *extents_,
                                                          .reader = *reader_,
+                                                         .space = *space_,
                                                          .out_of_service = out_of_service_},
                                      options_.maintenance_interval);
   absl::MutexLock lock(&checkpointer_mutex_);

@@ -153,6 +153,7 @@ Json ToJson(const v1::Node& node) {
     json["disks"].push_back(Json{{"id", disk.id()},
                                  {"capacity_bytes", disk.capacity_bytes()},
                                  {"free_bytes", disk.free_bytes()},
+                                 {"body_bytes", disk.body_bytes()},
                                  {"in_service", disk.in_service()},
                                  {"corrupt_records", disk.corrupt_records()},
                                  {"repaired_records", disk.repaired_records()}});

@@ -28,6 +28,7 @@ struct Pending {
   ChunkIdentity identity;
   Buffer ciphertext;
   uint64_t queued_bytes = 0;
+  bool relocation = false;
   ExtentStore::Done done;
   absl::StatusOr<ChunkLocation> outcome = ChunkLocation();  // not OK: not written
 };
@@ -78,24 +79,10 @@ class ExtentStoreImpl final : public ExtentStore {
   }
 
   void Append(const ChunkIdentity& identity, Buffer ciphertext, Done done) override {
-    Pending pending;
-    pending.identity = identity;
-    pending.done = std::move(done);
-    absl::MutexLock lock(&mutex_);
-    CHECK_INVARIANT(recovered_, "nothing is allocated before all references are told");
-    if (ciphertext.empty() || ciphertext.size() > options_.max_chunk_bytes) {
-      pending.outcome = absl::InvalidArgumentError(
-          "a chunk holds 1 to " + std::to_string(options_.max_chunk_bytes) + " bytes, not " +
-          std::to_string(ciphertext.size()));
-    } else if (queued_bytes_ + ciphertext.size() > options_.max_queued_bytes) {
-      pending.outcome = absl::ResourceExhaustedError("too much is waiting for the extents");
-    } else {
-      pending.queued_bytes = ciphertext.size();
-      pending.ciphertext = std::move(ciphertext);
-      queued_bytes_ += pending.queued_bytes;
-    }
-    queue_.push_back(std::move(pending));
-    if (queue_.size() == 1) changed_.Signal();
+    Enqueue(identity, std::move(ciphertext), /*relocation=*/false, std::move(done));
+  }
+  void Relocate(const ChunkIdentity& identity, Buffer ciphertext, Done done) override {
+    Enqueue(identity, std::move(ciphertext), /*relocation=*/true, std::move(done));
   }
 
   absl::StatusOr<Buffer> Read(const ChunkLocation& location, const ChunkIdentity& expected,
@@ -161,6 +148,28 @@ class ExtentStoreImpl final : public ExtentStore {
   absl::Status health() const override { return disk_.health(); }
 
  private:
+  void Enqueue(const ChunkIdentity& identity, Buffer ciphertext, bool relocation, Done done) {
+    Pending pending;
+    pending.identity = identity;
+    pending.relocation = relocation;
+    pending.done = std::move(done);
+    absl::MutexLock lock(&mutex_);
+    CHECK_INVARIANT(recovered_, "nothing is allocated before all references are told");
+    if (ciphertext.empty() || ciphertext.size() > options_.max_chunk_bytes) {
+      pending.outcome = absl::InvalidArgumentError(
+          "a chunk holds 1 to " + std::to_string(options_.max_chunk_bytes) + " bytes, not " +
+          std::to_string(ciphertext.size()));
+    } else if (queued_bytes_ + ciphertext.size() > options_.max_queued_bytes) {
+      pending.outcome = absl::ResourceExhaustedError("too much is waiting for the extents");
+    } else {
+      pending.queued_bytes = ciphertext.size();
+      pending.ciphertext = std::move(ciphertext);
+      queued_bytes_ += pending.queued_bytes;
+    }
+    queue_.push_back(std::move(pending));
+    if (queue_.size() == 1) changed_.Signal();
+  }
+
   // NOT_FOUND if the location's generation has ended; DATA_LOSS if it never was.
   absl::StatusOr<std::shared_ptr<ExtentFile>> FileOf(const ChunkLocation& location) const {
     absl::MutexLock lock(&mutex_);
@@ -188,7 +197,7 @@ class ExtentStoreImpl final : public ExtentStore {
     }
     absl::Notification written;
     absl::StatusOr<ChunkLocation> copy;
-    Append(record.identity, *std::move(ciphertext), [&](const absl::StatusOr<ChunkLocation>& to) {
+    Relocate(record.identity, *std::move(ciphertext), [&](const absl::StatusOr<ChunkLocation>& to) {
       copy = to;
       written.Notify();
     });
@@ -245,7 +254,7 @@ class ExtentStoreImpl final : public ExtentStore {
       return absl::InvalidArgumentError("a chunk's bytes do not match their checksum");
     }
     const auto length = static_cast<uint32_t>(pending.ciphertext.size());
-    ASSIGN_OR_RETURN(const ChunkLocation location, Allocate(length));
+    ASSIGN_OR_RETURN(const ChunkLocation location, Allocate(length, pending.relocation));
     ASSIGN_OR_RETURN(const std::shared_ptr<ExtentFile> file, FileOf(location));
     const absl::Status status = file->WriteRecord(
         {.identity = pending.identity, .location = location}, pending.ciphertext.view());
@@ -257,11 +266,11 @@ class ExtentStoreImpl final : public ExtentStore {
     return location;
   }
 
-  absl::StatusOr<ChunkLocation> Allocate(uint32_t length) {
+  absl::StatusOr<ChunkLocation> Allocate(uint32_t length, bool relocation) {
     absl::MutexLock lock(&mutex_);
     std::optional<ChunkLocation> location = table_.Allocate(length);
     while (!location) {
-      RETURN_IF_ERROR(OpenAnother(RecordBytes(length)));
+      RETURN_IF_ERROR(OpenAnother(RecordBytes(length), relocation));
       location = table_.Allocate(length);
     }
     return *location;
@@ -269,11 +278,12 @@ class ExtentStoreImpl final : public ExtentStore {
 
   // Opens an extent, not always one with that much room: the end of a partly filled one is found
   // only by looking.
-  absl::Status OpenAnother(uint64_t record_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  absl::Status OpenAnother(uint64_t record_bytes, bool relocation)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     table_.Close();
     const Extent* next = table_.NextToOpen(record_bytes);
     if (next == nullptr) {
-      RETURN_IF_ERROR(CreateExtent());
+      RETURN_IF_ERROR(CreateExtent(relocation));
       next = table_.NextToOpen(record_bytes);
       CHECK_INVARIANT(next != nullptr, "a new extent holds any chunk");
     }
@@ -307,24 +317,25 @@ class ExtentStoreImpl final : public ExtentStore {
     return begin;
   }
 
-  absl::Status CreateExtent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  absl::Status CreateExtent(bool relocation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const FileHeader header{.extent = table_.next_number(),
                             .disk_id = options_.disk_id,
                             .size_bytes = options_.extent_bytes};
     mutex_.Unlock();
-    absl::StatusOr<std::shared_ptr<ExtentFile>> file = Create(header);
+    absl::StatusOr<std::shared_ptr<ExtentFile>> file = Create(header, relocation);
     mutex_.Lock();
     RETURN_IF_ERROR(file.status());
     table_.Add(*std::move(file));
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::shared_ptr<ExtentFile>> Create(const FileHeader& header) {
+  absl::StatusOr<std::shared_ptr<ExtentFile>> Create(const FileHeader& header, bool relocation) {
     ASSIGN_OR_RETURN(const uint64_t free_bytes, disk_.FreeBytes());
-    if (free_bytes < header.size_bytes + options_.reserve_bytes) {
+    const uint64_t kept = options_.reserve_bytes + (relocation ? 0 : header.size_bytes);
+    if (free_bytes < header.size_bytes + kept) {
       return absl::ResourceExhaustedError(
           "no space for another extent: " + std::to_string(free_bytes) + " bytes are free, " +
-          std::to_string(options_.reserve_bytes) + " are reserved");
+          std::to_string(kept) + " are kept");
     }
     return ExtentFile::Create(disk_, options_.dir, header);
   }

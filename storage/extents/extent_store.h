@@ -85,6 +85,10 @@ class ExtentStore {
   // Writes a chunk; `done` is called once it is durable. Its bytes count as live from the start.
   // Never called from within this call.
   virtual void Append(const ChunkIdentity& identity, Buffer ciphertext, Done done) = 0;
+  // The same, of what is on this disk already and gives up its place for it: may take the space of
+  // one extent more, which Append leaves, so that a full disk can be compacted and its journal
+  // emptied.
+  virtual void Relocate(const ChunkIdentity& identity, Buffer ciphertext, Done done) = 0;
 
   // The bytes [offset, offset + size) of the ciphertext; the whole record is verified first:
   // framing, identity, checksum (I10). NOT_FOUND if the extent was recycled since: look up the

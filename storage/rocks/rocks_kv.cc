@@ -3,9 +3,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/filter_policy.h"
+#include "rocksdb/listener.h"
 #include "rocksdb/table.h"
 #include "rocksdb/write_buffer_manager.h"
 #include "storage/rocks/encrypted_env.h"
@@ -22,6 +24,8 @@ constexpr double kBloomBitsPerKey = 10;
 // A strand applies entries: a flush that is slow must have made this many memtables before writes
 // wait for it.
 constexpr int kMaxMemtables = 6;
+// Of what a flush writes beside the rows: prefixes of files, manifest.
+constexpr uint64_t kFlushMarginBytes = 1 << 20;
 
 class Memory : public RocksMemory {
  public:
@@ -54,6 +58,16 @@ rocksdb::ColumnFamilyOptions MakeFamilyOptions(const RocksOptions& options, cons
   return family;
 }
 
+// RocksDB's own recovery from a full disk flushes while others do, and then waits for ever (7.8):
+// only Flush recovers.
+class NoRecoveryByItself : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
+
 rocksdb::DBOptions MakeDbOptions(const RocksOptions& options, const Memory& memory,
                                  rocksdb::Env* env) {
   rocksdb::DBOptions db;
@@ -66,6 +80,7 @@ rocksdb::DBOptions MakeDbOptions(const RocksOptions& options, const Memory& memo
   db.write_buffer_manager = memory.write_buffers;
   db.max_open_files = options.max_open_files;
   db.max_background_jobs = 2;
+  db.listeners.push_back(std::make_shared<NoRecoveryByItself>());
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
   db.use_direct_reads = false;
@@ -135,7 +150,24 @@ absl::Status RocksKv::Write(const RocksBatch& batch) {
   return FromRocks(status, "write rows");
 }
 
+absl::Status RocksKv::CheckRoomToFlush() const {
+  uint64_t free_bytes = 0;
+  // An environment that cannot tell is not one of a disk.
+  if (!rep_->env->GetFreeSpace(rep_->db->GetName(), &free_bytes).ok()) return absl::OkStatus();
+  uint64_t needed = kFlushMarginBytes;
+  for (rocksdb::ColumnFamilyHandle* handle : rep_->handles) {
+    uint64_t bytes = 0;
+    if (rep_->db->GetIntProperty(handle, rocksdb::DB::Properties::kCurSizeAllMemTables, &bytes)) {
+      needed += bytes;
+    }
+  }
+  if (free_bytes >= needed) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("flush RocksDB: ", free_bytes, " bytes are free, ", needed, " are needed"));
+}
+
 absl::Status RocksKv::Flush() {
+  if (absl::Status room = CheckRoomToFlush(); !room.ok()) return room;
   // After a full disk RocksDB refuses to write until it is told to go on. After any other failure
   // it is not told: a sync that failed is never retried.
   rocksdb::Status status;
@@ -145,6 +177,8 @@ absl::Status RocksKv::Flush() {
   options.allow_write_stall = true;
   const std::vector<rocksdb::ColumnFamilyHandle*> all(rep_->handles.begin(), rep_->handles.end());
   if (status.ok()) status = rep_->db->Flush(options, all);
+  // RocksDB also waits for space by itself, and is busy meanwhile: the disk is still full.
+  if (status.IsBusy()) status = rocksdb::Status::NoSpace("waiting for space");
   if (status.IsNoSpace()) rep_->was_full = true;
   return FromRocks(status, "flush RocksDB");
 }

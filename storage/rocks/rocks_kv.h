@@ -79,7 +79,8 @@ class RocksKv {
   // Visible at once; durable after the next Flush.
   absl::Status Write(const RocksBatch& batch);
   // Makes everything written before durable, all families at one point. Blocks. After
-  // RESOURCE_EXHAUSTED it may be called again, when there is space.
+  // RESOURCE_EXHAUSTED it may be called again, when there is space: it is not begun without, since
+  // RocksDB refuses to write to memory, too, once it has found the disk full.
   absl::Status Flush();
   // Since the last flush the disk was found full: writes are refused until a flush succeeds.
   bool was_full() const;
@@ -94,6 +95,9 @@ class RocksKv {
  private:
   struct Rep;
   explicit RocksKv(std::shared_ptr<Rep> rep);
+
+  absl::Status CheckRoomToFlush() const;
+
   const std::shared_ptr<Rep> rep_;
 };
 

@@ -15,6 +15,8 @@ constexpr size_t kPackBatchBodies = 1024;
 constexpr size_t kPackBatchEntries = 256;
 // Copying the rest of an extent that is half garbage wins as much as it costs.
 constexpr double kCompactGarbageRatio = 0.5;
+// On a full disk every deletion must win something.
+constexpr double kCompactGarbageRatioWhenFull = 0.1;
 constexpr size_t kCompactExtentsAtOnce = 2;
 constexpr absl::Duration kRetryUnderPressure = absl::Milliseconds(200);
 // A read error may pass. After so many attempts the record counts as lost, to be repaired.
@@ -187,14 +189,14 @@ absl::Status Checkpointer::PackSomeBodies(const std::vector<DiskIndex::Body>& bo
       waiting.DecrementCount();
       continue;
     }
-    parts_.extents.Append({.container = packed.body.container,
-                           .chunk = {.run = packed.body.run, .number = 0},
-                           .crc32c = packed.from.crc32c},
-                          packed.bytes,
-                          [&packed, &waiting](const absl::StatusOr<ChunkLocation>& to) {
-                            packed.to = to;
-                            waiting.DecrementCount();
-                          });
+    parts_.extents.Relocate({.container = packed.body.container,
+                             .chunk = {.run = packed.body.run, .number = 0},
+                             .crc32c = packed.from.crc32c},
+                            packed.bytes,
+                            [&packed, &waiting](const absl::StatusOr<ChunkLocation>& to) {
+                              packed.to = to;
+                              waiting.DecrementCount();
+                            });
   }
   waiting.Wait();
 
@@ -250,8 +252,9 @@ absl::StatusOr<LogRow> Checkpointer::PackEntry(const LogRow& row) {
 }
 
 absl::Status Checkpointer::Compact() {
-  std::vector<uint32_t> extents =
-      EvacuationCandidates(parts_.extents.Extents(), kCompactGarbageRatio);
+  const bool full = absl::IsResourceExhausted(parts_.space.Admit());
+  std::vector<uint32_t> extents = EvacuationCandidates(
+      parts_.extents.Extents(), full ? kCompactGarbageRatioWhenFull : kCompactGarbageRatio);
   if (extents.size() > kCompactExtentsAtOnce) extents.resize(kCompactExtentsAtOnce);
   // One that fails must not keep the others from it.
   absl::Status first_error;

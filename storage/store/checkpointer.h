@@ -18,6 +18,7 @@
 #include "storage/store/data_reader.h"
 #include "storage/store/disk_index.h"
 #include "storage/store/out_of_service.h"
+#include "storage/store/space_guard.h"
 
 namespace meridian::storage {
 
@@ -32,6 +33,7 @@ class Checkpointer {
     Journal& journal;
     ExtentStore& extents;
     const DataReader& reader;
+    const SpaceGuard& space;
     OutOfService& out_of_service;
   };
   Checkpointer(Parts parts, absl::Duration interval);

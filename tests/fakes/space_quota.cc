@@ -87,7 +87,10 @@ class QuotaWritableFile final : public rocksdb::FSWritableFileOwnerWrapper {
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
                            rocksdb::IODebugContext* dbg) override {
     if (!quota_.Grow(*entry_, size_bytes_ + data.size())) {
-      return rocksdb::IOStatus::NoSpace("the quota is used up");
+      // As RocksDB's own files report ENOSPC.
+      rocksdb::IOStatus full = rocksdb::IOStatus::NoSpace("the quota is used up");
+      full.SetRetryable(true);
+      return full;
     }
     size_bytes_ += data.size();
     return target()->Append(data, options, dbg);

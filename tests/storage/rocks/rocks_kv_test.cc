@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "gtest/gtest.h"
+#include "tests/fakes/space_quota.h"
 #include "tests/storage/rocks/keystream_ciphers.h"
 #include "tests/temp_folder.h"
 
@@ -50,6 +51,29 @@ class RocksKvTest : public testing::Test {
   TempFolder folder_;
   KeystreamCiphers ciphers_;
 };
+
+// Deletes and promises are rows.
+TEST_F(RocksKvTest, OnAFullDiskRowsAreTakenAndKeptUntilThereIsSpace) {
+  SpaceQuota quota(64 << 20);
+  const auto env = NewQuotaEnv(quota);
+  const auto open = [&] {
+    return RocksKv::Open({.folder = folder_.path(), .ciphers = &ciphers_, .base_env = env.get()});
+  };
+  auto kv = open();
+  ASSERT_TRUE(kv.ok()) << kv.status();
+  quota.set_capacity_bytes(0);
+  for (int i = 0; i < 20; ++i) {
+    Put(**kv, Family::kState, std::to_string(i), "row");
+    const absl::Status full = (*kv)->Flush();
+    EXPECT_TRUE(absl::IsResourceExhausted(full)) << full;
+  }
+  quota.set_capacity_bytes(64 << 20);
+  ASSERT_TRUE((*kv)->Flush().ok());
+  kv->reset();
+  kv = open();
+  ASSERT_TRUE(kv.ok()) << kv.status();
+  EXPECT_EQ(Get(**kv, Family::kState, "19"), "row");
+}
 
 TEST_F(RocksKvTest, KeepsFamiliesApart) {
   auto kv = Open();

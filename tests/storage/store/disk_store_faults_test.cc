@@ -105,6 +105,37 @@ TEST_F(DiskStoreFaults, AFullDiskRefusesNewDataOnlyAndComesBack) {
   EXPECT_TRUE(harness_.WriteChunk({.run = next, .number = 0}, "chunk").ok());
 }
 
+TEST_F(DiskStoreFaults, OnAFullDiskLittleGarbageInManyExtentsIsSpaceToo) {
+  disk_.set_capacity_bytes(16 << 20);
+  std::vector<RunId> runs;
+  absl::Status status;
+  while (status.ok() && runs.size() < 1000) {
+    runs.push_back(RunId::Draw(harness_.random()));
+    status = harness_.WriteChunk({.run = runs.back(), .number = 0}, std::string(100 << 10, 'x'));
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_TRUE(absl::IsResourceExhausted(harness_.store().AdmitNewData()));
+  runs.pop_back();
+  ASSERT_GT(runs.size(), 40u);
+  // A quarter of each extent.
+  std::vector<RunId> kept;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    if (i % 4 != 0) {
+      kept.push_back(runs[i]);
+    } else {
+      ASSERT_TRUE(harness_.storage().DropRun(runs[i]).ok());
+    }
+  }
+  for (int i = 0; i < 100 && !harness_.store().AdmitNewData().ok(); ++i) {
+    ASSERT_TRUE(harness_.store().Checkpoint().ok());
+  }
+  EXPECT_TRUE(harness_.store().AdmitNewData().ok()) << harness_.store().AdmitNewData();
+  for (const RunId run : kept) {
+    EXPECT_TRUE(harness_.storage().ReadChunk({.run = run, .number = 0}, 0, 1).ok());
+  }
+  EXPECT_EQ(failures(), 0u);
+}
+
 // I10.
 TEST_F(DiskStoreFaults, AFlippedBitInAnExtentIsDataLossUntilRepaired) {
   const RunId run = RunId::Draw(harness_.random());
