@@ -1,6 +1,6 @@
 // The small, strongly consistent store of topology, tenants, containers and group configurations.
-// Modelled on etcd v3: revisions, transactions of compares and writes, watches. Implementations:
-// embedded (RocksDB) and in-memory; one conformance test holds all.
+// Modelled on etcd v3: revisions, transactions of compares and writes, watches, leases.
+// Implementations: etcd, embedded (RocksDB) and in-memory; one conformance test holds all.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 
 namespace meridian::coordination {
 
@@ -45,10 +46,10 @@ struct CommitResult {
   int64_t revision = 0;
 };
 
-// Thread-safe. Callbacks run on a thread of the store's own choosing, never inside the call, and must
-// not block: a strand's owner posts them to its executor. UNAVAILABLE: the store cannot be reached;
-// for Commit the outcome is then unknown, and has to be read again (P1). RESOURCE_EXHAUSTED, of
-// Commit only: there is no space, nothing was written.
+// Thread-safe. Callbacks run on a thread of the store's own choosing, never inside the call, and
+// must not block: a strand's owner posts them to its executor. UNAVAILABLE: the store cannot be
+// reached; for Commit the outcome is then unknown, and has to be read again (P1).
+// RESOURCE_EXHAUSTED, of Commit only: there is no space, nothing was written.
 class CoordinationStore {
  public:
   virtual ~CoordinationStore() = default;
@@ -63,13 +64,27 @@ class CoordinationStore {
                       std::function<void(absl::StatusOr<CommitResult>)> done) = 0;
 
   // Calls `changed` some time after keys with the prefix may have changed: late, repeated or, after
-  // a lost connection, in place of many. A hint only: read before acting. Ends when the handle goes:
-  // after that `changed` is not running and will not run.
+  // a lost connection, in place of many. A hint only: read before acting. Ends when the handle
+  // goes: after that `changed` is not running and will not run.
   class WatchHandle {
    public:
     virtual ~WatchHandle() = default;
   };
   virtual std::unique_ptr<WatchHandle> Watch(std::string prefix, std::function<void()> changed) = 0;
+
+  // The key has the value while the handle lives: written once the store can be reached, written
+  // again whenever the store has dropped it, removed after the handle has gone (which waits for
+  // nothing), and at most `ttl` after this process has died or was cut off; a store that changes
+  // its own leader meanwhile begins that time anew. Whole seconds, two at least; what is between is
+  // rounded down. A hint for placement and display: nothing on the data path depends on it (I12).
+  // Of two announcements of a key the later counts; no transaction writes it. The handle goes
+  // before the store does.
+  class Presence {
+   public:
+    virtual ~Presence() = default;
+  };
+  virtual std::unique_ptr<Presence> Announce(std::string key, std::string value,
+                                             absl::Duration ttl) = 0;
 };
 
 }  // namespace meridian::coordination

@@ -2,10 +2,23 @@
 
 #include <utility>
 
+#include "base/check.h"
 #include "base/status.h"
 #include "coordination/transaction.h"
 
 namespace meridian::coordination {
+
+class InMemoryCoordinationStore::Announcement final : public Presence {
+ public:
+  Announcement(InMemoryCoordinationStore& store, std::string key, int64_t revision)
+      : store_(store), key_(std::move(key)), revision_(revision) {}
+  ~Announcement() override { store_.Remove(key_, revision_); }
+
+ private:
+  InMemoryCoordinationStore& store_;
+  const std::string key_;
+  const int64_t revision_;
+};
 
 InMemoryCoordinationStore::InMemoryCoordinationStore(Executor& executor)
     : executor_(executor), watches_(executor) {}
@@ -44,6 +57,22 @@ void InMemoryCoordinationStore::Commit(Transaction transaction,
 std::unique_ptr<CoordinationStore::WatchHandle> InMemoryCoordinationStore::Watch(
     std::string prefix, std::function<void()> changed) {
   return watches_.Add(std::move(prefix), std::move(changed));
+}
+
+std::unique_ptr<CoordinationStore::Presence> InMemoryCoordinationStore::Announce(std::string key,
+                                                                                 std::string value,
+                                                                                 absl::Duration) {
+  const Transaction write = {.writes = {{key, std::move(value)}}};
+  const absl::StatusOr<CommitResult> written = Apply(write);
+  CHECK_INVARIANT(written.ok(), "the key of an announcement is empty");
+  watches_.Notify(write.writes);
+  return std::make_unique<Announcement>(*this, std::move(key), written->revision);
+}
+
+void InMemoryCoordinationStore::Remove(const std::string& key, int64_t revision) {
+  const Transaction removal = {.compares = {{key, revision}}, .writes = {{key, std::nullopt}}};
+  const absl::StatusOr<CommitResult> removed = Apply(removal);
+  if (removed.ok() && removed->succeeded) watches_.Notify(removal.writes);
 }
 
 absl::StatusOr<CommitResult> InMemoryCoordinationStore::Apply(const Transaction& transaction) {

@@ -30,8 +30,15 @@ class InMemoryCoordinationStore final : public CoordinationStore {
   void Commit(Transaction transaction,
               std::function<void(absl::StatusOr<CommitResult>)> done) override;
   std::unique_ptr<WatchHandle> Watch(std::string prefix, std::function<void()> changed) override;
+  // The process does not outlive the store, so that the time does not matter.
+  std::unique_ptr<Presence> Announce(std::string key, std::string value,
+                                     absl::Duration ttl) override;
 
  private:
+  class Announcement;
+
+  // Unless it was written since `revision`.
+  void Remove(const std::string& key, int64_t revision);
   absl::StatusOr<CommitResult> Apply(const Transaction& transaction);
   bool Holds(const Compare& compare) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -97,4 +97,11 @@ void WatchRegistry::Notify(const std::vector<Write>& writes) {
   }
 }
 
+void WatchRegistry::NotifyAll() {
+  absl::MutexLock lock(&watches_->mutex);
+  for (const auto& [id, watch] : watches_->by_id) {
+    if (watch->MarkPending()) executor_.Post([watch = watch] { watch->Deliver(); });
+  }
+}
+
 }  // namespace meridian::coordination

@@ -27,6 +27,8 @@ class WatchRegistry {
   // Posts a hint to each watch that a write concerns, unless one is on its way already: the number
   // of posted hints is bounded by the number of watches.
   void Notify(const std::vector<Write>& writes);
+  // To every watch, as if all keys had changed.
+  void NotifyAll();
 
  private:
   class Watch;

@@ -1,5 +1,7 @@
 #include "coordination/embedded/embedded_store.h"
 
+#include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +17,8 @@
 
 namespace meridian::coordination {
 namespace {
+
+constexpr absl::Duration kAnnounceRetryDelay = absl::Seconds(1);
 
 rocksdb::Slice ToSlice(std::string_view s) { return {s.data(), s.size()}; }
 std::string_view FromSlice(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
@@ -41,6 +45,7 @@ class Rows {
 
   absl::StatusOr<std::optional<KeyValue>> Get(const std::string& key) {
     RETURN_IF_ERROR(broken_);
+    if (const auto row = announced_.find(key); row != announced_.end()) return row->second;
     const std::string row_key = DataRowKey(key);
     ASSIGN_OR_RETURN(const std::optional<std::string> row, GetRow(row_key));
     if (!row.has_value()) return std::nullopt;
@@ -62,6 +67,13 @@ class Rows {
       found.push_back(std::move(decoded));
     }
     RETURN_IF_ERROR(FromRocks(row->status(), "listing"));
+    const auto stored = static_cast<std::ptrdiff_t>(found.size());
+    for (auto row = announced_.lower_bound(prefix);
+         row != announced_.end() && row->first.starts_with(prefix); ++row) {
+      found.push_back(row->second);
+    }
+    std::inplace_merge(found.begin(), found.begin() + stored, found.end(),
+                       [](const KeyValue& a, const KeyValue& b) { return a.key < b.key; });
     return found;
   }
 
@@ -79,6 +91,25 @@ class Rows {
     RETURN_IF_ERROR(Write(transaction.writes, revision_ + 1));
     ++revision_;
     return CommitResult{.succeeded = true, .revision = revision_};
+  }
+
+  // Returns the revision that wrote it.
+  absl::StatusOr<int64_t> Announce(const std::string& key, const std::string& value) {
+    RETURN_IF_ERROR(broken_);
+    RETURN_IF_ERROR(PrepareToWrite());
+    // The revision lasts, and nothing else: a row of that key that did would come to light again.
+    RETURN_IF_ERROR(Write({{key, std::nullopt}}, revision_ + 1));
+    ++revision_;
+    announced_[key] = {.key = key, .value = value, .mod_revision = revision_};
+    return revision_;
+  }
+
+  // False: it was announced anew since, or written.
+  bool TakeBack(const std::string& key, int64_t revision) {
+    const auto row = announced_.find(key);
+    if (row == announced_.end() || row->second.mod_revision != revision) return false;
+    announced_.erase(row);
+    return true;
   }
 
  private:
@@ -169,7 +200,9 @@ class Rows {
         batch.Delete(row_key);
       }
     }
-    return WriteSynced(batch);
+    RETURN_IF_ERROR(WriteSynced(batch));
+    for (const coordination::Write& write : writes) announced_.erase(write.key);
+    return absl::OkStatus();
   }
 
   absl::Status WriteSynced(rocksdb::WriteBatch& batch) {
@@ -193,10 +226,65 @@ class Rows {
   std::unique_ptr<rocksdb::DB> db_;          // null only if broken_
   // Equals the revision row.
   int64_t revision_ = 0;
+  // In no file: what an earlier process announced is gone with it. Taking one back raises no
+  // revision.
+  std::map<std::string, KeyValue> announced_;
   // Of the first failed write: what reached the disk is unknown from then on.
   absl::Status broken_;
   // A write failed for want of space; the rows can be read, and written once reopened.
   bool was_full_ = false;
+};
+
+// A key in `Rows` while its handle lives. Confined to the store's thread; outlived by what it
+// refers to.
+class Announcement : public std::enable_shared_from_this<Announcement> {
+ public:
+  Announcement(Rows& rows, WatchRegistry& watches, Executor& thread, std::string key,
+               std::string value)
+      : rows_(rows),
+        watches_(watches),
+        thread_(thread),
+        key_(std::move(key)),
+        value_(std::move(value)) {}
+
+  void Begin() {
+    if (ended_) return;
+    const absl::StatusOr<int64_t> written = rows_.Announce(key_, value_);
+    if (written.ok()) {
+      revision_ = *written;
+      watches_.Notify({{key_, value_}});
+    } else {
+      // The disk is full, say.
+      thread_.PostAfter(kAnnounceRetryDelay, [self = shared_from_this()] { self->Begin(); });
+    }
+  }
+
+  void End() {
+    ended_ = true;
+    if (rows_.TakeBack(key_, revision_)) watches_.Notify({{key_, std::nullopt}});
+  }
+
+ private:
+  Rows& rows_;
+  WatchRegistry& watches_;
+  Executor& thread_;
+  const std::string key_;
+  const std::string value_;
+  int64_t revision_ = 0;  // 0: not written yet
+  bool ended_ = false;
+};
+
+class PresenceHandle final : public CoordinationStore::Presence {
+ public:
+  PresenceHandle(Executor& thread, std::shared_ptr<Announcement> announcement)
+      : thread_(thread), announcement_(std::move(announcement)) {}
+  ~PresenceHandle() override {
+    thread_.Post([announcement = std::move(announcement_)] { announcement->End(); });
+  }
+
+ private:
+  Executor& thread_;
+  std::shared_ptr<Announcement> announcement_;
 };
 
 // Thread-safe: everything but the watches happens on one thread.
@@ -229,6 +317,13 @@ class EmbeddedStore final : public CoordinationStore {
 
   std::unique_ptr<WatchHandle> Watch(std::string prefix, std::function<void()> changed) override {
     return watches_.Add(std::move(prefix), std::move(changed));
+  }
+
+  std::unique_ptr<Presence> Announce(std::string key, std::string value, absl::Duration) override {
+    auto announcement = std::make_shared<Announcement>(*rows_, watches_, *thread_, std::move(key),
+                                                       std::move(value));
+    thread_->Post([announcement] { announcement->Begin(); });
+    return std::make_unique<PresenceHandle>(*thread_, std::move(announcement));
   }
 
  private:

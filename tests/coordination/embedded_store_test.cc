@@ -68,6 +68,24 @@ TEST_F(EmbeddedStore, KeepsRowsAndRevisionsAcrossReopening) {
   EXPECT_GT(BlockingCommit(**store, {.writes = {{"b", "1"}}})->revision, revision);
 }
 
+TEST_F(EmbeddedStore, WhatAnEarlierProcessAnnouncedIsGone) {
+  std::filesystem::path copy = path() + "-as-it-was";
+  int64_t revision = 0;
+  {
+    auto store = Open();
+    ASSERT_TRUE(store.ok()) << store.status();
+    const auto presence = (*store)->Announce("node/a", "endpoint", absl::Seconds(10));
+    revision = AwaitRow(**store, "node/a").mod_revision;
+    std::filesystem::copy(path(), copy, std::filesystem::copy_options::recursive);  // a crash
+  }
+  for (const std::string& folder : {path(), copy.string()}) {
+    auto store = OpenEmbeddedStore(folder, ciphers_);
+    ASSERT_TRUE(store.ok()) << store.status();
+    EXPECT_FALSE(BlockingGet(**store, "node/a")->has_value());
+    EXPECT_GT(BlockingCommit(**store, {.writes = {{"b", "1"}}})->revision, revision);
+  }
+}
+
 TEST_F(EmbeddedStore, RefusesASecondOpeningOfItsFolder) {
   auto first = Open();
   ASSERT_TRUE(first.ok()) << first.status();
@@ -154,6 +172,16 @@ TEST_F(FullCoordinationDisk, ReadsGoOnAndWritesComeBackByThemselves) {
   quota_.set_capacity_bytes(kRoom);
   EXPECT_TRUE(BlockingCommit(**store, {.writes = {{"a", "3"}}}).ok());
   EXPECT_EQ((*BlockingGet(**store, "a"))->value, "3");
+}
+
+TEST_F(FullCoordinationDisk, AnAnnouncementIsMadeOnceThereIsSpace) {
+  auto store = OpenSmall();
+  ASSERT_TRUE(store.ok()) << store.status();
+  quota_.set_capacity_bytes(0);
+  const auto presence = (*store)->Announce("node/a", "endpoint", absl::Seconds(10));
+  EXPECT_FALSE(BlockingGet(**store, "node/a")->has_value());
+  quota_.set_capacity_bytes(kRoom);
+  EXPECT_EQ(AwaitRow(**store, "node/a").value, "endpoint");
 }
 
 // Another program takes the last space between the question for it and the write.

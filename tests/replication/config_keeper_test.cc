@@ -25,6 +25,9 @@ class HeldStore : public coordination::CoordinationStore {
   std::unique_ptr<WatchHandle> Watch(std::string, std::function<void()>) override {
     return nullptr;
   }
+  std::unique_ptr<Presence> Announce(std::string, std::string, absl::Duration) override {
+    return nullptr;
+  }
 
   std::vector<GetDone> gets;
 };

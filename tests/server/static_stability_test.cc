@@ -67,6 +67,10 @@ class FaultyStore final : public coordination::CoordinationStore {
   std::unique_ptr<WatchHandle> Watch(std::string prefix, std::function<void()> changed) override {
     return store_->Watch(std::move(prefix), std::move(changed));
   }
+  std::unique_ptr<Presence> Announce(std::string key, std::string value,
+                                     absl::Duration ttl) override {
+    return store_->Announce(std::move(key), std::move(value), ttl);
+  }
 
  private:
   template <typename Done>

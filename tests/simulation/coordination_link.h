@@ -41,6 +41,11 @@ class CoordinationLink final : public coordination::CoordinationStore {
               std::function<void(absl::StatusOr<coordination::CommitResult>)> done) override;
   // Hints come late, and some twice.
   std::unique_ptr<WatchHandle> Watch(std::string prefix, std::function<void()> changed) override;
+  // As the store does it: hints for display have no part in what is simulated.
+  std::unique_ptr<Presence> Announce(std::string key, std::string value,
+                                     absl::Duration ttl) override {
+    return store_.Announce(std::move(key), std::move(value), ttl);
+  }
 
  private:
   class DelayedWatch;

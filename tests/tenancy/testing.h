@@ -55,6 +55,11 @@ class TestStore : public coordination::CoordinationStore {
     });
   }
 
+  std::unique_ptr<Presence> Announce(std::string key, std::string value,
+                                     absl::Duration ttl) override {
+    return store_.Announce(std::move(key), std::move(value), ttl);
+  }
+
   // Everything there is, as stored.
   std::vector<coordination::KeyValue> Rows() {
     std::promise<absl::StatusOr<std::vector<coordination::KeyValue>>> answer;

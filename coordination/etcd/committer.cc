@@ -1,0 +1,71 @@
+#include "coordination/etcd/committer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "coordination/etcd/errors.h"
+#include "coordination/etcd/kv_codec.h"
+#include "coordination/transaction.h"
+
+namespace meridian::coordination {
+namespace {
+
+absl::Status Unknown(const absl::Status& why) {
+  return absl::UnavailableError(
+      absl::StrCat("the outcome of a commit is unknown: ", std::string(FromAbsl(why.message()))));
+}
+
+}  // namespace
+
+Committer::Committer(CallEnvironment& environment, std::string key_prefix, Transaction transaction,
+                     Done done)
+    : environment_(environment),
+      key_prefix_(std::move(key_prefix)),
+      transaction_(std::move(transaction)),
+      done_(std::move(done)) {}
+
+void Committer::Begin() {
+  if (const absl::Status valid = Validate(transaction_); !valid.ok()) {
+    done_(valid);
+    return;
+  }
+  revision_before_ = environment_.guard.seen().revision;
+  CallTxn(environment_, ToTxn(key_prefix_, transaction_),
+          [self = shared_from_this()](auto answer) { self->OnAnswer(std::move(answer)); });
+}
+
+void Committer::OnAnswer(absl::StatusOr<etcdserverpb::TxnResponse> answer) {
+  if (answer.ok()) {
+    done_(CommitResult{.succeeded = answer->succeeded(), .revision = answer->header().revision()});
+  } else if (IsOutOfSpace(answer.status())) {
+    FindOut(answer.status());
+  } else if (absl::IsInvalidArgument(answer.status())) {
+    done_(answer.status());  // too large; refused before anything was done
+  } else {
+    done_(Unknown(answer.status()));
+  }
+}
+
+void Committer::FindOut(absl::Status refusal) {
+  const auto put = std::find_if(transaction_.writes.begin(), transaction_.writes.end(),
+                                [](const Write& write) { return write.value.has_value(); });
+  if (put == transaction_.writes.end() || revision_before_ == 0) {
+    done_(Unknown(refusal));
+    return;
+  }
+  etcdserverpb::RangeRequest request;
+  request.set_key(key_prefix_ + put->key);
+  request.set_keys_only(true);
+  CallRange(environment_, std::move(request),
+            [self = shared_from_this(), refusal = std::move(refusal)](auto row) {
+              // Not written since before the transaction was sent, so not by the transaction.
+              const bool untouched =
+                  row.ok() &&
+                  (row->kvs().empty() || row->kvs(0).mod_revision() <= self->revision_before_);
+              self->done_(untouched ? refusal : Unknown(refusal));
+            });
+}
+
+}  // namespace meridian::coordination
