@@ -1,29 +1,26 @@
 #include "server/node.h"
 
-#include <sys/stat.h>
-
+#include <atomic>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "base/executor.h"
 #include "base/status.h"
-#include "crypto/node_key.h"
 #include "replication/transport/node_transport.h"
 #include "server/await.h"
 #include "server/cluster_records.h"
 #include "server/log.h"
-#include "server/node_key_file.h"
 #include "server/node_service.h"
 #include "server/ops/partition.h"
 #include "server/partition_removal.h"
 #include "server/replica_host.h"
-#include "storage/disk_store.h"
-#include "storage/node_record_sealers.h"
 #include "storage/objects/object_state_machine.h"
 #include "storage/objects/records.h"
-#include "storage/rocks/node_file_ciphers.h"
 #include "tenancy/catalog_store.h"
 #include "tenancy/containers.h"
 #include "tenancy/tenants.h"
@@ -34,6 +31,7 @@ namespace {
 constexpr absl::Duration kExpiryInterval = absl::Minutes(1);
 constexpr absl::Duration kExpiryTimeout = absl::Seconds(10);
 constexpr absl::Duration kPublishTimeout = absl::Seconds(10);
+constexpr absl::Duration kPublishRetry = absl::Seconds(1);
 constexpr absl::Duration kViewTimeout = absl::Seconds(10);
 
 // The catalog, as a node needs it to remove containers.
@@ -82,12 +80,13 @@ class ServingNode final : public Node {
   ~ServingNode() override { Stop(); }
 
   absl::Status Start() {
-    RETURN_IF_ERROR(OpenDisk());
+    strand_ = MakeThreadExecutor(options_.id);
+    RETURN_IF_ERROR(OpenDisks());
     RETURN_IF_ERROR(StartTransport());
     StartReplicas();
     RETURN_IF_ERROR(StartServer());
     RETURN_IF_ERROR(Publish());
-    expiry_ = MakeThreadExecutor(options_.id + "-expiry");
+    published_ = true;
     ScheduleExpiry();
     server_->SetServing(true);
     return absl::OkStatus();
@@ -97,22 +96,18 @@ class ServingNode final : public Node {
 
   void Drain(absl::Time deadline) override {
     server_->Shutdown(deadline);
-    if (checkpointer_ == nullptr) checkpointer_ = MakeThreadExecutor(options_.id + "-checkpoint");
-    const std::optional<absl::Status> done = AwaitUntil<absl::Status>(
-        absl::Now() + kCheckpointTime, [this](std::function<void(absl::Status)> answer) {
-          checkpointer_->Post([this, answer = std::move(answer)] { answer(store_->Checkpoint()); });
-        });
-    if (done && done->ok()) return;
-    Log(absl::StrCat("node ", options_.id, ": no checkpoint; the next start replays the journal: ",
-                     done ? done->ToString() : "it takes too long"));
+    disks_->Checkpoint(absl::Now() + kCheckpointTime);
   }
 
  private:
-  absl::Status OpenDisk();
+  absl::Status OpenDisks();
   absl::Status StartTransport();
   void StartReplicas();
   absl::Status StartServer();
   absl::Status Publish();
+  void PublishAgain();
+  // Runs it on a thread of the node's own, unless the node stops before.
+  void Upkeep(absl::Duration delay, Task task) ABSL_LOCKS_EXCLUDED(upkeep_mutex_);
   void ScheduleExpiry();
   void ForgetExpired();
   void Stop();
@@ -123,46 +118,32 @@ class ServingNode final : public Node {
   Catalog catalog_;
   PartitionRemover remover_;
   NodeServiceHandlers node_service_;
-  std::unique_ptr<crypto::NodeKey> node_key_;
-  std::unique_ptr<storage::NodeFileCiphers> file_ciphers_;
-  std::unique_ptr<storage::NodeRecordSealers> record_sealers_;
   std::unique_ptr<ReplicaHost> host_;  // outlives the strand, whose tasks look replicas up in it
   std::unique_ptr<Executor> strand_;
-  std::unique_ptr<storage::Disk> disk_;
-  std::unique_ptr<storage::DiskStore> store_;
-  std::unique_ptr<Executor> checkpointer_;  // uses the store
+  std::unique_ptr<NodeDisks> disks_;
   std::unique_ptr<replication::NodeTransport> transport_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<PublicServer> server_;
-  std::unique_ptr<Executor> expiry_;
+  absl::Mutex upkeep_mutex_;
+  // Publishes, and forgets what has expired. Null once the node stops.
+  std::unique_ptr<Executor> upkeep_ ABSL_GUARDED_BY(upkeep_mutex_) =
+      MakeThreadExecutor(options_.id + "-upkeep");
+  std::atomic<bool> published_{false};  // once
 };
 
-absl::Status ServingNode::OpenDisk() {
-  ASSIGN_OR_RETURN(
-      const crypto::SecretKey key,
-      OpenNodeKeyFile(options_.folder + "/node.key", options_.id, platform_.kms, platform_.random));
-  node_key_ = std::make_unique<crypto::NodeKey>(key);
-  file_ciphers_ = std::make_unique<storage::NodeFileCiphers>(*node_key_, platform_.random);
-  record_sealers_ = std::make_unique<storage::NodeRecordSealers>(*node_key_);
-  strand_ = MakeThreadExecutor(options_.id);
-  const std::string folder = options_.folder + "/disk0";
-  ASSIGN_OR_RETURN(disk_, options_.open_disk(folder));
-  storage::DiskStoreOptions disk = options_.disk;
-  disk.cluster = platform_.cluster;
-  disk.node = options_.id;
-  disk.strand = strand_.get();
-  disk.clock = &platform_.clock;
-  disk.random = &platform_.random;
-  disk.file_ciphers = file_ciphers_.get();
-  disk.record_sealers = record_sealers_.get();
-  disk.rocks_folder = folder + "/rocks";
-  disk.memory = options_.rocks_memory;
-  disk.on_out_of_service = [id = options_.id](const absl::Status& status) {
-    Log(absl::StrCat("node ", id, ": its disk is out of service: ", status.ToString()));
-  };
-  auto store = storage::DiskStore::Open(*disk_, std::move(disk));
-  if (!store.ok()) return Annotate(store.status(), folder);
-  store_ = *std::move(store);
+absl::Status ServingNode::OpenDisks() {
+  NodeDisks::Options disks;
+  disks.folders = options_.disks;
+  disks.store = options_.disk;
+  disks.store.cluster = platform_.cluster;
+  disks.store.node = options_.id;
+  disks.store.strand = strand_.get();
+  disks.store.clock = &platform_.clock;
+  disks.store.random = &platform_.random;
+  disks.store.memory = options_.rocks_memory;
+  disks.open_disk = options_.open_disk;
+  disks.on_out_of_service = [this] { Upkeep(absl::ZeroDuration(), [this] { PublishAgain(); }); };
+  ASSIGN_OR_RETURN(disks_, NodeDisks::Open(std::move(disks), platform_.kms));
   return absl::OkStatus();
 }
 
@@ -188,16 +169,9 @@ absl::Status ServingNode::StartTransport() {
 }
 
 void ServingNode::StartReplicas() {
-  auto host = std::make_unique<ReplicaHost>(ReplicaHost::Environment{options_.id,
-                                                                     *strand_,
-                                                                     platform_.clock,
-                                                                     platform_.random,
-                                                                     *transport_,
-                                                                     platform_.coordination,
-                                                                     {store_.get()},
-                                                                     state_machine_,
-                                                                     objects::EncodeAbortRun,
-                                                                     options_.replica});
+  auto host = std::make_unique<ReplicaHost>(ReplicaHost::Environment{
+      options_.id, *strand_, platform_.clock, platform_.random, *transport_, platform_.coordination,
+      disks_->stores(), state_machine_, objects::EncodeAbortRun, options_.replica});
   // The strand reads host_.
   AwaitUntil<bool>(absl::InfiniteFuture(), [&](std::function<void(bool)> done) {
     strand_->Post([this, &host, done = std::move(done)] {
@@ -206,7 +180,7 @@ void ServingNode::StartReplicas() {
     });
   });
   host_->Start();
-  node_service_.Serve(*host_, remover_, {{store_.get(), options_.folder}});
+  node_service_.Serve(*host_, remover_, disks_->Describe());
 }
 
 absl::Status ServingNode::StartServer() {
@@ -217,7 +191,7 @@ absl::Status ServingNode::StartServer() {
   place.reachable = [this](const NodeId& node) {
     return transport_->GetLinkStatus(node).connected;
   };
-  place.admit = [this](DiskId) { return store_->AdmitNewData(); };
+  place.admit = [this](DiskId disk) { return disks_->AdmitNewData(disk); };
   place.nodes_changed = [this](const std::map<NodeId, NodeRecord>& nodes) {
     for (const auto& [node, record] : nodes) {
       transport_->SetPeerAddress(node, record.internal_endpoint);
@@ -231,7 +205,13 @@ absl::Status ServingNode::StartServer() {
 }
 
 absl::Status ServingNode::Publish() {
-  const NodeRecord record{server_->endpoint(), transport_->listen_address(), {store_->disk_id()}};
+  const auto advertised = [](const std::string& configured, const std::string& own) {
+    return configured.empty() ? own : configured;
+  };
+  const NodeRecord record{
+      advertised(options_.advertised_public_address, server_->endpoint()),
+      advertised(options_.advertised_internal_address, transport_->listen_address()),
+      disks_->InService()};
   using Answer = absl::StatusOr<coordination::CommitResult>;
   const std::optional<Answer> result =
       AwaitUntil<Answer>(absl::Now() + kPublishTimeout, [&](std::function<void(Answer)> done) {
@@ -242,8 +222,20 @@ absl::Status ServingNode::Publish() {
   return result->status();
 }
 
+void ServingNode::Upkeep(absl::Duration delay, Task task) {
+  absl::MutexLock lock(&upkeep_mutex_);
+  if (upkeep_ != nullptr) upkeep_->PostAfter(delay, std::move(task));
+}
+
+// The set of disks in service has changed.
+void ServingNode::PublishAgain() {
+  if (!published_) return;  // Start does
+  const absl::Status status = Publish();
+  if (!status.ok()) Upkeep(kPublishRetry, [this] { PublishAgain(); });
+}
+
 void ServingNode::ScheduleExpiry() {
-  expiry_->PostAfter(kExpiryInterval, [this] {
+  Upkeep(kExpiryInterval, [this] {
     ForgetExpired();
     ScheduleExpiry();
   });
@@ -266,14 +258,17 @@ void ServingNode::ForgetExpired() {
 void ServingNode::Stop() {
   // Calls that wait for a replica are answered by its end, so that the server's handlers return.
   if (host_ != nullptr) host_->BeginStop();
-  expiry_.reset();
+  std::unique_ptr<Executor> upkeep;
+  {
+    absl::MutexLock lock(&upkeep_mutex_);
+    upkeep = std::move(upkeep_);
+  }
+  upkeep.reset();  // a task that runs comes to its end
   server_.reset();
   if (host_ != nullptr) host_->Stop();
   api_.reset();
   transport_.reset();
-  checkpointer_.reset();
-  store_.reset();
-  disk_.reset();
+  disks_.reset();
   strand_.reset();
   host_.reset();
 }

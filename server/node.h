@@ -4,12 +4,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/id.h"
 #include "replication/replica.h"
 #include "server/api.h"
+#include "server/node_disks.h"
 #include "server/public_server.h"
 #include "server/tls_material.h"
 #include "storage/disk_store.h"
@@ -23,13 +25,15 @@ namespace meridian::server {
 
 struct NodeOptions {
   NodeId id;
-  // Exists: holds the node's wrapped key and its disk's folder.
-  std::string folder;
+  std::vector<DiskFolder> disks;
   TlsMaterial tls;
   std::string public_address = "127.0.0.1:0";
   std::string internal_address = "127.0.0.1:0";
+  // HOST:PORT by which clients and other nodes reach it; empty: as it listens.
+  std::string advertised_public_address;
+  std::string advertised_internal_address;
   replication::ReplicaOptions replica;
-  // Sizes and RocksDB's environment; the node sets the rest.
+  // Of each disk: sizes and RocksDB's environment; the node sets the rest.
   storage::DiskStoreOptions disk;
   std::function<absl::StatusOr<std::unique_ptr<storage::Disk>>(std::string root)> open_disk =
       storage::OpenPosixDisk;
@@ -43,14 +47,13 @@ class Node {
  public:
   virtual ~Node() = default;
 
-  // Recovers the disk, opens the replicas, publishes where the node is, and serves. `platform`
-  // outlives it. FAILED_PRECONDITION: the folder belongs to another cluster, node or version, or is
-  // in use.
+  // Recovers the disks, opens the replicas, publishes where the node is, and serves. `platform`
+  // outlives it. Errors as of NodeDisks::Open.
   static absl::StatusOr<std::unique_ptr<Node>> Start(const Platform& platform, NodeOptions options);
 
   virtual const std::string& public_endpoint() const = 0;
-  // Lets running calls end, until the deadline. Then a checkpoint, so that the next start replays
-  // little; waited for as long as kCheckpointTime.
+  // Lets running calls end, until the deadline. Then a checkpoint of every disk, so that the next
+  // start replays little; waited for as long as kCheckpointTime.
   static constexpr absl::Duration kCheckpointTime = absl::Seconds(5);
   virtual void Drain(absl::Time deadline) = 0;
 };

@@ -60,8 +60,12 @@ pb::ReplicaStatus Describe(HostedReplica& replica, bool with_digest, absl::Time 
   return proto;
 }
 
-pb::DiskStatus Describe(const NodeDisk& disk) {
+pb::DiskStatus Describe(const ServedDisk& disk) {
   pb::DiskStatus proto;
+  if (disk.store == nullptr) {
+    proto.set_problem(disk.problem.ToString());
+    return proto;
+  }
   proto.set_disk_id(std::string(disk.store->disk_id().bytes()));
   const absl::Status health = disk.store->health();
   proto.set_in_service(health.ok());
@@ -94,7 +98,7 @@ grpc::Status NoReplica() {
 }  // namespace
 
 void NodeServiceHandlers::Serve(ReplicaHost& host, PartitionRemover& remover,
-                                std::vector<NodeDisk> disks) {
+                                std::vector<ServedDisk> disks) {
   absl::MutexLock lock(&mutex_);
   served_ = std::make_shared<Served>(Served{host, remover, std::move(disks)});
 }
@@ -116,7 +120,7 @@ grpc::Status NodeServiceHandlers::GetNodeStatus(grpc::ServerContext* context,
     if (!only.empty() && !only.contains(partition)) continue;
     *response->add_replicas() = Describe(*replica, request->with_digest(), DeadlineOf(*context));
   }
-  for (const NodeDisk& disk : node->disks) *response->add_disks() = Describe(disk);
+  for (const ServedDisk& disk : node->disks) *response->add_disks() = Describe(disk);
   return grpc::Status::OK;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "meridian/internal/v1/cluster.grpc.pb.h"
 #include "server/partition_removal.h"
@@ -14,16 +15,18 @@
 
 namespace meridian::server {
 
-struct NodeDisk {
-  storage::DiskStore* store = nullptr;
+// A disk of the node, as it is shown.
+struct ServedDisk {
+  storage::DiskStore* store = nullptr;  // null: it could not be opened
   std::string folder;
+  absl::Status problem;  // why
 };
 
 // Thread-safe. Every caller has been authenticated as a node of the cluster by its certificate.
 class NodeServiceHandlers final : public internal::v1::NodeService::Service {
  public:
   // Until Serve, calls are answered UNAVAILABLE. The references outlive the server.
-  void Serve(ReplicaHost& host, PartitionRemover& remover, std::vector<NodeDisk> disks)
+  void Serve(ReplicaHost& host, PartitionRemover& remover, std::vector<ServedDisk> disks)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   grpc::Status GetNodeStatus(grpc::ServerContext* context,
@@ -40,7 +43,7 @@ class NodeServiceHandlers final : public internal::v1::NodeService::Service {
   struct Served {
     ReplicaHost& host;
     PartitionRemover& remover;
-    std::vector<NodeDisk> disks;
+    std::vector<ServedDisk> disks;
   };
   std::shared_ptr<Served> served() const ABSL_LOCKS_EXCLUDED(mutex_);
 

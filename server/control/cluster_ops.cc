@@ -67,18 +67,17 @@ absl::StatusOr<PartitionRecord> ReadPartition(coordination::CoordinationStore& s
 }
 
 void DescribeNode(const pb::NodeStatus& status, v1::Node& node) {
-  int64_t repaired = 0;
+  std::map<std::string, int64_t> repaired;  // by disk id
   for (const pb::ReplicaStatus& replica : status.replicas()) {
     node.set_replica_count(node.replica_count() + 1);
     if (replica.is_serving()) node.set_leader_count(node.leader_count() + 1);
     if (!replica.problem().empty()) node.set_problem(replica.problem());
-    repaired += static_cast<int64_t>(replica.repaired_chunks());
+    repaired[replica.disk_id()] += static_cast<int64_t>(replica.repaired_chunks());
   }
   for (const pb::DiskStatus& disk : status.disks()) {
     v1::Disk* proto = node.add_disks();
     *proto = ToProto(disk);
-    // A node has one disk today, so all its repairs are that disk's.
-    proto->set_repaired_records(repaired);
+    proto->set_repaired_records(repaired[disk.disk_id()]);
     if (!disk.problem().empty()) node.set_problem(disk.problem());
   }
 }

@@ -167,7 +167,7 @@ class DevNodes final : public DevControl {
   absl::StatusOr<std::unique_ptr<Node>> MakeNode(const NodeId& id) {
     NodeOptions options;
     options.id = id;
-    options.folder = folder_.node_path(id);
+    options.disks = {{folder_.node_path(id) + "/node.key", folder_.node_path(id) + "/disk0"}};
     ASSIGN_OR_RETURN(options.tls, IssueTls(folder_.authority(), id));
     options.replica = options_.replica;
     options.disk = options_.disk;

@@ -1,0 +1,119 @@
+// One node, several disks: each stands for itself.
+#include "server/node_disks.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/time/clock.h"
+#include "base/clock.h"
+#include "base/executor.h"
+#include "base/random.h"
+#include "tests/crypto/memory_kms.h"
+#include "tests/temp_folder.h"
+
+namespace meridian::server {
+namespace {
+
+class NodeDisksTest : public testing::Test {
+ protected:
+  NodeDisksTest() {
+    EXPECT_TRUE(kms_.CreateKey("node").ok());
+    for (const char* name : {"/a", "/b"}) std::filesystem::create_directory(folder_.path() + name);
+  }
+
+  DiskFolder FolderOf(const std::string& name) const {
+    return {folder_.path() + "/" + name + "/node.key", folder_.path() + "/" + name + "/store"};
+  }
+
+  absl::StatusOr<std::unique_ptr<NodeDisks>> Open(std::vector<DiskFolder> folders,
+                                                  const NodeId& node = "n") {
+    NodeDisks::Options options;
+    options.folders = std::move(folders);
+    options.store.cluster = cluster_;
+    options.store.node = node;
+    options.store.strand = strand_.get();
+    options.store.clock = &clock_;
+    options.store.random = &random_;
+    options.store.segment_bytes = 1 << 20;
+    options.store.max_record_bytes = 512 << 10;
+    options.store.extent_bytes = 1 << 20;
+    options.store.max_chunk_bytes = 256 << 10;
+    options.open_disk = [this](std::string root) {
+      auto disk = storage::OpenPosixDisk(root);
+      if (disk.ok()) opened_[root] = disk->get();
+      return disk;
+    };
+    return NodeDisks::Open(std::move(options), kms_);
+  }
+
+  SystemClock clock_;
+  SystemRandom random_;
+  TempFolder folder_;
+  crypto::MemoryKms kms_{random_};
+  const ClusterId cluster_ = ClusterId::Draw(random_);
+  const std::unique_ptr<Executor> strand_ = MakeThreadExecutor("strand");
+  std::map<std::string, storage::Disk*> opened_;  // by folder
+};
+
+TEST_F(NodeDisksTest, AllDisksAreOpenedWithKeysOfTheirOwnAndFoundAgain) {
+  std::vector<DiskId> ids;
+  {
+    const auto disks = Open({FolderOf("a"), FolderOf("b")});
+    ASSERT_TRUE(disks.ok()) << disks.status();
+    ids = (*disks)->InService();
+    ASSERT_EQ(ids.size(), 2u);
+    EXPECT_NE(ids[0], ids[1]);
+    EXPECT_TRUE((*disks)->AdmitNewData(ids[1]).ok());
+    EXPECT_TRUE(absl::IsNotFound((*disks)->AdmitNewData(DiskId::Draw(random_))));
+    (*disks)->Checkpoint(absl::Now() + absl::Seconds(30));
+  }
+  EXPECT_TRUE(std::filesystem::exists(FolderOf("b").key_file));
+  const auto again = Open({FolderOf("b"), FolderOf("a")});
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ((*again)->InService(), (std::vector<DiskId>{ids[1], ids[0]}));
+}
+
+TEST_F(NodeDisksTest, ADiskThatCannotBeOpenedIsLeftOutAndReported) {
+  // Not mounted: where its folder should be is nothing.
+  std::filesystem::remove(folder_.path() + "/b");
+  const auto disks = Open({FolderOf("a"), FolderOf("b")});
+  ASSERT_TRUE(disks.ok()) << disks.status();
+  EXPECT_EQ((*disks)->InService().size(), 1u);
+  const std::vector<ServedDisk> shown = (*disks)->Describe();
+  ASSERT_EQ(shown.size(), 2u);
+  EXPECT_NE(shown[0].store, nullptr);
+  EXPECT_EQ(shown[1].store, nullptr);
+  EXPECT_FALSE(shown[1].problem.ok());
+}
+
+TEST_F(NodeDisksTest, WithoutAnyDiskTheNodeDoesNotStart) {
+  std::filesystem::remove(folder_.path() + "/a");
+  std::filesystem::remove(folder_.path() + "/b");
+  EXPECT_FALSE(Open({FolderOf("a"), FolderOf("b")}).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(Open({}).status()));
+}
+
+// A mistake in the configuration is no broken disk.
+TEST_F(NodeDisksTest, AFolderInUseIsAMistakeThatStopsTheNode) {
+  const auto first = Open({FolderOf("a")});
+  ASSERT_TRUE(first.ok()) << first.status();
+  const auto second = Open({FolderOf("b"), FolderOf("a")});
+  EXPECT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
+}
+
+TEST_F(NodeDisksTest, ADiskThatFailsGoesOutOfServiceAlone) {
+  const auto disks = Open({FolderOf("a"), FolderOf("b")});
+  ASSERT_TRUE(disks.ok()) << disks.status();
+  const std::vector<DiskId> before = (*disks)->InService();
+  EXPECT_FALSE(opened_.at(FolderOf("a").store)->Fail(absl::UnavailableError("EIO")).ok());
+  EXPECT_EQ((*disks)->InService(), std::vector<DiskId>{before[1]});
+  (*disks)->Checkpoint(absl::Now() + absl::Seconds(30));
+  EXPECT_TRUE((*disks)->AdmitNewData(before[1]).ok());
+}
+
+}  // namespace
+}  // namespace meridian::server
