@@ -12,6 +12,9 @@
 namespace meridian::coordination {
 namespace {
 
+// etcd's default is 1.5 MiB with what its members add.
+constexpr size_t kMaxTxnBytes = (1536 << 10) - 1024;
+
 absl::Status Unknown(const absl::Status& why) {
   return absl::UnavailableError(
       absl::StrCat("the outcome of a commit is unknown: ", std::string(FromAbsl(why.message()))));
@@ -32,7 +35,14 @@ void Committer::Begin() {
     return;
   }
   revision_before_ = environment_.guard.seen().revision;
-  CallTxn(environment_, ToTxn(key_prefix_, transaction_),
+  etcdserverpb::TxnRequest txn = ToTxn(key_prefix_, transaction_);
+  if (const size_t size_bytes = txn.ByteSizeLong(); size_bytes > kMaxTxnBytes) {
+    done_(
+        absl::InvalidArgumentError(absl::StrCat("a coordination transaction has ", size_bytes,
+                                                " bytes, more than the limit of ", kMaxTxnBytes)));
+    return;
+  }
+  CallTxn(environment_, std::move(txn),
           [self = shared_from_this()](auto answer) { self->OnAnswer(std::move(answer)); });
 }
 
@@ -42,7 +52,7 @@ void Committer::OnAnswer(absl::StatusOr<etcdserverpb::TxnResponse> answer) {
   } else if (IsOutOfSpace(answer.status())) {
     FindOut(answer.status());
   } else if (absl::IsInvalidArgument(answer.status())) {
-    done_(answer.status());  // too large; refused before anything was done
+    done_(answer.status());  // beyond a limit of etcd's; refused before anything was done
   } else {
     done_(Unknown(answer.status()));
   }

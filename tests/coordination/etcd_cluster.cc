@@ -217,12 +217,18 @@ absl::Status EtcdCluster::AwaitReady(int member) const {
   credentials.pem_root_certs = ca_->certificate_pem();
   credentials.pem_cert_chain = client_.certificate_pem;
   credentials.pem_private_key = client_.private_key_pem;
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   const auto stub = etcdserverpb::KV::NewStub(
-      grpc::CreateChannel(endpoint(member), grpc::SslCredentials(credentials)));
+      grpc::CreateCustomChannel(endpoint(member), grpc::SslCredentials(credentials), arguments));
   const absl::Time end = absl::Now() + kReadyTimeout;
   while (absl::Now() < end) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(1)));
+    // Only a call that waits drives the connection attempt.
+    context.set_wait_for_ready(true);
     etcdserverpb::RangeRequest request;
     request.set_key("ready");
     etcdserverpb::RangeResponse response;
