@@ -13,12 +13,10 @@ namespace {
 constexpr size_t kMaxAsked = 8;
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(500);
 constexpr absl::Duration kMaxRetry = absl::Seconds(5);
-// Rounds in which every peer says that it has no good copy, after which a read is answered.
+// Rounds in which every other voter says that it has no good copy, after which a read is answered,
+// and after which a chunk counts as lost.
 constexpr size_t kSureRoundsOfRead = 2;
-// Rounds after which a chunk counts as lost: if every peer says so, or if some do and the others
-// are silent, for most of a minute.
 constexpr size_t kSureRounds = 3;
-constexpr size_t kVainRounds = 8;
 }  // namespace
 
 ChunkFetcher::Ticket ChunkFetcher::Ensure(const std::vector<storage::ChunkRange>& ranges,
@@ -66,7 +64,9 @@ void ChunkFetcher::Release(Wanted& wanted) {
 
 void ChunkFetcher::Fetch(storage::ChunkId chunk, absl::Duration deadline,
                          std::function<void(absl::StatusOr<Buffer>)> done) {
-  wanted_[chunk].reads.push_back({deadline, std::move(done)});
+  Wanted& wanted = wanted_[chunk];
+  if (wanted.reads.empty()) wanted.sure_rounds_of_reads = 0;
+  wanted.reads.push_back({deadline, std::move(done)});
   AskMore();
 }
 
@@ -80,20 +80,33 @@ void ChunkFetcher::AskMore() {
     if (wanted.reads.empty() && (asked_ >= kMaxAsked || storing_.contains(chunk))) continue;
     wanted.asked = true;
     ++asked_;
-    Ask(chunk, wanted);
+    BeginRound(chunk, wanted);
   }
 }
 
-void ChunkFetcher::Ask(storage::ChunkId chunk, Wanted& wanted) {
+void ChunkFetcher::BeginRound(storage::ChunkId chunk, Wanted& wanted) {
   const auto& peers = peers_.peers();
+  wanted.to_ask = peers;
+  // Not every chunk from the same one first.
+  std::rotate(wanted.to_ask.begin(), wanted.to_ask.begin() + chunk.number % peers.size(),
+              wanted.to_ask.end());
+  std::reverse(wanted.to_ask.begin(), wanted.to_ask.end());
+  wanted.without.clear();
+  wanted.unclear = false;
+  wanted.may_lose = SomeoneMayLose(wanted);
+  Ask(chunk, wanted);
+}
+
+void ChunkFetcher::Ask(storage::ChunkId chunk, Wanted& wanted) {
   wanted.asked_at = hooks_.now();
-  peers_.Send(peers[(chunk.number + wanted.attempts++) % peers.size()], ChunkFetch{chunk});
+  const ReplicaId peer = wanted.to_ask.back();
+  wanted.to_ask.pop_back();
+  peers_.Send(peer, ChunkFetch{chunk});
 }
 
 absl::Duration ChunkFetcher::RetryAfter(const Wanted& wanted) const {
-  // Each peer is asked once, then ever more slowly.
-  size_t rounds = wanted.attempts / std::max<size_t>(1, peers_.peers().size());
-  return std::min(kMaxRetry, kFirstRetry * static_cast<double>(1 + rounds));
+  // Each round more slowly.
+  return std::min(kMaxRetry, kFirstRetry * static_cast<double>(1 + wanted.rounds));
 }
 
 void ChunkFetcher::Serve(ReplicaId from, const ChunkFetch& request) {
@@ -117,11 +130,15 @@ void ChunkFetcher::OnReply(ReplicaId from, ChunkFetchReply reply) {
   bool good = reply.code == absl::StatusCode::kOk && IsChunkSize(reply.ciphertext.size()) &&
               Crc32c(reply.ciphertext.view()) == reply.crc32c;
   if (!good) {
-    if (reply.code == absl::StatusCode::kNotFound || reply.code == absl::StatusCode::kDataLoss) {
+    const bool absent =
+        reply.code == absl::StatusCode::kNotFound || reply.code == absl::StatusCode::kDataLoss;
+    if (absent) {
       wanted.without.insert(from);
+    } else {
+      wanted.unclear = true;  // it is busy, or its answer was damaged: it may have the chunk
     }
-    // The next peer at once, the next round by Tick.
-    if (wanted.attempts % std::max<size_t>(1, peers_.peers().size()) != 0) Ask(it->first, wanted);
+    // The next one at once, the next round by Tick.
+    if (wanted.asked && !wanted.to_ask.empty()) Ask(it->first, wanted);
     return;
   }
   auto info = storage_.StatChunk(reply.chunk);
@@ -207,36 +224,48 @@ bool ChunkFetcher::SomeoneMayLose(const Wanted& wanted) const {
   });
 }
 
-void ChunkFetcher::EndRound(storage::ChunkId chunk, Wanted& wanted) {
-  const auto& peers = peers_.peers();
-  const bool sure = std::all_of(peers.begin(), peers.end(), [&](const ReplicaId& peer) {
-    return wanted.without.contains(peer);
-  });
-  wanted.vain_rounds = wanted.without.empty() ? 0 : wanted.vain_rounds + 1;
-  wanted.sure_rounds = sure ? wanted.sure_rounds + 1 : 0;
-  wanted.without.clear();
-  Release(wanted);
-  wanted.not_before = hooks_.now() + (wanted.reads.empty() ? kFirstRetry : absl::ZeroDuration());
-  if (!SomeoneMayLose(wanted)) {
-    // What was said before the entry was committed says nothing of those who commit it.
-    wanted.vain_rounds = 0;
-    if (wanted.reads.empty()) wanted.sure_rounds = 0;
-    return;
+bool ChunkFetcher::NobodyHasIt(const Wanted& wanted) const {
+  // Of an epoch whose members are not known, nobody knows who has it.
+  const GroupConfig* config = hooks_.config();
+  if (config == nullptr || wanted.unclear) return false;
+  for (const auto* voters : {&config->members, &config->joint_old}) {
+    for (const Member& voter : *voters) {
+      if (voter.replica != peers_.self() && !wanted.without.contains(voter.replica)) return false;
+    }
   }
-  const bool lost = wanted.sure_rounds >= kSureRounds || wanted.vain_rounds >= kVainRounds;
-  if (!lost) return;
-  wanted.storing = true;
-  storage_.PlaceLost(chunk,
-                     [this, chunk](const absl::Status& status) { OnPlacedLost(chunk, status); });
+  return true;
 }
 
-void ChunkFetcher::OnPlacedLost(storage::ChunkId chunk, const absl::Status& status) {
+void ChunkFetcher::EndRound(Wanted& wanted) {
+  const bool sure = NobodyHasIt(wanted);
+  ++wanted.rounds;
+  wanted.sure_rounds_of_reads = sure && !wanted.reads.empty() ? wanted.sure_rounds_of_reads + 1 : 0;
+  // What was said before the entry was committed says nothing of those who commit it.
+  wanted.sure_rounds =
+      sure && wanted.may_lose && SomeoneMayLose(wanted) ? wanted.sure_rounds + 1 : 0;
+  Release(wanted);
+  wanted.not_before = hooks_.now() + (wanted.reads.empty() ? kFirstRetry : absl::ZeroDuration());
+}
+
+void ChunkFetcher::PlaceLost(storage::ChunkId chunk) {
+  auto wanted = wanted_.find(chunk);
+  if (wanted == wanted_.end()) return;
+  auto info = storage_.StatChunk(chunk);
+  if (!info.ok()) return hooks_.disk_failed(info.status());
+  wanted->second.storing = true;
+  // What has a row already was counted, by whoever found it damaged.
+  storage_.PlaceLost(chunk, [this, chunk, first = !info->has_value()](const absl::Status& status) {
+    OnPlacedLost(chunk, first, status);
+  });
+}
+
+void ChunkFetcher::OnPlacedLost(storage::ChunkId chunk, bool first, const absl::Status& status) {
   if (!status.ok() && !absl::IsResourceExhausted(status)) return hooks_.disk_failed(status);
+  if (status.ok() && first) ++counters_.lost;
   auto it = wanted_.find(chunk);
   if (it == wanted_.end()) return;
   it->second.storing = false;
   if (!status.ok()) return Drop(it);  // the disk is full: after another round
-  ++counters_.lost;
   std::set<Ticket> going_on;
   for (Ticket ticket : it->second.tickets) {
     const MayLose& may_lose = waiting_.at(ticket).may_lose;
@@ -251,6 +280,7 @@ void ChunkFetcher::Tick() {
   absl::Duration now = hooks_.now();
   std::vector<Read> late;
   std::vector<Read> lost;
+  std::vector<storage::ChunkId> to_place;
   for (auto it = wanted_.begin(); it != wanted_.end();) {
     auto next = std::next(it);
     Wanted& wanted = it->second;
@@ -258,26 +288,32 @@ void ChunkFetcher::Tick() {
                                      [&](const Read& read) { return read.deadline > now; });
     std::move(first_late, wanted.reads.end(), std::back_inserter(late));
     wanted.reads.erase(first_late, wanted.reads.end());
-    if (wanted.asked && !wanted.storing && now - wanted.asked_at >= RetryAfter(wanted) &&
-        !peers_.peers().empty()) {
-      if (wanted.attempts % peers_.peers().size() != 0) {
-        Ask(it->first, wanted);
+    if (wanted.asked && !wanted.storing && now - wanted.asked_at >= RetryAfter(wanted)) {
+      if (wanted.to_ask.empty()) {
+        EndRound(wanted);
       } else {
-        EndRound(it->first, wanted);
+        Ask(it->first, wanted);
       }
     }
-    if (wanted.sure_rounds >= kSureRoundsOfRead) {
+    if (wanted.sure_rounds_of_reads >= kSureRoundsOfRead) {
       std::move(wanted.reads.begin(), wanted.reads.end(), std::back_inserter(lost));
       wanted.reads.clear();
     }
+    if (wanted.sure_rounds >= kSureRounds && !wanted.storing) to_place.push_back(it->first);
     Drop(it);
     it = next;
   }
+  for (const storage::ChunkId& chunk : to_place) PlaceLost(chunk);
   AskMore();
   for (Read& read : lost) read.done(absl::DataLossError("no replica has a good copy of the chunk"));
   for (Read& read : late) {
     read.done(absl::UnavailableError("no peer has delivered a good copy of the chunk in time"));
   }
+}
+
+size_t ChunkFetcher::awaited() const {
+  return std::count_if(wanted_.begin(), wanted_.end(),
+                       [](const auto& entry) { return !entry.second.tickets.empty(); });
 }
 
 void ChunkFetcher::FailAll(const absl::Status& reason) {

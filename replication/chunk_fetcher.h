@@ -29,6 +29,8 @@ class ChunkFetcher {
     // The disk has failed; nothing is done after.
     std::function<void(const absl::Status&)> disk_failed;
     std::function<absl::Duration()> now;
+    // The configuration of the epoch that is promised here; nullptr while it is not known.
+    std::function<const GroupConfig*()> config;
   };
   struct Counters {
     uint64_t fetched = 0;
@@ -46,16 +48,17 @@ class ChunkFetcher {
   // Calls `done` once every chunk of `ranges` is durable here; at once if they are. Tries until
   // then or until called off: 0 if `done` has been called already.
   //
-  // If round after round no peer delivers a chunk, and some say that they have no good copy, it is
-  // recorded here as lost, durably, and counted; those who may lose it go on, the others wait for
-  // it as before. Only what is committed without this replica's acknowledgement may: its write
-  // quorum held the chunk once, and this replica's word adds nothing to it (I4).
+  // If round after round every other voter says that it has no good copy of a chunk, it is recorded
+  // here as lost, durably, and counted; those who may lose it go on, the others wait for it as
+  // before. A voter that is silent, or answers anything else, may have it: then all wait. Only what
+  // is committed without this replica's acknowledgement may be lost: its write quorum held the
+  // chunk once, and this replica's word adds nothing to it (I4).
   Ticket Ensure(const std::vector<storage::ChunkRange>& ranges, std::function<void()> done,
                 MayLose may_lose = nullptr);
   void CallOff(Ticket ticket);
 
   // A good copy of the chunk from a peer, which also becomes, or supersedes, the copy here.
-  // DATA_LOSS once every peer has said, twice, that it has no good copy; UNAVAILABLE after
+  // DATA_LOSS once every other voter has said, twice, that it has no good copy; UNAVAILABLE after
   // `deadline`.
   void Fetch(storage::ChunkId chunk, absl::Duration deadline,
              std::function<void(absl::StatusOr<Buffer>)> done);
@@ -75,6 +78,8 @@ class ChunkFetcher {
   void FailAll(const absl::Status& reason);
 
   const Counters& counters() const { return counters_; }
+  // Chunks that some Ensure waits for.
+  size_t awaited() const;
 
  private:
   struct Read {
@@ -87,13 +92,18 @@ class ChunkFetcher {
     bool asked = false;
     bool storing = false;
     absl::Duration asked_at;
-    absl::Duration
-        not_before;  // all peers were asked in vain: a pause, in which others have a turn
-    size_t attempts = 0;
-    // Peers without a good copy, as they said in this round; and how many rounds in a row ended
-    // with some of them, and with all.
+    // All were asked in vain: a pause, in which other chunks have a turn.
+    absl::Duration not_before;
+    // Of the round under way: who is still to be asked, the next one last; who has no good copy; if
+    // anybody has answered something else; if somebody might have gone on without it all the time.
+    std::vector<ReplicaId> to_ask;
     std::set<ReplicaId> without;
-    size_t vain_rounds = 0;
+    bool unclear = false;
+    bool may_lose = false;
+    size_t rounds = 0;
+    // In a row, in which every other voter had no good copy: while reads waited; while somebody
+    // might have gone on.
+    size_t sure_rounds_of_reads = 0;
     size_t sure_rounds = 0;
   };
   struct Waiting {
@@ -103,13 +113,18 @@ class ChunkFetcher {
   };
 
   void AskMore();
+  void BeginRound(storage::ChunkId chunk, Wanted& wanted);
+  // The next one of the round.
   void Ask(storage::ChunkId chunk, Wanted& wanted);
   void Arrived(storage::ChunkId chunk, const Buffer* bytes);
   void Release(Wanted& wanted);
-  // All peers were asked.
-  void EndRound(storage::ChunkId chunk, Wanted& wanted);
+  // All were asked.
+  void EndRound(Wanted& wanted);
+  // Every other voter has said in this round that it has no good copy, and nobody anything else.
+  bool NobodyHasIt(const Wanted& wanted) const;
   bool SomeoneMayLose(const Wanted& wanted) const;
-  void OnPlacedLost(storage::ChunkId chunk, const absl::Status& status);
+  void PlaceLost(storage::ChunkId chunk);
+  void OnPlacedLost(storage::ChunkId chunk, bool first, const absl::Status& status);
   // One chunk less for each of `tickets`; calls those that miss none any more.
   void Complete(const std::set<Ticket>& tickets);
   void Drop(std::map<storage::ChunkId, Wanted>::iterator it);

@@ -17,6 +17,8 @@ class PeerLink {
   PeerLink(PartitionId partition, ReplicaId self, Transport& transport)
       : partition_(partition), self_(self), transport_(transport) {}
 
+  const ReplicaId& self() const { return self_; }
+
   // Where the members of `config` live. Those of earlier ones stay known: they may still ask.
   void Learn(const GroupConfig& config);
 

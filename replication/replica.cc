@@ -44,7 +44,11 @@ ReplicaDriver::ReplicaDriver(PartitionId partition, ReplicaId self, GroupConfig 
       config_(partition, env_.coordination, inbox_.MakeHandle(), config, config_revision,
               options.request_timeout, [this](const GroupConfig& read) { OnConfig(read); }),
       fetcher_(peers_, *storage_,
-               {[this](const absl::Status& status) { Fail(status); }, [this] { return Now(); }}),
+               {[this](const absl::Status& status) { Fail(status); }, [this] { return Now(); },
+                [this] {
+                  const bool known = core_.config().epoch == core_.promised();
+                  return known ? &core_.config() : nullptr;
+                }}),
       writer_(self, peers_, fetcher_, options.max_inflight_chunk_bytes, options.request_timeout,
               [this] { return Now(); }),
       garbage_(*storage_, env_.state_machine, options.orphan_age,
@@ -266,6 +270,7 @@ ReplicaStatus ReplicaDriver::StatusNow() const {
   status.applied_index = applied_;
   status.corrupt_chunks = corrupt_chunks_;
   status.repaired_chunks = fetcher_.counters().repaired;
+  status.chunks_awaited = fetcher_.awaited();
   status.installing = core_.is_installing();
   status.health = health_;
   status.config = core_.config();

@@ -85,6 +85,9 @@ struct ReplicaStatus {
   LogIndex applied_index;
   uint64_t corrupt_chunks = 0;
   uint64_t repaired_chunks = 0;
+  // Chunks that entries, or a snapshot's rows, wait for here. A count that stays says that a voter
+  // which is silent or busy may have what no other has.
+  uint64_t chunks_awaited = 0;
   // A snapshot is being installed: the state is not usable.
   bool installing = false;
   // Not OK once the disk has failed: the replica no longer votes, stores or serves.

@@ -15,6 +15,7 @@ namespace meridian::replication {
 struct StorageFaults {
   bool full = false;        // what changes rows answers RESOURCE_EXHAUSTED
   int busy_writes = 0;      // so many chunk writes find the queue full
+  bool busy_reads = false;  // ReadChunkLater finds the queue full
   bool hold_reads = false;  // of ReadLogLater and ReadChunkLater
   size_t runs_listed = 0;   // by ListRuns
   bool hold_begin = false;  // BeginInstall is not answered
@@ -44,6 +45,7 @@ class FaultyStorage : public storage::ReplicaStorage {
     });
   }
   void ReadChunkLater(storage::ChunkId chunk, ChunkRead done) const override {
+    if (faults_.busy_reads) return done(absl::ResourceExhaustedError("too many reads wait"));
     if (!faults_.hold_reads) return inner_->ReadChunkLater(chunk, std::move(done));
     faults_.held.push_back(
         [this, chunk, done = std::move(done)] { inner_->ReadChunkLater(chunk, done); });

@@ -112,6 +112,37 @@ TEST_F(ReplicaMembersTest, AChangeOutlivesItsLeader) {
   }
 }
 
+// Two that are rebuilt at once have nothing to say of chunks that the voters have no time for.
+TEST_F(ReplicaMembersTest, WhatAnotherLearnerLacksIsNotLost) {
+  ASSERT_EQ(group_.Leader(), 1);
+  RunId run = group_.NewRun();
+  ASSERT_TRUE(group_.PutRun(1, run, 3, kBytes).ok());
+  for (int n = 1; n <= 3; ++n) group_.faults(n).busy_reads = true;
+  for (int n : {4, 5}) group_.Add(n);
+  ASSERT_TRUE(ChangeMembers(1, {1, 4, 5}).ok());
+  group_.RunFor(absl::Minutes(10));
+  for (int n : {4, 5}) {
+    EXPECT_EQ(group_.Status(n).counters.chunks_lost, 0u);
+    EXPECT_GT(group_.Status(n).chunks_awaited, 0u);
+  }
+  // Silent ones, likewise.
+  for (int n = 1; n <= 3; ++n) group_.faults(n).busy_reads = false;
+  group_.filter = [](int from, int, PeerMessage& message) {
+    auto body = DecodeBody(message.body, message.attachments);
+    return from > 3 || !body.ok() || !std::holds_alternative<ChunkFetchReply>(*body);
+  };
+  group_.RunFor(absl::Minutes(10));
+  for (int n : {4, 5}) EXPECT_EQ(group_.Status(n).counters.chunks_lost, 0u);
+  group_.filter = nullptr;
+  ASSERT_TRUE(ChangeMembers(1, {1, 4, 5}).ok());
+  ASSERT_TRUE(Reaches({1, 4, 5}));
+  for (int n : {4, 5}) {
+    auto bytes = group_.replica(n).ReadChunk({run, 2}, 0, kBytes.size(), absl::Seconds(1));
+    ASSERT_TRUE(bytes.ok()) << bytes.status();
+    EXPECT_EQ(bytes->view(), kBytes);
+  }
+}
+
 TEST_F(ReplicaMembersTest, TellsHowLongAMemberIsSilent) {
   ASSERT_EQ(group_.Leader(), 1);
   group_.Isolate(3);
