@@ -82,7 +82,7 @@ std::vector<Named> Lookups() {
          request.mutable_container()->set_name(ContainerName(tenant, container));
          request.mutable_container()->set_versioning(v1::VERSIONING_ON);
          request.mutable_update_mask()->add_paths("versioning");
-         return api.container_ops.UpdateContainer(who, request).status();
+         return api.container_ops.UpdateContainer(who, request, {}).status();
        }},
       {"containers",
        [](Api& api, const Principal& who, auto& tenant, auto&, auto&) {
@@ -96,7 +96,7 @@ std::vector<Named> Lookups() {
          request.set_parent("tenants/" + tenant);
          request.set_container_id("mine");
          request.mutable_container()->set_redundancy(v1::GZRS);
-         return api.container_ops.CreateContainer(who, request).status();
+         return api.container_ops.CreateContainer(who, request, {}).status();
        }},
       {"access keys",
        [](Api& api, const Principal& who, auto& tenant, auto&, auto&) {

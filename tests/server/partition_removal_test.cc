@@ -55,6 +55,10 @@ class LossyStore final : public coordination::CoordinationStore {
   std::unique_ptr<WatchHandle> Watch(std::string prefix, std::function<void()> changed) override {
     return store_.Watch(std::move(prefix), std::move(changed));
   }
+  std::unique_ptr<Presence> Announce(std::string key, std::string value,
+                                     absl::Duration ttl) override {
+    return store_.Announce(std::move(key), std::move(value), ttl);
+  }
 
   // Of the next commit; kSilent: of all calls until it is set again.
   void Set(Mode mode) {
