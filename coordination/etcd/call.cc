@@ -52,10 +52,14 @@ void CallBase::Try() {
   DemandLeader(*context);
   if (!environment_.gate.Enter(context)) return;
   Send(*member, context.get(),
-       [self = shared_from_this(), attempt, context](const grpc::Status& status) {
+       // What it holds goes with the task: the last reference to a channel must not go on a thread
+       // of gRPC's, and after Leave the store may be gone.
+       [self = shared_from_this(), attempt, context](const grpc::Status& status) mutable {
          CallEnvironment& environment = self->environment_;
-         environment.strand.Post([self, attempt, status] { self->Answered(attempt, status); });
-         environment.gate.Leave(context.get());
+         const grpc::ClientContext* const call = context.get();
+         environment.strand.Post([self = std::move(self), attempt, context = std::move(context),
+                                  status] { self->Answered(attempt, status); });
+         environment.gate.Leave(call);
        });
 }
 

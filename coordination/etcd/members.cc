@@ -129,19 +129,23 @@ absl::Status Members::WhyNone() const {
 }
 
 void Members::StartProbe(EtcdMember& member) {
-  const auto probe = std::make_shared<Probe>();
+  auto probe = std::make_shared<Probe>();
   probe->context->set_deadline(absl::ToChronoTime(absl::Now() + probe_timeout_));
   DemandLeader(*probe->context);
   probe->request.set_key(probe_key_);
   probe->request.set_count_only(true);
   probe->floor = guard_.seen().revision;
   if (!gate_.Enter(probe->context)) return;
-  member.kv->async()->Range(
-      probe->context.get(), &probe->request, &probe->response,
-      [this, &member, probe](const grpc::Status& status) {
-        strand_.Post([this, &member, probe, status] { EndProbe(member, *probe, status); });
-        gate_.Leave(probe->context.get());
-      });
+  member.kv->async()->Range(probe->context.get(), &probe->request, &probe->response,
+                            // What it holds goes with the task, as in Call.
+                            [this, &member, probe](const grpc::Status& status) mutable {
+                              CallGate& gate = gate_;
+                              const grpc::ClientContext* const call = probe->context.get();
+                              strand_.Post([this, &member, probe = std::move(probe), status] {
+                                EndProbe(member, *probe, status);
+                              });
+                              gate.Leave(call);
+                            });
 }
 
 void Members::EndProbe(EtcdMember& member, const Probe& probe, const grpc::Status& status) {

@@ -74,11 +74,13 @@ class WatchStream::Stream final
   }
 
   void OnDone(const grpc::Status& status) override {
-    const std::shared_ptr<Stream> self = std::move(self_);
-    const std::shared_ptr<grpc::ClientContext> context = context_;
+    // It goes with the task, as what Call holds does.
+    std::shared_ptr<Stream> self = std::move(self_);
+    const grpc::ClientContext* const call = context_.get();
     CallGate& gate = gate_;
-    owner_.environment_.strand.Post([self, status] { self->owner_.OnEnd(*self, status); });
-    gate.Leave(context.get());
+    Executor& strand = owner_.environment_.strand;
+    strand.Post([self = std::move(self), status] { self->owner_.OnEnd(*self, status); });
+    gate.Leave(call);
   }
 
   // Why this end ended it; OK if it did not.
