@@ -110,6 +110,23 @@ absl::StatusOr<v1::ListNodesResponse> Admin::ListNodes(const CallOptions& option
               v1::ListNodesRequest());
 }
 
+absl::Status Admin::DrainNode(const std::string& node, bool cancel, const CallOptions& options) {
+  v1::DrainNodeRequest request;
+  request.set_node(node);
+  request.set_cancel(cancel);
+  return Call(*session_, Plan("drain node", node, Subject(), options), &Stubs::cluster,
+              &Cluster::DrainNode, request)
+      .status();
+}
+
+absl::Status Admin::RemoveNode(const std::string& node, const CallOptions& options) {
+  v1::RemoveNodeRequest request;
+  request.set_node(node);
+  return Call(*session_, Plan("remove node", node, Subject(), options), &Stubs::cluster,
+              &Cluster::RemoveNode, request)
+      .status();
+}
+
 PageIterator<v1::Group> Admin::ListGroups(const v1::ListGroupsRequest& request,
                                           const CallOptions& options) {
   return PageIterator<v1::Group>(

@@ -52,6 +52,9 @@ class Admin {
 
   absl::StatusOr<v1::Topology> GetTopology(const CallOptions& options = {});
   absl::StatusOr<v1::ListNodesResponse> ListNodes(const CallOptions& options = {});
+  // Asks for the node to be emptied, or no more; ListNodes tells how far it is.
+  absl::Status DrainNode(const std::string& node, bool cancel, const CallOptions& options = {});
+  absl::Status RemoveNode(const std::string& node, const CallOptions& options = {});
   PageIterator<v1::Group> ListGroups(const v1::ListGroupsRequest& request,
                                      const CallOptions& options = {});
 

@@ -177,6 +177,9 @@ class Replica {
   // On the strand: a message for this replica; the configuration may have changed (a hint).
   virtual void OnMessage(PeerMessage message) = 0;
   virtual void OnConfigHint() = 0;
+  // On the strand: whether the newest configuration known here names that replica on that node. It
+  // may have come from the leader, and be newer than what the coordination store last showed.
+  virtual bool HasMember(ReplicaId replica, const NodeId& node) const = 0;
 
   // On the strand: stops the process if an invariant of the protocol does not hold here.
   virtual void CheckInvariants() const {}

@@ -54,6 +54,9 @@ class ReplicaDriver final : public Replica {
       std::function<void(absl::StatusOr<std::pair<LogIndex, std::string>>)> done) override;
   void OnMessage(PeerMessage message) override;
   void OnConfigHint() override;
+  bool HasMember(ReplicaId replica, const NodeId& node) const override {
+    return core_.config().Names(replica, node);
+  }
   void CheckInvariants() const override;
   void Stop() override;
 

@@ -27,9 +27,9 @@ Api::Api(const Platform& platform, ApiPlace place)
       view(platform.coordination, std::move(place.nodes_changed)),
       peers(MakePeerClient(view, std::move(place.tls))),
       tenant_ops(tenants, access_keys, authorizer),
-      container_ops({platform.topology, view, *peers, store, containers, authorizer}),
-      cluster_ops({platform.cluster, platform.topology, view, *peers, store, tenants, containers,
-                   directory, authorizer, platform.dev, /*takes_faults=*/place.host == nullptr}),
+      container_ops({view, *peers, store, containers, authorizer}),
+      cluster_ops({platform.cluster, view, *peers, store, tenants, containers, directory,
+                   authorizer, platform.dev, /*takes_faults=*/place.host == nullptr}),
       gateway({place.self, place.host, view, authorizer, directory, platform.random,
                ReachableBy(std::move(place.reachable), *peers), std::move(place.admit)}) {}
 

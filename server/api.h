@@ -22,7 +22,6 @@
 #include "server/peer_client.h"
 #include "server/replica_host.h"
 #include "server/tls_material.h"
-#include "server/topology.h"
 #include "tenancy/access_keys.h"
 #include "tenancy/authenticator.h"
 #include "tenancy/authorizer.h"
@@ -37,7 +36,6 @@ namespace meridian::server {
 // Of a process, shared by all its nodes; outlives them.
 struct Platform {
   ClusterId cluster;
-  const Topology& topology;
   Clock& clock;
   Random& random;  // thread-safe
   crypto::Kms& kms;

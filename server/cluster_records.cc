@@ -34,13 +34,16 @@ std::string EncodeNodeRecord(const NodeRecord& record) {
   proto.set_public_endpoint(record.public_endpoint);
   proto.set_internal_endpoint(record.internal_endpoint);
   for (const DiskId& disk : record.disks) proto.add_disk_ids(std::string(disk.bytes()));
+  proto.set_region(record.region);
+  proto.set_zone(record.zone);
   return proto.SerializeAsString();
 }
 
 absl::StatusOr<NodeRecord> DecodeNodeRecord(std::string_view encoded) {
   const absl::StatusOr<pb::NodeRecord> proto = Parse<pb::NodeRecord>(encoded, "node");
   if (!proto.ok()) return proto.status();
-  NodeRecord record{proto->public_endpoint(), proto->internal_endpoint(), {}};
+  NodeRecord record{
+      proto->public_endpoint(), proto->internal_endpoint(), {}, proto->region(), proto->zone()};
   for (const std::string& bytes : proto->disk_ids()) {
     const std::optional<DiskId> disk = DiskId::FromBytes(bytes);
     if (!disk) return absl::DataLossError("malformed disk id in a node record");
@@ -59,6 +62,7 @@ std::string EncodePartitionRecord(const PartitionRecord& record) {
   proto.set_tenant_id(std::string(record.tenant.bytes()));
   proto.set_container_id(std::string(record.container.bytes()));
   proto.set_region(record.region);
+  if (record.redundancy) proto.set_redundancy(static_cast<uint32_t>(*record.redundancy));
   return proto.SerializeAsString();
 }
 
@@ -69,8 +73,19 @@ absl::StatusOr<PartitionRecord> DecodePartitionRecord(std::string_view encoded) 
   const std::optional<TenantId> tenant = TenantId::FromBytes(proto->tenant_id());
   const std::optional<ContainerId> container = ContainerId::FromBytes(proto->container_id());
   if (!tenant || !container) return absl::DataLossError("malformed ids in a partition record");
-  return PartitionRecord{*tenant, *container, proto->region()};
+  PartitionRecord record{*tenant, *container, proto->region()};
+  if (proto->redundancy() != 0) {
+    if (!tenancy::IsRedundancy(proto->redundancy())) {
+      return absl::DataLossError("unknown redundancy in a partition record");
+    }
+    record.redundancy = static_cast<tenancy::Redundancy>(proto->redundancy());
+  }
+  return record;
 }
+
+std::string AliveKeyOf(const NodeId& node) { return kAliveKeyPrefix + node; }
+
+std::string DrainKeyOf(const NodeId& node) { return kDrainKeyPrefix + node; }
 
 std::string RemovedKeyOf(PartitionId partition) { return kRemovedKeyPrefix + partition.ToHex(); }
 

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/id.h"
+#include "tenancy/records.h"
 
 namespace meridian::server {
 
@@ -17,6 +18,8 @@ struct NodeRecord {
   std::string public_endpoint;
   std::string internal_endpoint;
   std::vector<DiskId> disks;
+  std::string region = {};
+  std::string zone = {};
   bool operator==(const NodeRecord&) const = default;
 };
 
@@ -32,6 +35,8 @@ struct PartitionRecord {
   TenantId tenant;
   ContainerId container;
   std::string region;
+  // What the replicas are placed by; nullopt in a record made before this was kept.
+  std::optional<tenancy::Redundancy> redundancy = std::nullopt;
   bool operator==(const PartitionRecord&) const = default;
 };
 
@@ -47,6 +52,14 @@ absl::StatusOr<PartitionRecord> DecodePartitionRecord(std::string_view encoded);
 // reason to.
 inline constexpr char kRemovedKeyPrefix[] = "removed/";
 std::string RemovedKeyOf(PartitionId partition);
+
+// "alive/<node id>" is there while the node runs (CoordinationStore::Announce).
+inline constexpr char kAliveKeyPrefix[] = "alive/";
+std::string AliveKeyOf(const NodeId& node);
+
+// "drain/<node id>", with any value: the operator wants the node empty.
+inline constexpr char kDrainKeyPrefix[] = "drain/";
+std::string DrainKeyOf(const NodeId& node);
 
 inline constexpr char kGroupKeyPrefix[] = "group/";
 // The partition of a key "<prefix><partition hex>"; nullopt if it is not of that form.

@@ -1,8 +1,9 @@
 #include "server/cluster_view.h"
 
 #include <utility>
-#include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "replication/replica.h"
 
 namespace meridian::server {
@@ -16,27 +17,31 @@ constexpr absl::Duration kRetryDelay = absl::Seconds(1);
 // Shared with the callbacks of reads under way, which may outlive the view.
 class ClusterView::State : public std::enable_shared_from_this<State> {
  public:
+  using Rows = std::vector<coordination::KeyValue>;
+
   // `timer` outlives Close.
   State(coordination::CoordinationStore& coordination, Executor& timer, NodesChanged nodes_changed)
       : coordination_(coordination), timer_(timer), nodes_changed_(std::move(nodes_changed)) {}
 
-  void ReadGroups() ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (!Begin(groups_read_)) return;
-    coordination_.List(kGroupKeyPrefix, [self = shared_from_this()](auto rows) {
-      const bool failed = !rows.ok();
-      self->TakeGroups(std::move(rows));
-      if (failed) self->RetryLater(&State::ReadGroups);
-      if (self->End(self->groups_read_)) self->ReadGroups();
-    });
+  // Of each prefix that is followed, what takes its rows.
+  static const std::map<std::string, void (State::*)(const Rows&)>& Sections() {
+    static const auto* sections = new std::map<std::string, void (State::*)(const Rows&)>{
+        {kGroupKeyPrefix, &State::TakeGroups}, {kPartitionKeyPrefix, &State::TakePartitions},
+        {kNodeKeyPrefix, &State::TakeNodes},   {kAliveKeyPrefix, &State::TakeAlive},
+        {kDrainKeyPrefix, &State::TakeDrains},
+    };
+    return *sections;
   }
 
-  void ReadNodes() ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (!Begin(nodes_read_)) return;
-    coordination_.List(kNodeKeyPrefix, [self = shared_from_this()](auto rows) {
-      const bool failed = !rows.ok();
-      self->TakeNodes(std::move(rows));
-      if (failed) self->RetryLater(&State::ReadNodes);
-      if (self->End(self->nodes_read_)) self->ReadNodes();
+  void Read(const std::string& prefix) ABSL_LOCKS_EXCLUDED(mutex_) {
+    if (!Begin(prefix)) return;
+    coordination_.List(prefix, [self = shared_from_this(), prefix](absl::StatusOr<Rows> rows) {
+      if (rows.ok()) {
+        (self.get()->*Sections().at(prefix))(*rows);
+      } else {
+        self->RetryLater(prefix);
+      }
+      if (self->End(prefix, rows.ok())) self->Read(prefix);
     });
   }
 
@@ -51,92 +56,125 @@ class ClusterView::State : public std::enable_shared_from_this<State> {
     absl::MutexLock lock(&mutex_);
     const auto read = [this] {
       mutex_.AssertReaderHeld();
-      return have_groups_ && have_nodes_;
+      return read_once_.size() == Sections().size();
     };
     return mutex_.AwaitWithTimeout(absl::Condition(&read), timeout);
   }
 
-  std::map<PartitionId, Group> groups() const ABSL_LOCKS_EXCLUDED(mutex_) {
+  struct Known {
+    std::map<PartitionId, Group> groups;
+    std::map<PartitionId, PartitionRecord> partitions;
+    std::map<NodeId, NodeRecord> nodes;
+    std::shared_ptr<const Topology> topology =
+        std::make_shared<const Topology>(Topology::FromNodes({}));
+    std::set<NodeId> alive;
+    std::set<NodeId> draining;
+  };
+  // A part of what is known, copied.
+  template <typename Part>
+  Part Get(Part Known::*part) const ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
-    return groups_;
+    return known_.*part;
   }
-  std::map<NodeId, NodeRecord> nodes() const ABSL_LOCKS_EXCLUDED(mutex_) {
+  template <typename Key, typename Value>
+  std::optional<Value> Find(std::map<Key, Value> Known::*part, const Key& key) const
+      ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
-    return nodes_;
-  }
-  std::optional<Group> FindGroup(PartitionId partition) const ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
-    const auto group = groups_.find(partition);
-    return group == groups_.end() ? std::nullopt : std::optional(group->second);
-  }
-  std::string PublicEndpoint(const NodeId& node) const ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
-    const auto record = nodes_.find(node);
-    return record == nodes_.end() ? std::string() : record->second.public_endpoint;
+    const auto found = (known_.*part).find(key);
+    return found == (known_.*part).end() ? std::nullopt : std::optional(found->second);
   }
 
  private:
-  // One read at a time; a change during one asks for another.
-  struct Read {
+  // One read of a prefix at a time; a change during one asks for another.
+  struct Reading {
     bool running = false;
     bool again = false;
   };
 
-  bool Begin(Read& read) ABSL_LOCKS_EXCLUDED(mutex_) {
+  bool Begin(const std::string& prefix) ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
     if (closed_) return false;
-    if (std::exchange(read.running, true)) {
-      read.again = true;
+    Reading& reading = reading_[prefix];
+    if (std::exchange(reading.running, true)) {
+      reading.again = true;
       return false;
     }
     return true;
   }
   // Whether to read again.
-  bool End(Read& read) ABSL_LOCKS_EXCLUDED(mutex_) {
+  bool End(const std::string& prefix, bool read) ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
-    read.running = false;
-    return std::exchange(read.again, false);
+    if (read) read_once_.insert(prefix);
+    Reading& reading = reading_[prefix];
+    reading.running = false;
+    return std::exchange(reading.again, false);
   }
 
   // The change that asked for the read is not told of again.
-  void RetryLater(void (State::*read)()) ABSL_LOCKS_EXCLUDED(mutex_) {
+  void RetryLater(const std::string& prefix) ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
     if (closed_) return;
-    timer_.PostAfter(kRetryDelay, [self = shared_from_this(), read] { (self.get()->*read)(); });
+    timer_.PostAfter(kRetryDelay, [self = shared_from_this(), prefix] { self->Read(prefix); });
   }
 
-  void TakeGroups(absl::StatusOr<std::vector<coordination::KeyValue>> rows)
-      ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (!rows.ok()) return;
+  // What cannot be decoded is refused where it matters; here it is merely unknown.
+  void TakeGroups(const Rows& rows) ABSL_LOCKS_EXCLUDED(mutex_) {
     std::map<PartitionId, Group> groups;
-    for (const coordination::KeyValue& row : *rows) {
+    for (const coordination::KeyValue& row : rows) {
       const auto partition = PartitionOfKey(kGroupKeyPrefix, row.key);
       auto config = replication::DecodeGroupConfig(row.value);
-      // Its members refuse to serve it; here it is merely unknown.
-      if (!partition || !config.ok()) continue;
-      groups[*partition] = {*std::move(config), row.mod_revision};
+      if (partition && config.ok()) groups[*partition] = {*std::move(config), row.mod_revision};
     }
     absl::MutexLock lock(&mutex_);
-    groups_ = std::move(groups);
-    have_groups_ = true;
+    known_.groups = std::move(groups);
   }
 
-  void TakeNodes(absl::StatusOr<std::vector<coordination::KeyValue>> rows)
-      ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (!rows.ok()) return;
-    std::map<NodeId, NodeRecord> nodes;
-    for (const coordination::KeyValue& row : *rows) {
-      auto record = DecodeNodeRecord(row.value);
-      if (record.ok()) nodes[row.key.substr(sizeof(kNodeKeyPrefix) - 1)] = *std::move(record);
+  void TakePartitions(const Rows& rows) ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::map<PartitionId, PartitionRecord> partitions;
+    for (const coordination::KeyValue& row : rows) {
+      const auto partition = PartitionOfKey(kPartitionKeyPrefix, row.key);
+      auto record = DecodePartitionRecord(row.value);
+      if (partition && record.ok()) partitions[*partition] = *std::move(record);
     }
+    absl::MutexLock lock(&mutex_);
+    known_.partitions = std::move(partitions);
+  }
+
+  void TakeNodes(const Rows& rows) ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::map<NodeId, NodeRecord> nodes;
+    std::vector<Topology::Node> places;
+    for (const coordination::KeyValue& row : rows) {
+      auto record = DecodeNodeRecord(row.value);
+      if (!record.ok()) continue;
+      const NodeId node = row.key.substr(sizeof(kNodeKeyPrefix) - 1);
+      places.push_back({node, record->zone, record->region});
+      nodes[node] = *std::move(record);
+    }
+    auto topology = std::make_shared<const Topology>(Topology::FromNodes(places));
     absl::MutexLock callback_lock(&callback_mutex_);
     {
       absl::MutexLock lock(&mutex_);
-      have_nodes_ = true;
-      if (closed_ || nodes == nodes_) return;
-      nodes_ = nodes;
+      if (closed_ || nodes == known_.nodes) return;
+      known_.nodes = nodes;
+      known_.topology = std::move(topology);
     }
     if (nodes_changed_) nodes_changed_(nodes);
+  }
+
+  static std::set<NodeId> NodesOf(const Rows& rows, size_t prefix_size) {
+    std::set<NodeId> nodes;
+    for (const coordination::KeyValue& row : rows) nodes.insert(row.key.substr(prefix_size));
+    return nodes;
+  }
+  void TakeAlive(const Rows& rows) ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::set<NodeId> alive = NodesOf(rows, sizeof(kAliveKeyPrefix) - 1);
+    absl::MutexLock lock(&mutex_);
+    known_.alive = std::move(alive);
+  }
+  void TakeDrains(const Rows& rows) ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::set<NodeId> draining = NodesOf(rows, sizeof(kDrainKeyPrefix) - 1);
+    absl::MutexLock lock(&mutex_);
+    known_.draining = std::move(draining);
   }
 
   coordination::CoordinationStore& coordination_;
@@ -144,28 +182,25 @@ class ClusterView::State : public std::enable_shared_from_this<State> {
   const NodesChanged nodes_changed_;
   absl::Mutex callback_mutex_;  // held during nodes_changed_; before mutex_
   mutable absl::Mutex mutex_;
-  Read groups_read_;
-  Read nodes_read_;
+  std::map<std::string, Reading> reading_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> read_once_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  bool have_groups_ ABSL_GUARDED_BY(mutex_) = false;
-  bool have_nodes_ ABSL_GUARDED_BY(mutex_) = false;
-  std::map<PartitionId, Group> groups_ ABSL_GUARDED_BY(mutex_);
-  std::map<NodeId, NodeRecord> nodes_ ABSL_GUARDED_BY(mutex_);
+  Known known_ ABSL_GUARDED_BY(mutex_);
 };
 
 ClusterView::ClusterView(coordination::CoordinationStore& coordination, NodesChanged nodes_changed)
     : timer_(MakeThreadExecutor("cluster-view")),
-      state_(std::make_shared<State>(coordination, *timer_, std::move(nodes_changed))),
-      // Watched before they are read, so that no change falls between.
-      group_watch_(coordination.Watch(kGroupKeyPrefix, [state = state_] { state->ReadGroups(); })),
-      node_watch_(coordination.Watch(kNodeKeyPrefix, [state = state_] { state->ReadNodes(); })) {
-  state_->ReadGroups();
-  state_->ReadNodes();
+      state_(std::make_shared<State>(coordination, *timer_, std::move(nodes_changed))) {
+  for (const auto& [prefix, take] : State::Sections()) {
+    // Watched before it is read, so that no change falls between.
+    watches_.push_back(
+        coordination.Watch(prefix, [state = state_, prefix = prefix] { state->Read(prefix); }));
+    state_->Read(prefix);
+  }
 }
 
 ClusterView::~ClusterView() {
-  group_watch_.reset();
-  node_watch_.reset();
+  watches_.clear();
   state_->Close();
 }
 
@@ -175,12 +210,28 @@ absl::Status ClusterView::WaitUntilRead(absl::Duration timeout) {
 }
 
 std::optional<ClusterView::Group> ClusterView::FindGroup(PartitionId partition) const {
-  return state_->FindGroup(partition);
+  return state_->Find(&State::Known::groups, partition);
 }
 
-std::map<PartitionId, ClusterView::Group> ClusterView::groups() const { return state_->groups(); }
+std::map<PartitionId, ClusterView::Group> ClusterView::groups() const {
+  return state_->Get(&State::Known::groups);
+}
 
-std::map<NodeId, NodeRecord> ClusterView::nodes() const { return state_->nodes(); }
+std::optional<PartitionRecord> ClusterView::FindPartition(PartitionId partition) const {
+  return state_->Find(&State::Known::partitions, partition);
+}
+
+std::map<NodeId, NodeRecord> ClusterView::nodes() const {
+  return state_->Get(&State::Known::nodes);
+}
+
+std::shared_ptr<const Topology> ClusterView::topology() const {
+  return state_->Get(&State::Known::topology);
+}
+
+std::set<NodeId> ClusterView::alive() const { return state_->Get(&State::Known::alive); }
+
+std::set<NodeId> ClusterView::draining() const { return state_->Get(&State::Known::draining); }
 
 const replication::Member* ClusterView::LeaderOf(const replication::GroupConfig& config) {
   if (config.leader.is_nil()) return nullptr;
@@ -196,7 +247,9 @@ std::string ClusterView::LeaderEndpoint(PartitionId partition) const {
   const std::optional<Group> group = FindGroup(partition);
   if (!group) return {};
   const replication::Member* leader = LeaderOf(group->config);
-  return leader == nullptr ? std::string() : state_->PublicEndpoint(leader->node);
+  if (leader == nullptr) return {};
+  const std::optional<NodeRecord> node = state_->Find(&State::Known::nodes, leader->node);
+  return node ? node->public_endpoint : std::string();
 }
 
 }  // namespace meridian::server

@@ -1,22 +1,24 @@
-// The groups and nodes as the coordination store last showed them: what requests are routed by. A
-// hint; replicas decide. Goes on with what it knows while the store is down (I12).
+// What the coordination store last showed of groups and nodes: what requests are routed by and
+// replicas are placed by. A hint; replicas decide. Goes on with what it knows while the store is
+// down (I12).
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/executor.h"
 #include "base/id.h"
 #include "coordination/coordination_store.h"
 #include "replication/core/group_config.h"
 #include "server/cluster_records.h"
+#include "server/topology.h"
 
 namespace meridian::server {
 
@@ -36,12 +38,20 @@ class ClusterView {
                        NodesChanged nodes_changed = {});
   ~ClusterView();
 
-  // Until both have been read once. UNAVAILABLE after the timeout.
+  // Until everything has been read once. UNAVAILABLE after the timeout.
   absl::Status WaitUntilRead(absl::Duration timeout);
 
   std::optional<Group> FindGroup(PartitionId partition) const;
   std::map<PartitionId, Group> groups() const;
+  std::optional<PartitionRecord> FindPartition(PartitionId partition) const;
+
+  // All that have ever started here and were not removed.
   std::map<NodeId, NodeRecord> nodes() const;
+  // The same, by regions and zones. Never null.
+  std::shared_ptr<const Topology> topology() const;
+  // Those that run, and those that are to be emptied.
+  std::set<NodeId> alive() const;
+  std::set<NodeId> draining() const;
 
   // The leader's public endpoint; empty if the group has no leader or is not known.
   std::string LeaderEndpoint(PartitionId partition) const;
@@ -52,8 +62,7 @@ class ClusterView {
   class State;
   const std::unique_ptr<Executor> timer_;  // of reads that failed; outlives Close of the state
   const std::shared_ptr<State> state_;
-  std::unique_ptr<coordination::CoordinationStore::WatchHandle> group_watch_;
-  std::unique_ptr<coordination::CoordinationStore::WatchHandle> node_watch_;
+  std::vector<std::unique_ptr<coordination::CoordinationStore::WatchHandle>> watches_;
 };
 
 }  // namespace meridian::server

@@ -60,6 +60,9 @@ class HostedReplica final : public replication::Replica {
       std::function<void(absl::StatusOr<std::pair<LogIndex, std::string>>)> done) override;
   void OnMessage(replication::PeerMessage message) override;
   void OnConfigHint() override;
+  bool HasMember(ReplicaId replica, const NodeId& node) const override {
+    return replica_->HasMember(replica, node);
+  }
   void Stop() override;
 
  private:

@@ -32,6 +32,8 @@ constexpr absl::Duration kExpiryInterval = absl::Minutes(1);
 constexpr absl::Duration kExpiryTimeout = absl::Seconds(10);
 constexpr absl::Duration kPublishTimeout = absl::Seconds(10);
 constexpr absl::Duration kPublishRetry = absl::Seconds(1);
+// After a node has died, new replicas are placed on it for no longer than this.
+constexpr absl::Duration kPresenceTtl = absl::Seconds(10);
 constexpr absl::Duration kViewTimeout = absl::Seconds(10);
 
 // The catalog, as a node needs it to remove containers.
@@ -87,6 +89,9 @@ class ServingNode final : public Node {
     RETURN_IF_ERROR(StartServer());
     RETURN_IF_ERROR(Publish());
     published_ = true;
+    presence_ = platform_.coordination.Announce(AliveKeyOf(options_.id), "", kPresenceTtl);
+    placement_ = std::make_unique<PlacementKeeper>(PlacementKeeper::Environment{
+        options_.id, *host_, api_->view, platform_.random, options_.placement});
     ScheduleExpiry();
     server_->SetServing(true);
     return absl::OkStatus();
@@ -129,6 +134,8 @@ class ServingNode final : public Node {
   std::unique_ptr<Executor> upkeep_ ABSL_GUARDED_BY(upkeep_mutex_) =
       MakeThreadExecutor(options_.id + "-upkeep");
   std::atomic<bool> published_{false};  // once
+  std::unique_ptr<coordination::CoordinationStore::Presence> presence_;
+  std::unique_ptr<PlacementKeeper> placement_;
 };
 
 absl::Status ServingNode::OpenDisks() {
@@ -211,7 +218,7 @@ absl::Status ServingNode::Publish() {
   const NodeRecord record{
       advertised(options_.advertised_public_address, server_->endpoint()),
       advertised(options_.advertised_internal_address, transport_->listen_address()),
-      disks_->InService()};
+      disks_->InService(), options_.region, options_.zone};
   using Answer = absl::StatusOr<coordination::CommitResult>;
   const std::optional<Answer> result =
       AwaitUntil<Answer>(absl::Now() + kPublishTimeout, [&](std::function<void(Answer)> done) {
@@ -258,6 +265,8 @@ void ServingNode::ForgetExpired() {
 void ServingNode::Stop() {
   // Calls that wait for a replica are answered by its end, so that the server's handlers return.
   if (host_ != nullptr) host_->BeginStop();
+  presence_.reset();
+  placement_.reset();
   std::unique_ptr<Executor> upkeep;
   {
     absl::MutexLock lock(&upkeep_mutex_);

@@ -12,6 +12,7 @@
 #include "replication/replica.h"
 #include "server/api.h"
 #include "server/node_disks.h"
+#include "server/placement_keeper.h"
 #include "server/public_server.h"
 #include "server/tls_material.h"
 #include "storage/disk_store.h"
@@ -25,6 +26,9 @@ namespace meridian::server {
 
 struct NodeOptions {
   NodeId id;
+  // Where it stands: unique names in the cluster.
+  std::string region;
+  std::string zone;
   std::vector<DiskFolder> disks;
   TlsMaterial tls;
   std::string public_address = "127.0.0.1:0";
@@ -33,6 +37,7 @@ struct NodeOptions {
   std::string advertised_public_address;
   std::string advertised_internal_address;
   replication::ReplicaOptions replica;
+  PlacementOptions placement;
   // Of each disk: sizes and RocksDB's environment; the node sets the rest.
   storage::DiskStoreOptions disk;
   std::function<absl::StatusOr<std::unique_ptr<storage::Disk>>(std::string root)> open_disk =

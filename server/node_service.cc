@@ -118,7 +118,12 @@ grpc::Status NodeServiceHandlers::GetNodeStatus(grpc::ServerContext* context,
   for (const std::shared_ptr<HostedReplica>& replica : node->host.List()) {
     const std::string partition(replica->identity().partition.bytes());
     if (!only.empty() && !only.contains(partition)) continue;
-    *response->add_replicas() = Describe(*replica, request->with_digest(), DeadlineOf(*context));
+    pb::ReplicaStatus* status = response->add_replicas();
+    *status = Describe(*replica, request->with_digest(), DeadlineOf(*context));
+    const absl::Status placement = node->host.PlacementProblem(replica->identity().partition);
+    if (status->is_serving() && !placement.ok()) {
+      status->set_placement_problem(std::string(FromAbsl(placement.message())));
+    }
   }
   for (const ServedDisk& disk : node->disks) *response->add_disks() = Describe(disk);
   return grpc::Status::OK;

@@ -30,6 +30,16 @@ std::optional<Member> FindAt(const std::vector<Member>& members, const PlacedRep
   return std::nullopt;
 }
 
+// Whether a replica that is on the node, on a disk that the node still has, is not to stay: until
+// it has left, the node takes no other of the group (P6).
+bool HasLeaving(const GroupInPlan& group, const std::vector<DiskInPlan>& disks,
+                const NodeId& node) {
+  return std::any_of(group.config.members.begin(), group.config.members.end(),
+                     [&](const Member& member) {
+                       return member.node == node && FindDisk(disks, member) != nullptr;
+                     });
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<Member>> PlanMembers(const GroupInPlan& group,
@@ -47,9 +57,9 @@ absl::StatusOr<std::vector<Member>> PlanMembers(const GroupInPlan& group,
   for (const DiskInPlan& disk : disks) {
     const PlacedReplica place{disk.disk.node, disk.disk.disk};
     const bool taken = std::find(places.begin(), places.end(), place) != places.end();
-    // A replica that has left this disk for being silent does not come back to it at once.
-    const bool left = FindAt(group.config.members, place).has_value() && !taken;
-    if (taken || (disk.present && !disk.draining && !left)) usable.push_back(disk.disk);
+    if (taken || (disk.present && !disk.draining && !HasLeaving(group, disks, disk.disk.node))) {
+      usable.push_back(disk.disk);
+    }
   }
   ASSIGN_OR_RETURN(const std::vector<PlacedReplica> placed,
                    replication::PlaceGroup(group.policy, group.region, usable, places));

@@ -16,15 +16,6 @@ namespace {
 constexpr absl::Duration kRetryDelay = absl::Seconds(1);
 constexpr absl::Duration kCoordinationTimeout = absl::Seconds(10);
 
-bool IsReplicaOn(const replication::GroupConfig& config, ReplicaId replica, const NodeId& node) {
-  for (const auto* set : {&config.members, &config.joint_old, &config.learners}) {
-    for (const replication::Member& member : *set) {
-      if (member.replica == replica && member.node == node) return true;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
 ReplicaHost::ReplicaHost(Environment environment) : environment_(std::move(environment)) {}
@@ -93,14 +84,32 @@ std::map<PartitionId, absl::Status> ReplicaHost::Problems() const {
   return problems_;
 }
 
+void ReplicaHost::SetPlacementProblem(PartitionId partition, const absl::Status& problem) {
+  absl::MutexLock lock(&mutex_);
+  if (problem.ok()) {
+    placement_problems_.erase(partition);
+  } else {
+    placement_problems_[partition] = problem;
+  }
+}
+
+absl::Status ReplicaHost::PlacementProblem(PartitionId partition) const {
+  absl::MutexLock lock(&mutex_);
+  const auto problem = placement_problems_.find(partition);
+  return problem == placement_problems_.end() ? absl::OkStatus() : problem->second;
+}
+
 void ReplicaHost::OnMessage(const NodeId& sender, replication::PeerMessage message) {
   std::shared_ptr<HostedReplica> replica;
   {
     absl::MutexLock lock(&mutex_);
     const auto hosted = hosted_.find(message.partition);
     if (hosted == hosted_.end()) return;
-    if (!IsReplicaOn(hosted->second.config, message.from, sender)) return;
     replica = hosted->second.replica;
+    if (!hosted->second.config.Names(message.from, sender) &&
+        !replica->HasMember(message.from, sender)) {
+      return;
+    }
   }
   // A message for an earlier life of the replica is not for this one (P4).
   if (replica->identity().replica != message.to) return;
@@ -133,7 +142,7 @@ void ReplicaHost::Reconcile() {
 absl::Status ReplicaHost::TryReconcile() {
   ASSIGN_OR_RETURN(const std::vector<Group> groups, ListGroups());
   RETURN_IF_ERROR(RemoveDeleted());
-  absl::Status result;
+  absl::Status result = RemoveUnnamed(groups);
   for (const Group& group : groups) {
     std::shared_ptr<HostedReplica> changed;
     bool open = false;
@@ -226,24 +235,81 @@ absl::Status ReplicaHost::RemoveDeleted() {
   for (storage::DiskStore* disk : environment_.disks) {
     for (const storage::ReplicaOnDisk& replica : disk->ListReplicas()) {
       if (!removed.contains(replica.partition)) continue;
-      std::shared_ptr<HostedReplica> open;
-      {
-        absl::MutexLock lock(&mutex_);
-        const auto hosted = hosted_.find(replica.partition);
-        if (hosted != hosted_.end()) {
-          open = std::move(hosted->second.replica);
-          hosted_.erase(hosted);
-        }
-      }
-      if (open != nullptr) {
-        Drop(std::move(open));  // its end schedules the next round, which removes the data
-        continue;
-      }
+      if (DropHosted(replica.partition, replica.replica)) continue;
       const absl::Status status = disk->RemoveReplica(replica.replica);
       // Still used by a running call: its end schedules the next round.
       if (!status.ok() && !absl::IsFailedPrecondition(status)) return status;
     }
   }
+  return absl::OkStatus();
+}
+
+bool ReplicaHost::DropHosted(PartitionId partition, ReplicaId replica) {
+  std::shared_ptr<HostedReplica> open;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto hosted = hosted_.find(partition);
+    if (hosted == hosted_.end() || hosted->second.replica->identity().replica != replica) {
+      return false;
+    }
+    open = std::move(hosted->second.replica);
+    hosted_.erase(hosted);
+  }
+  Drop(std::move(open));
+  return true;
+}
+
+absl::Status ReplicaHost::RemoveUnnamed(const std::vector<Group>& groups) {
+  std::map<PartitionId, const Group*> by_partition;
+  for (const Group& group : groups) by_partition[group.partition] = &group;
+  absl::Status result;
+  for (storage::DiskStore* disk : environment_.disks) {
+    for (const storage::ReplicaOnDisk& replica : disk->ListReplicas()) {
+      const auto group = by_partition.find(replica.partition);
+      // A configuration that is merely missing is no reason to remove anything.
+      if (group == by_partition.end() ||
+          group->second->config.Names(replica.replica, environment_.node)) {
+        continue;
+      }
+      const absl::Status status = RemoveUnnamed(*disk, replica, group->second->config);
+      if (status.ok()) continue;
+      if (result.ok()) result = status;
+      absl::MutexLock lock(&mutex_);
+      problems_[replica.partition] = status;
+    }
+  }
+  return result;
+}
+
+absl::Status ReplicaHost::RemoveUnnamed(storage::DiskStore& disk,
+                                        const storage::ReplicaOnDisk& replica,
+                                        const replication::GroupConfig& config) {
+  if (DropHosted(replica.partition, replica.replica)) return absl::OkStatus();
+  using Promise = absl::StatusOr<Epoch>;
+  const std::optional<Promise> promised =
+      AwaitUntil<Promise>(absl::InfiniteFuture(), [&](std::function<void(Promise)> done) {
+        environment_.strand.Post([&disk, &replica, done = std::move(done)] {
+          auto storage = disk.OpenReplica(replica.replica);
+          if (!storage.ok()) {
+            done(storage.status());
+            return;
+          }
+          done((*storage)->recovered().hard_state.promised);
+        });
+      });
+  // Still used by a running call: its end schedules the next round.
+  if (absl::IsFailedPrecondition(promised->status())) return absl::OkStatus();
+  RETURN_IF_ERROR(promised->status());
+  // Who left was told of every epoch before the one that left it out.
+  if (**promised >= config.epoch) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "replica ", replica.replica.ToHex(), " has promised epoch ", (*promised)->value(),
+        ", and the coordination store, which does not name it, is only at ", config.epoch.value(),
+        ": is it restored from a backup? The replica is kept"));
+  }
+  RETURN_IF_ERROR(disk.RemoveReplica(replica.replica));
+  Log(absl::StrCat("node ", environment_.node, ": removed replica ", replica.replica.ToHex(),
+                   " of partition ", replica.partition.ToHex(), ", which has others in its place"));
   return absl::OkStatus();
 }
 
@@ -253,6 +319,10 @@ absl::Status ReplicaHost::OpenGroup(const Group& group) {
   bool on_disk = false;
   for (const storage::ReplicaOnDisk& known : disk->ListReplicas()) {
     on_disk = on_disk || known.replica == replica;
+    if (known.replica != replica && known.partition == group.partition) {
+      // The range has one owner on a disk (P6).
+      return absl::UnavailableError("the replica that was here before is still being removed");
+    }
   }
   if (!on_disk) {
     RETURN_IF_ERROR(disk->CreateReplica({replica, group.partition, group.container}));

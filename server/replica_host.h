@@ -22,8 +22,8 @@
 namespace meridian::server {
 
 // Follows the keys group/ in the coordination store. A group that names a disk of this node gets
-// its replica here; one that was deleted on purpose (removed/) loses it, with its data.
-// Thread-safe.
+// its replica here. A replica whose group was deleted on purpose (removed/), or names other
+// replicas in its place by now, is removed with its data (P6). Thread-safe.
 class ReplicaHost {
  public:
   // All outlive the host, except that it must be stopped before any of them goes.
@@ -58,6 +58,11 @@ class ReplicaHost {
   // Why replicas that belong here are not, or do not serve.
   std::map<PartitionId, absl::Status> Problems() const ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Of groups led here: why their replicas cannot be where they should be. OK: they can.
+  void SetPlacementProblem(PartitionId partition, const absl::Status& problem)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status PlacementProblem(PartitionId partition) const ABSL_LOCKS_EXCLUDED(mutex_);
+
   // On the strand. `sender`: as it has proved itself by its certificate. A message that names a
   // replica which the group does not have on that node is dropped, as a lost one: a node speaks for
   // its own replicas only (P4).
@@ -85,6 +90,11 @@ class ReplicaHost {
   absl::Status TryReconcile() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<std::vector<Group>> ListGroups();
   absl::Status RemoveDeleted();
+  absl::Status RemoveUnnamed(const std::vector<Group>& groups) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status RemoveUnnamed(storage::DiskStore& disk, const storage::ReplicaOnDisk& replica,
+                             const replication::GroupConfig& config);
+  // Whether one was running; then its end schedules another round.
+  bool DropHosted(PartitionId partition, ReplicaId replica) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status OpenGroup(const Group& group);
   void ScheduleReconcile() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -100,6 +110,7 @@ class ReplicaHost {
   mutable absl::Mutex mutex_;
   std::map<PartitionId, Hosted> hosted_ ABSL_GUARDED_BY(mutex_);
   std::map<PartitionId, absl::Status> problems_ ABSL_GUARDED_BY(mutex_);
+  std::map<PartitionId, absl::Status> placement_problems_ ABSL_GUARDED_BY(mutex_);
   // HostedReplicas made and not yet destroyed.
   size_t alive_ ABSL_GUARDED_BY(mutex_) = 0;
   bool scheduled_ ABSL_GUARDED_BY(mutex_) = false;

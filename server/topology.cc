@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 #include <utility>
@@ -72,6 +73,19 @@ Topology Topology::Default() {
     region.zones[0].nodes.push_back(name + "-1b");
     region.zones[0].nodes.push_back(name + "-1c");
     regions.push_back(std::move(region));
+  }
+  return Topology(std::move(regions));
+}
+
+Topology Topology::FromNodes(const std::vector<Node>& nodes) {
+  std::map<std::string, std::map<std::string, std::set<NodeId>>> sorted;
+  for (const Node& node : nodes) sorted[node.region][node.zone].insert(node.id);
+  std::vector<Region> regions;
+  for (const auto& [region, zones] : sorted) {
+    regions.push_back({region, {}});
+    for (const auto& [zone, ids] : zones) {
+      regions.back().zones.push_back({zone, {ids.begin(), ids.end()}});
+    }
   }
   return Topology(std::move(regions));
 }

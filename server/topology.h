@@ -32,6 +32,9 @@ class Topology {
   // example east-1a.
   static Topology Default();
 
+  // Of nodes that have told where they stand; regions and zones in byte order of their names.
+  static Topology FromNodes(const std::vector<Node>& nodes);
+
   // The textproto or, if it begins with '{', JSON of a meridian.v1.Topology with its regions only:
   //   regions { name: "east" zones { name: "east-1" nodes: "east-1a" } }
   // INVALID_ARGUMENT: not of this form, a name that breaks the rules or is used twice, nothing in

@@ -41,7 +41,6 @@ std::string Serialize(const Message& message) {
 
 std::string Bytes(std::string_view id) { return std::string(id); }
 
-bool IsRedundancy(uint32_t value) { return value >= 1 && value <= 6; }
 
 // Over all names, in order, without gaps.
 bool CoversAllNames(const std::vector<PartitionRange>& ranges) {
@@ -81,6 +80,8 @@ bool FillState(const pb::ContainerRecord& message, ContainerRecord& record) {
 }
 
 }  // namespace
+
+bool IsRedundancy(uint32_t value) { return value >= 1 && value <= 6; }
 
 const PartitionRange& ContainerRecord::PartitionOf(std::string_view object_name) const {
   CHECK_INVARIANT(!partitions.empty() && partitions.front().start.empty(),

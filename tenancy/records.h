@@ -46,6 +46,7 @@ enum class Redundancy : uint8_t {
   kRaGrs = 5,
   kRaGzrs = 6
 };
+bool IsRedundancy(uint32_t value);
 
 // Names in [start, end); an empty end is no end.
 struct PartitionRange {

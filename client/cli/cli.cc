@@ -44,6 +44,7 @@ int Main(int argc, const char* const* argv, std::ostream& out, std::ostream& err
   AddGetCommand(app, context);
   AddObjectCommands(app, context);
   AddClusterCommands(app, context);
+  AddNodeCommands(app, context);
   AddDevCommands(app, context);
   try {
     app.parse(argc, argv);

@@ -11,6 +11,11 @@ std::string NodeLine(const v1::Node& node) {
   std::string line = absl::StrFormat("%-12s %-10s %-9s %3d replicas, leads %3d  %s", node.name(),
                                      node.zone(), v1::Node::State_Name(node.state()),
                                      node.replica_count(), node.leader_count(), node.endpoint());
+  if (node.draining()) {
+    line += node.assigned_replica_count() == 0
+                ? std::string("  drained")
+                : absl::StrFormat("  draining, %d replicas left", node.assigned_replica_count());
+  }
   if (!node.problem().empty()) line += "  " + Printable(node.problem());
   return line;
 }
@@ -32,12 +37,35 @@ std::string GroupLines(const v1::Group& group) {
   return lines;
 }
 
-absl::Status Status(Context& context, bool with_digest) {
+absl::Status PrintNodes(Context& context) {
   ASSIGN_OR_RETURN(Admin * admin, context.admin());
   ASSIGN_OR_RETURN(const v1::ListNodesResponse nodes, admin->ListNodes(context.call_options()));
   for (const v1::Node& node : nodes.nodes()) {
     context.Print(NodeLine(node), Json{{"node", ToJson(node)}});
   }
+  return absl::OkStatus();
+}
+
+absl::Status Drain(Context& context, const std::string& node, bool cancel) {
+  ASSIGN_OR_RETURN(Admin * admin, context.admin());
+  RETURN_IF_ERROR(admin->DrainNode(node, cancel, context.call_options()));
+  const std::string verb = cancel ? "kept" : "draining";
+  context.Print(cancel ? "node " + node + " is used again"
+                       : "node " + node + " is being emptied: see `meridian node ls`",
+                Json{{verb, node}});
+  return absl::OkStatus();
+}
+
+absl::Status Remove(Context& context, const std::string& node) {
+  ASSIGN_OR_RETURN(Admin * admin, context.admin());
+  RETURN_IF_ERROR(admin->RemoveNode(node, context.call_options()));
+  context.Print("removed node " + node, Json{{"removed", node}});
+  return absl::OkStatus();
+}
+
+absl::Status Status(Context& context, bool with_digest) {
+  RETURN_IF_ERROR(PrintNodes(context));
+  ASSIGN_OR_RETURN(Admin * admin, context.admin());
   v1::ListGroupsRequest request;
   request.set_with_digest(with_digest);
   PageIterator<v1::Group> groups = admin->ListGroups(request, context.call_options());
@@ -60,6 +88,26 @@ void AddClusterCommands(CLI::App& app, Context& context) {
   status->callback([&context, with_digest] {
     context.run = [&context, with_digest] { return Status(context, *with_digest); };
   });
+}
+
+void AddNodeCommands(CLI::App& app, Context& context) {
+  CLI::App* group = app.add_subcommand("node", "The cluster's nodes (administrator)");
+  group->require_subcommand(1);
+  CLI::App* ls = group->add_subcommand("ls", "Nodes, how they are, and how far a drain is");
+  ls->callback([&context] { context.run = [&context] { return PrintNodes(context); }; });
+  auto name = std::make_shared<std::string>();
+  auto cancel = std::make_shared<bool>(false);
+  CLI::App* drain = group->add_subcommand(
+      "drain", "Move everything off a node, while reads and writes go on; returns at once");
+  drain->add_option("NODE", *name, "For example east-1a")->required();
+  drain->add_flag("--cancel", *cancel, "Use it again; what has moved stays where it is");
+  drain->callback([&context, name, cancel] {
+    context.run = [&context, name, cancel] { return Drain(context, *name, *cancel); };
+  });
+  CLI::App* remove = group->add_subcommand("remove", "Forget a node that is drained and stopped");
+  remove->add_option("NODE", *name, "For example east-1a")->required();
+  remove->callback(
+      [&context, name] { context.run = [&context, name] { return Remove(context, *name); }; });
 }
 
 }  // namespace meridian::cli

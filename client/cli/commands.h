@@ -18,6 +18,7 @@ void AddObjectCommands(CLI::App& app, Context& context);
 void AddPutCommand(CLI::App& app, Context& context);
 void AddGetCommand(CLI::App& app, Context& context);
 void AddClusterCommands(CLI::App& app, Context& context);
+void AddNodeCommands(CLI::App& app, Context& context);
 void AddDevCommands(CLI::App& app, Context& context);
 
 // The whole program.

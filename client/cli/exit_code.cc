@@ -25,6 +25,7 @@ std::string HintForReason(const std::string& reason) {
       {"DISK_FULL", "free space on the servers; reads and deletes go on"},
       {"NO_QUORUM", "too few of the container's replicas are up; meridian cluster status"},
       {"NO_LEADER", "too few of the container's replicas are up; meridian cluster status"},
+      {"NODE_IN_USE", "drain it with `meridian node drain`, wait until it is empty, and stop it"},
       {"DEV_MODE_ONLY", "only a server started by `meridiand dev` stops and starts nodes"},
       {"IS_DELETE_MARKER", "name an older version: meridian ls --versions"},
   };

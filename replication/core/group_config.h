@@ -30,6 +30,16 @@ struct GroupConfig {
   // Receive the log, never vote.
   std::vector<Member> learners;
   bool operator==(const GroupConfig&) const = default;
+
+  // Whether it has that replica, in any role, on that node.
+  bool Names(ReplicaId replica, const NodeId& node) const {
+    for (const auto* set : {&members, &joint_old, &learners}) {
+      for (const Member& member : *set) {
+        if (member.replica == replica && member.node == node) return true;
+      }
+    }
+    return false;
+  }
 };
 
 }  // namespace meridian::replication

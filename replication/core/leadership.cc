@@ -14,17 +14,18 @@ Leadership::Leadership(ReplicaId self, const GroupConfig& config, LogIndex start
     : self_(self),
       start_(start),
       options_(options),
+      config_(config),
       epoch_(config.epoch),
       epoch_start_(start),
       quorum_(config),
       next_heartbeat_(now),
       freeable_(freeable) {
-  LearnPeers(config, now);
+  LearnPeers(now);
 }
 
-void Leadership::LearnPeers(const GroupConfig& config, absl::Duration now) {
+void Leadership::LearnPeers(absl::Duration now) {
   std::set<ReplicaId> named;
-  for (const auto* members : {&config.members, &config.joint_old, &config.learners}) {
+  for (const auto* members : {&config_.members, &config_.joint_old, &config_.learners}) {
     for (const Member& member : *members) {
       if (member.replica == self_) continue;
       named.insert(member.replica);
@@ -32,14 +33,16 @@ void Leadership::LearnPeers(const GroupConfig& config, absl::Duration now) {
     }
   }
   std::erase_if(peers_, [&](const auto& peer) { return !named.contains(peer.first); });
+  unaware_ = std::move(named);
 }
 
 void Leadership::Continue(const GroupConfig& config, LogIndex start, absl::Duration now) {
   CHECK_INVARIANT(config.epoch > epoch_ && start > epoch_start_, "epochs are only ever raised");
+  config_ = config;
   epoch_ = config.epoch;
   epoch_start_ = start;
   quorum_ = Quorum(config);
-  LearnPeers(config, now);
+  LearnPeers(now);
   reads_.StartAgain();
   next_heartbeat_ = now;
 }
@@ -121,6 +124,7 @@ absl::Status Leadership::Fill(const LogView& log, const LogReader& reader, LogIn
   round_sent_ = reads_.current();
   for (auto& [id, peer] : peers_) {
     if (heartbeat) peer.AllowProbe();
+    if (heartbeat && unaware_.contains(id)) out.push_back({id, Fence{config_}});
     size_t before = out.size();
     RETURN_IF_ERROR(FillPeer(id, peer, log, reader, commit, out, need_snapshot));
     if (out.size() != before || !(heartbeat || new_round)) continue;

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -49,6 +50,8 @@ class Leadership {
   bool HearsQuorum(absl::Duration now) const;
 
   void OnReply(ReplicaId from, const AppendReply& reply, const LogView& log, absl::Duration now);
+  // It has promised this epoch, and knows its configuration.
+  void OnFenced(ReplicaId from) { unaware_.erase(from); }
 
   // The highest index that a quorum of each set holds durably, if an entry of this epoch (I5:
   // earlier ones commit only through it); else nullopt.
@@ -83,15 +86,19 @@ class Leadership {
                         std::vector<ReplicaId>& need_snapshot);
   Append Header(LogPosition prev, LogIndex commit) const;
 
-  void LearnPeers(const GroupConfig& config, absl::Duration now);
+  void LearnPeers(absl::Duration now);
 
   const ReplicaId self_;
   const LogIndex start_;
   const LeadershipOptions options_;
-  Epoch epoch_;
+  GroupConfig config_;
+  Epoch epoch_;  // of config_
   LogIndex epoch_start_;
   Quorum quorum_;
   std::map<ReplicaId, PeerProgress> peers_;  // voters of both sets and learners, without self
+  // Those that may not know config_ yet. They are sent it with each heartbeat: the coordination
+  // store may be down when they ask it (I12).
+  std::set<ReplicaId> unaware_;
   ReadRounds reads_;
   uint64_t round_sent_ = 0;
   absl::Duration next_heartbeat_;

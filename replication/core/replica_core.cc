@@ -114,7 +114,7 @@ void ReplicaCore::OnConfig(const GroupConfig& config, absl::Duration now) {
   } else if (campaign_ && campaign_->stage() == Campaign::Stage::kSwap) {
     BecomeFollower(ReplicaId(), now);  // the swap has failed
   }
-  bool offered = offered_ == config.epoch && config.epoch >= promised_;
+  bool offered = offered_ == config.epoch && config.epoch >= promised_ && now < offered_until_;
   if (offered_ && *offered_ <= config.epoch) offered_.reset();
   if (offered && MayCampaign() && !campaign_) BeginSwap(now);
 }
@@ -253,6 +253,7 @@ void ReplicaCore::BecomeFollower(ReplicaId leader, absl::Duration now) {
     leadership_.reset();
     target_members_.reset();
     swap_deadline_.reset();
+    committed_lately_.clear();
   }
   campaign_.reset();
   leader_ = leader;

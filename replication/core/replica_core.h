@@ -6,6 +6,7 @@
 // After every input, call TakeOutput and act on it. Not thread-safe: confined to a strand.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -98,11 +99,12 @@ class ReplicaCore {
   // here. The entry's place, or UNAVAILABLE if this replica does not serve.
   absl::StatusOr<LogPosition> Propose(storage::LogEntry entry, Timestamp wall_now);
   // As a serving leader: makes `members` the group's voters, in swaps of one epoch each (P4): they
-  // join as learners; once they have caught up the configuration is joint; once that has committed
-  // in both sets, it is `members` alone. A leader that is not among them hands over first. A later
+  // join as learners; once they keep up the configuration is joint; once that has committed in both
+  // sets, it is `members` alone. A leader that is not among them hands over first. A later
   // call replaces the target; a leader that finds a joint configuration finishes it without being
   // asked. Forgotten with the leadership: compare config(), and ask again.
-  // UNAVAILABLE if this replica does not serve; INVALID_ARGUMENT: none, or a replica or node twice.
+  // UNAVAILABLE if this replica does not serve; INVALID_ARGUMENT: none, a replica or node twice, or
+  // a new replica on the disk of one that the group has.
   absl::Status ChangeMembers(std::vector<Member> members);
   // Ends in CoreOutput::reads or leadership_lost. UNAVAILABLE if this replica does not serve.
   absl::Status ConfirmRead(uint64_t read_id);
@@ -184,8 +186,9 @@ class ReplicaCore {
   // Change of members: replica_core_members.cc.
   bool AdoptOwnSwap(const GroupConfig& config, absl::Duration now);
   void AdvanceMembers(absl::Duration now);
-  std::optional<GroupConfig> NextMembership() const;
-  bool HasCaughtUp(const Member& member) const;
+  void NoteCommitted(absl::Duration now);
+  std::optional<GroupConfig> NextMembership(absl::Duration now) const;
+  bool KeepsUp(const Member& member, absl::Duration now) const;
   void HandOverToMember(absl::Duration now);
 
   // Shared: replica_core.cc.
@@ -246,8 +249,14 @@ class ReplicaCore {
   // While leading: the voters to reach, and until when the swap under way is waited for.
   std::optional<std::vector<Member>> target_members_;
   std::optional<absl::Duration> swap_deadline_;
-  // The epoch that a leader has offered to hand over, whose configuration is being read.
+  // What was committed at the last heartbeats, the oldest first: a member that has all of the first
+  // keeps up.
+  std::deque<LogIndex> committed_lately_;
+  absl::Duration next_committed_;
+  // The epoch that a leader has offered to hand over, whose configuration is being read; and until
+  // when the offer stands.
   std::optional<Epoch> offered_;
+  absl::Duration offered_until_;
   uint64_t probe_round_ = 0;
   Timestamp last_timestamp_;  // of the last entry, while leading
 

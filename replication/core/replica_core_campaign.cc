@@ -72,6 +72,7 @@ void ReplicaCore::BeginFence(absl::Duration now) {
 
 void ReplicaCore::On(ReplicaId from, const FenceReply& reply, absl::Duration now) {
   if (reply.epoch > promised_) return SawHigherEpoch(now);
+  if (leadership_ && reply.epoch == promised_) leadership_->OnFenced(from);
   if (!campaign_ || campaign_->stage() != Campaign::Stage::kFence || !quorum_.IsVoter(from)) return;
   campaign_->OnFenceReply(from, reply);
   MaybeWinFence(now);
@@ -128,6 +129,7 @@ void ReplicaCore::On(ReplicaId, const HandOver& hand_over, absl::Duration now) {
   }
   if (hand_over.epoch != config_.epoch) {
     offered_ = hand_over.epoch;
+    offered_until_ = now + options_.leadership.election_timeout;
     out_.read_config = true;
     return;
   }

@@ -12,9 +12,9 @@
 namespace meridian::replication {
 namespace {
 
-// A learner is promoted when it lacks no more entries than this: the joint configuration commits
-// nothing without it.
-constexpr uint64_t kCaughtUpEntries = 256;
+// A learner is promoted when it has what was committed this many heartbeats ago, and was heard
+// since the last election timeout: the joint configuration may commit nothing without it.
+constexpr size_t kHeartbeatsBehind = 3;
 // How long a swap's outcome is waited for, in election timeouts, before it is tried again.
 constexpr double kSwapTimeouts = 4;
 
@@ -38,6 +38,16 @@ absl::Status ReplicaCore::ChangeMembers(std::vector<Member> members) {
   for (const Member& member : members) {
     replicas.insert(member.replica);
     nodes.insert(member.node);
+  }
+  for (const Member& member : members) {
+    for (const auto* set : {&config_.members, &config_.joint_old}) {
+      for (const Member& present : *set) {
+        if (present.replica != member.replica && present.node == member.node &&
+            present.disk == member.disk) {
+          return absl::InvalidArgumentError("a disk holds one replica of a group (P6)");
+        }
+      }
+    }
   }
   if (members.empty() || replicas.size() != members.size() || nodes.size() != members.size()) {
     return absl::InvalidArgumentError("a group's members are on one node each, and not none");
@@ -70,11 +80,12 @@ bool ReplicaCore::AdoptOwnSwap(const GroupConfig& config, absl::Duration now) {
 }
 
 void ReplicaCore::AdvanceMembers(absl::Duration now) {
+  NoteCommitted(now);
   // The next swap only after this epoch's entry has committed in a quorum of each set.
   if (commit_ < leadership_->epoch_start()) return;
   if (swap_deadline_ && now < *swap_deadline_) return;
   if (!config_.joint_old.empty() && !Contains(config_.members, self_)) return HandOverToMember(now);
-  std::optional<GroupConfig> next = NextMembership();
+  std::optional<GroupConfig> next = NextMembership(now);
   if (!next) return;
   next->epoch = config_.epoch + 1;
   next->leader = self_;
@@ -83,8 +94,15 @@ void ReplicaCore::AdvanceMembers(absl::Duration now) {
   out_.swap = *std::move(next);
 }
 
+void ReplicaCore::NoteCommitted(absl::Duration now) {
+  if (!committed_lately_.empty() && now < next_committed_) return;
+  next_committed_ = now + options_.leadership.heartbeat_interval;
+  committed_lately_.push_back(commit_);
+  if (committed_lately_.size() > kHeartbeatsBehind + 1) committed_lately_.pop_front();
+}
+
 // The step after the current configuration; nullopt: none, or not yet.
-std::optional<GroupConfig> ReplicaCore::NextMembership() const {
+std::optional<GroupConfig> ReplicaCore::NextMembership(absl::Duration now) const {
   GroupConfig next = config_;
   if (!config_.joint_old.empty()) {
     next.joint_old.clear();
@@ -101,7 +119,7 @@ std::optional<GroupConfig> ReplicaCore::NextMembership() const {
   }
   if (SameReplicas(*target_members_, config_.members)) return std::nullopt;
   for (const Member& member : joining) {
-    if (!HasCaughtUp(member)) return std::nullopt;
+    if (!KeepsUp(member, now)) return std::nullopt;
   }
   next.joint_old = config_.members;
   next.members = *target_members_;
@@ -109,23 +127,29 @@ std::optional<GroupConfig> ReplicaCore::NextMembership() const {
   return next;
 }
 
-bool ReplicaCore::HasCaughtUp(const Member& member) const {
+bool ReplicaCore::KeepsUp(const Member& member, absl::Duration now) const {
   const PeerProgress* peer = leadership_->progress(member.replica);
-  return peer != nullptr && peer->mode() == PeerProgress::Mode::kReplicate &&
-         peer->match() + kCaughtUpEntries >= commit_;
+  return peer != nullptr && committed_lately_.size() > kHeartbeatsBehind &&
+         peer->mode() == PeerProgress::Mode::kReplicate &&
+         peer->match() >= committed_lately_.front() &&
+         now - peer->last_heard() < options_.leadership.election_timeout;
 }
 
-// To the member that has most of the log; none yet: at a later turn.
+// Offers the leadership to the member that has most of the log, and goes on leading until that one
+// fences it: while the coordination store is down nobody else can lead (I12).
 void ReplicaCore::HandOverToMember(absl::Duration now) {
   const Member* best = nullptr;
   for (const Member& member : config_.members) {
-    if (!HasCaughtUp(member)) continue;
+    if (!KeepsUp(member, now)) continue;
     if (best == nullptr || leadership_->progress(member.replica)->match() >
                                leadership_->progress(best->replica)->match()) {
       best = &member;
     }
   }
-  if (best != nullptr) GiveTo(best->replica, promised_, now);
+  if (best == nullptr) return;
+  ++counters_.hand_overs;
+  Send(best->replica, HandOver{promised_});
+  swap_deadline_ = now + options_.leadership.election_timeout;
 }
 
 }  // namespace meridian::replication

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -66,11 +68,23 @@ absl::StatusOr<PartitionRecord> ReadPartition(coordination::CoordinationStore& s
   return DecodePartitionRecord((*row)->value().value);
 }
 
+absl::StatusOr<coordination::CommitResult> CommitTo(coordination::CoordinationStore& store,
+                                                    coordination::Transaction transaction) {
+  using Answer = absl::StatusOr<coordination::CommitResult>;
+  const std::optional<Answer> result =
+      AwaitUntil<Answer>(absl::Now() + kStatusTimeout, [&](std::function<void(Answer)> done) {
+        store.Commit(std::move(transaction), std::move(done));
+      });
+  if (!result) return absl::UnavailableError("the coordination store does not answer");
+  return *result;
+}
+
 void DescribeNode(const pb::NodeStatus& status, v1::Node& node) {
   std::map<std::string, int64_t> repaired;  // by disk id
   for (const pb::ReplicaStatus& replica : status.replicas()) {
     node.set_replica_count(node.replica_count() + 1);
     if (replica.is_serving()) node.set_leader_count(node.leader_count() + 1);
+    if (!replica.placement_problem().empty()) node.set_problem(replica.placement_problem());
     if (!replica.problem().empty()) node.set_problem(replica.problem());
     repaired[replica.disk_id()] += static_cast<int64_t>(replica.repaired_chunks());
   }
@@ -90,7 +104,8 @@ absl::StatusOr<v1::Topology> ClusterOps::GetTopology(const Principal& principal,
   v1::Topology response;
   response.set_cluster_id(env_.cluster.ToHex());
   response.set_dev_mode(env_.dev != nullptr);
-  for (const Topology::Region& region : env_.topology.regions()) {
+  const std::shared_ptr<const Topology> topology = env_.view.topology();
+  for (const Topology::Region& region : topology->regions()) {
     v1::Region* region_proto = response.add_regions();
     region_proto->set_name(region.name);
     for (const Topology::Zone& zone : region.zones) {
@@ -120,17 +135,23 @@ absl::StatusOr<v1::ListNodesResponse> ClusterOps::ListNodes(const Principal& pri
                                                             const v1::ListNodesRequest&) {
   RETURN_IF_ERROR(env_.authorizer.AuthorizeAdministrator(principal));
   std::vector<NodeId> ids;
-  for (const Topology::Node& node : env_.topology.nodes()) ids.push_back(node.id);
+  const std::shared_ptr<const Topology> topology = env_.view.topology();
+  for (const Topology::Node& node : topology->nodes()) ids.push_back(node.id);
   const NodeStatuses statuses = env_.peers.GetNodeStatuses(ids, {}, kStatusTimeout);
   const std::map<NodeId, NodeRecord> records = env_.view.nodes();
+  const std::set<NodeId> draining = env_.view.draining();
+  const std::map<NodeId, int32_t> assigned = AssignedReplicas();
   v1::ListNodesResponse response;
-  for (const Topology::Node& node : env_.topology.nodes()) {
+  for (const Topology::Node& node : topology->nodes()) {
     v1::Node* proto = response.add_nodes();
     proto->set_name(node.id);
     proto->set_region(node.region);
     proto->set_zone(node.zone);
     const absl::StatusOr<pb::NodeStatus>& status = statuses.at(node.id);
     proto->set_state(StateOf(node.id, status.ok()));
+    proto->set_draining(draining.contains(node.id));
+    const auto count = assigned.find(node.id);
+    if (count != assigned.end()) proto->set_assigned_replica_count(count->second);
     const auto record = records.find(node.id);
     if (record != records.end()) proto->set_endpoint(record->second.public_endpoint);
     if (status.ok()) {
@@ -140,6 +161,60 @@ absl::StatusOr<v1::ListNodesResponse> ClusterOps::ListNodes(const Principal& pri
     }
   }
   return response;
+}
+
+std::map<NodeId, int32_t> ClusterOps::AssignedReplicas() const {
+  std::map<NodeId, int32_t> assigned;
+  for (const auto& [partition, group] : env_.view.groups()) {
+    std::set<ReplicaId> counted;  // while joint, a member may be in both sets
+    const replication::GroupConfig& config = group.config;
+    for (const auto* set : {&config.members, &config.joint_old, &config.learners}) {
+      for (const replication::Member& member : *set) {
+        if (counted.insert(member.replica).second) ++assigned[member.node];
+      }
+    }
+  }
+  return assigned;
+}
+
+absl::StatusOr<v1::DrainNodeResponse> ClusterOps::DrainNode(const Principal& principal,
+                                                            const v1::DrainNodeRequest& request) {
+  RETURN_IF_ERROR(env_.authorizer.AuthorizeAdministrator(principal));
+  if (!env_.view.nodes().contains(request.node())) {
+    return NodeOrZoneMissing(v1::ResourceMissing::NODE, request.node());
+  }
+  coordination::Transaction change;
+  change.writes.push_back({DrainKeyOf(request.node()), std::nullopt});
+  if (!request.cancel()) change.writes.back().value = "1";
+  RETURN_IF_ERROR(CommitTo(env_.store.coordination(), std::move(change)).status());
+  return v1::DrainNodeResponse();
+}
+
+absl::StatusOr<v1::RemoveNodeResponse> ClusterOps::RemoveNode(
+    const Principal& principal, const v1::RemoveNodeRequest& request) {
+  RETURN_IF_ERROR(env_.authorizer.AuthorizeAdministrator(principal));
+  const NodeId& node = request.node();
+  if (!env_.view.nodes().contains(node)) {
+    return NodeOrZoneMissing(v1::ResourceMissing::NODE, node);
+  }
+  // Placement never chooses a node that drains, so that none can come after this look.
+  if (!env_.view.draining().contains(node)) {
+    return Error(absl::StatusCode::kFailedPrecondition, v1::NODE_IN_USE,
+                 absl::StrCat("node ", node, " is not being drained"));
+  }
+  if (const int32_t assigned = AssignedReplicas()[node]; assigned != 0) {
+    return Error(absl::StatusCode::kFailedPrecondition, v1::NODE_IN_USE,
+                 absl::StrCat("groups still have ", assigned, " replicas on node ", node));
+  }
+  if (env_.view.alive().contains(node)) {
+    return Error(absl::StatusCode::kFailedPrecondition, v1::NODE_IN_USE,
+                 absl::StrCat("node ", node, " still runs: stop it first"));
+  }
+  coordination::Transaction removal;
+  removal.writes.push_back({NodeKeyOf(node), std::nullopt});
+  removal.writes.push_back({DrainKeyOf(node), std::nullopt});
+  RETURN_IF_ERROR(CommitTo(env_.store.coordination(), std::move(removal)).status());
+  return v1::RemoveNodeResponse();
 }
 
 absl::StatusOr<ClusterOps::GroupPage> ClusterOps::PageOfGroups(
@@ -218,7 +293,8 @@ v1::Replica ClusterOps::DescribeReplica(const replication::Member& member,
   proto.set_id(member.replica.ToHex());
   proto.set_node(member.node);
   proto.set_disk_id(member.disk.ToHex());
-  const Topology::Node* node = env_.topology.FindNode(member.node);
+  const std::shared_ptr<const Topology> topology = env_.view.topology();
+  const Topology::Node* node = topology->FindNode(member.node);
   if (node != nullptr) proto.set_zone(node->zone);
   const auto status = statuses.find(member.node);
   if (status == statuses.end() || !status->second.ok()) return proto;
@@ -261,7 +337,10 @@ absl::StatusOr<v1::Group> ClusterOps::DescribeGroup(PartitionId partition,
     if (status != statuses.end() && status->second.ok()) {
       const pb::ReplicaStatus* replica = FindReplica(*status->second, leader->replica);
       serving = replica != nullptr && replica->is_serving();
-      if (replica != nullptr) leader_commit = replica->commit_index();
+      if (replica != nullptr) {
+        leader_commit = replica->commit_index();
+        proto.set_placement_problem(replica->placement_problem());
+      }
     }
   }
   size_t close = 0;

@@ -25,7 +25,6 @@ class ClusterOps {
  public:
   struct Environment {
     ClusterId cluster;
-    const Topology& topology;
     ClusterView& view;
     PeerClient& peers;
     tenancy::CatalogStore& store;
@@ -50,6 +49,11 @@ class ClusterOps {
   absl::StatusOr<v1::Route> GetRoute(const tenancy::Principal& principal,
                                      const v1::GetRouteRequest& request);
 
+  absl::StatusOr<v1::DrainNodeResponse> DrainNode(const tenancy::Principal& principal,
+                                                  const v1::DrainNodeRequest& request);
+  absl::StatusOr<v1::RemoveNodeResponse> RemoveNode(const tenancy::Principal& principal,
+                                                    const v1::RemoveNodeRequest& request);
+
   absl::StatusOr<v1::StopNodeResponse> StopNode(const tenancy::Principal& principal,
                                                 const v1::StopNodeRequest& request);
   absl::StatusOr<v1::StartNodeResponse> StartNode(const tenancy::Principal& principal,
@@ -66,6 +70,7 @@ class ClusterOps {
   };
   using NodeStatuses = std::map<NodeId, absl::StatusOr<internal::v1::NodeStatus>>;
 
+  std::map<NodeId, int32_t> AssignedReplicas() const;
   absl::Status AuthorizeDev(const tenancy::Principal& principal) const;
   v1::Node::State StateOf(const NodeId& node, bool answered) const;
   absl::StatusOr<GroupPage> PageOfGroups(const v1::ListGroupsRequest& request);

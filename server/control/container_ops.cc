@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -110,9 +111,9 @@ absl::StatusOr<std::optional<ContainerRecord>> ContainerOps::TryCreate(tenancy::
   coordination::Transaction transaction{std::move(change.compares), std::move(change.writes)};
   transaction.compares.push_back(tenancy::CatalogStore::Absent(group_key));
   transaction.writes.push_back({group_key, replication::EncodeGroupConfig(config)});
-  transaction.writes.push_back(
-      {PartitionKeyOf(wanted.partition),
-       EncodePartitionRecord({wanted.tenant, change.record.id, placement.region})});
+  transaction.writes.push_back({PartitionKeyOf(wanted.partition),
+                                EncodePartitionRecord({wanted.tenant, change.record.id,
+                                                       placement.region, wanted.redundancy})});
   ASSIGN_OR_RETURN(const bool committed, env_.store.Commit(std::move(transaction)));
   if (!committed) return std::optional<ContainerRecord>();
   return std::optional(std::move(change.record));
@@ -125,7 +126,8 @@ absl::StatusOr<ContainerOps::Placement> ContainerOps::Place(Redundancy redundanc
   const std::vector<replication::PlacementDisk> disks = Disks();
   bool known = false;
   absl::Status refusal;
-  for (const Topology::Region& candidate : env_.topology.regions()) {
+  const std::shared_ptr<const Topology> topology = env_.view.topology();
+  for (const Topology::Region& candidate : topology->regions()) {
     if (!region.empty() && candidate.name != region) continue;
     known = true;
     auto placed = replication::PlaceGroup(policy, candidate.name, disks);
@@ -145,12 +147,12 @@ std::vector<replication::PlacementDisk> ContainerOps::Disks() {
     for (const replication::Member& member : group.config.members) ++replicas[member.disk];
     for (const replication::Member& member : group.config.learners) ++replicas[member.disk];
   }
+  const std::set<NodeId> draining = env_.view.draining();
   std::vector<replication::PlacementDisk> disks;
   for (const auto& [id, record] : env_.view.nodes()) {
-    const Topology::Node* node = env_.topology.FindNode(id);
-    if (node == nullptr) continue;  // of an earlier topology
+    if (draining.contains(id)) continue;
     for (const DiskId& disk : record.disks) {
-      disks.push_back({id, node->zone, node->region, disk, replicas[disk]});
+      disks.push_back({id, record.zone, record.region, disk, replicas[disk]});
     }
   }
   return disks;

@@ -26,7 +26,6 @@ namespace meridian::server {
 class ContainerOps {
  public:
   struct Environment {
-    const Topology& topology;
     ClusterView& view;
     PeerClient& peers;
     tenancy::CatalogStore& store;

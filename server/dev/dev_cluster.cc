@@ -166,10 +166,14 @@ class DevNodes final : public DevControl {
 
   absl::StatusOr<std::unique_ptr<Node>> MakeNode(const NodeId& id) {
     NodeOptions options;
+    const Topology::Node* place = folder_.topology().FindNode(id);
     options.id = id;
+    options.region = place->region;
+    options.zone = place->zone;
     options.disks = {{folder_.node_path(id) + "/node.key", folder_.node_path(id) + "/disk0"}};
     ASSIGN_OR_RETURN(options.tls, IssueTls(folder_.authority(), id));
     options.replica = options_.replica;
+    options.placement = options_.placement;
     options.disk = options_.disk;
     options.open_disk = options_.open_disk;
     options.server_resources = resources_;
@@ -203,8 +207,8 @@ class EmbeddedDevCluster final : public DevCluster {
                      tenancy::OpenOrCreateCluster(*coordination_, folder_->kms(), clock_, random_));
     cluster_key_ = std::make_unique<crypto::ClusterKey>(cluster.key);
     nodes_ = std::make_unique<DevNodes>(*folder_, options_);
-    platform_.reset(new Platform{cluster.id, folder_->topology(), clock_, random_, folder_->kms(),
-                                 *cluster_key_, *coordination_, nodes_.get()});
+    platform_.reset(new Platform{cluster.id, clock_, random_, folder_->kms(), *cluster_key_,
+                                 *coordination_, nodes_.get()});
     nodes_->SetPlatform(*platform_);
     RETURN_IF_ERROR(nodes_->StartAll());
     RETURN_IF_ERROR(StartFront());

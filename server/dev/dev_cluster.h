@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "coordination/coordination_store.h"
 #include "replication/replica.h"
+#include "server/placement_keeper.h"
 #include "server/topology.h"
 #include "storage/disk_store.h"
 #include "storage/posix_disk.h"
@@ -25,6 +26,7 @@ struct DevOptions {
   std::optional<std::string> listen_address;
   std::optional<Topology> topology;
   replication::ReplicaOptions replica;
+  PlacementOptions placement = {};
   // Of every node, see NodeOptions. The coordination store is on the same environment.
   storage::DiskStoreOptions disk;
   std::function<absl::StatusOr<std::unique_ptr<storage::Disk>>(std::string root)> open_disk =

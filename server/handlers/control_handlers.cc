@@ -132,6 +132,21 @@ grpc::Status ClusterHandlers::GetRoute(ServerContext* context, const v1::GetRout
   });
 }
 
+grpc::Status ClusterHandlers::DrainNode(ServerContext* context, const v1::DrainNodeRequest* request,
+                                        v1::DrainNodeResponse* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.cluster_ops.DrainNode(principal, *request);
+  });
+}
+
+grpc::Status ClusterHandlers::RemoveNode(ServerContext* context,
+                                         const v1::RemoveNodeRequest* request,
+                                         v1::RemoveNodeResponse* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.cluster_ops.RemoveNode(principal, *request);
+  });
+}
+
 grpc::Status DevHandlers::StopNode(ServerContext* context, const v1::StopNodeRequest* request,
                                    v1::StopNodeResponse* response) {
   return Handle(api_, *context, response, [&](const Principal& principal) {

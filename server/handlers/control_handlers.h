@@ -76,6 +76,10 @@ class ClusterHandlers final : public v1::ClusterService::Service {
                           v1::ListGroupsResponse* response) override;
   grpc::Status GetRoute(grpc::ServerContext* context, const v1::GetRouteRequest* request,
                         v1::Route* response) override;
+  grpc::Status DrainNode(grpc::ServerContext* context, const v1::DrainNodeRequest* request,
+                         v1::DrainNodeResponse* response) override;
+  grpc::Status RemoveNode(grpc::ServerContext* context, const v1::RemoveNodeRequest* request,
+                          v1::RemoveNodeResponse* response) override;
 
  private:
   Api& api_;

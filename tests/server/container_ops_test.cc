@@ -120,10 +120,9 @@ class ContainerOpsTest : public testing::Test {
   tenancy::Authorizer authorizer_{catalog_.tenants, directory_};
   const tenancy::TenantRecord tenant_ = *catalog_.tenants.Create("acme", "", "");
   const tenancy::Principal principal_{.administrator = true, .tenant = {}, .key = {}};
-  const Topology topology_ = Topology::Default();
   ClusterView view_{catalog_.coordination};
   FakeLeaders leaders_{catalog_};
-  ContainerOps ops_{{topology_, view_, leaders_, catalog_.store, catalog_.containers, authorizer_}};
+  ContainerOps ops_{{view_, leaders_, catalog_.store, catalog_.containers, authorizer_}};
 };
 
 TEST_F(ContainerOpsTest, DeletesAnEmptyContainer) {

@@ -39,6 +39,7 @@ class FakeReplica : public replication::Replica {
   void GetDigest(
       std::function<void(absl::StatusOr<std::pair<LogIndex, std::string>>)> done) override;
   void OnMessage(replication::PeerMessage) override {}
+  bool HasMember(ReplicaId, const NodeId&) const override { return true; }
   void OnConfigHint() override {}
   void Stop() override {}
 

@@ -1,0 +1,67 @@
+// Keeps the groups that this node leads where they should be: after a node or disk was lost, while
+// one drains, when a policy changes. Every second it compares each group with its plan
+// (placement_plan.h) and lets the leader go the next step, the groups with the fewest copies first;
+// what cannot be done is told to the host (ReplicaHost::SetPlacementProblem).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/executor.h"
+#include "base/id.h"
+#include "base/random.h"
+#include "server/cluster_view.h"
+#include "server/placement_plan.h"
+#include "server/replica_host.h"
+
+namespace meridian::server {
+
+struct PlacementOptions {
+  absl::Duration interval = absl::Seconds(1);
+  // A replica that its leader has not heard for this long is replaced elsewhere.
+  absl::Duration patience = absl::Minutes(10);
+  // Groups led here whose members change at the same time.
+  size_t max_changes = 2;
+};
+
+// Thread-safe.
+class PlacementKeeper {
+ public:
+  // All outlive it.
+  struct Environment {
+    NodeId node;
+    ReplicaHost& host;
+    const ClusterView& view;
+    Random& random;
+    PlacementOptions options;
+  };
+
+  explicit PlacementKeeper(const Environment& environment);
+  // Waits for a turn that runs.
+  ~PlacementKeeper();
+
+ private:
+  struct Change {
+    std::shared_ptr<HostedReplica> replica;
+    std::vector<replication::Member> members;
+    bool under_way = false;
+    size_t silent = 0;
+  };
+
+  void ScheduleTurn();
+  void Turn();
+  std::vector<DiskInPlan> Disks() const;
+  std::optional<Change> PlanOf(const std::shared_ptr<HostedReplica>& replica,
+                               const std::vector<DiskInPlan>& disks);
+  void Begin(const Change& change);
+
+  const Environment env_;
+  // Of the groups whose members change; on the worker only.
+  std::map<PartitionId, std::vector<replication::Member>> plans_;
+  std::unique_ptr<Executor> worker_;
+};
+
+}  // namespace meridian::server

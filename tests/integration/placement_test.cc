@@ -1,0 +1,185 @@
+// Nodes that are emptied, removed, or gone for good: replicas move while clients read and write,
+// and nothing acknowledged is lost (I1, P4, P6).
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "client/errors.h"
+#include "tests/integration/cluster_fixture.h"
+
+namespace meridian {
+namespace {
+
+constexpr char kLrs[] = "tenants/acme/containers/l";
+constexpr char kZrs[] = "tenants/acme/containers/z";
+constexpr char kTopology[] = R"(
+  regions { name: "east"
+    zones { name: "east-1" nodes: ["east-1a", "east-1b", "east-1c", "east-1d"] }
+    zones { name: "east-2" nodes: ["east-2a", "east-2b"] }
+    zones { name: "east-3" nodes: ["east-3a"] } }
+)";
+
+// Puts objects until told to stop; afterwards every acknowledged one must be there.
+class Writer {
+ public:
+  Writer(const Profile& profile, const std::string& container, size_t size)
+      : client_(profile), container_(container), thread_([this, size] { Run(size); }) {}
+  ~Writer() { Stop(); }
+
+  void Stop() {
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+  size_t acknowledged() const {
+    absl::MutexLock lock(&mutex_);
+    return bodies_.size();
+  }
+  // After Stop.
+  const std::map<std::string, std::string>& bodies() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return bodies_;
+  }
+  const absl::Status& error() const { return error_; }
+
+ private:
+  void Run(size_t size) {
+    for (int i = 0; !stop_; ++i) {
+      const std::string name = absl::StrCat("o", i);
+      std::string body = absl::StrCat(name, ":");
+      body.resize(i % 5 == 0 ? size : 500, static_cast<char>('a' + i % 26));
+      v1::WriteSpec spec;
+      spec.set_container(container_);
+      spec.set_name(name);
+      const auto written = client_.WriteObject(spec, body);
+      if (!written.ok()) {
+        error_ = written.status();
+        return;
+      }
+      absl::MutexLock lock(&mutex_);
+      bodies_[name] = std::move(body);
+    }
+  }
+
+  Client client_;
+  const std::string container_;
+  std::atomic<bool> stop_{false};
+  absl::Status error_;  // after Stop
+  mutable absl::Mutex mutex_;
+  std::map<std::string, std::string> bodies_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+class PlacementTest : public ClusterFixture {
+ protected:
+  void SetUp() override {
+    topology_ = *server::Topology::Parse(kTopology);
+    ClusterFixture::SetUp();
+    profile_ = MakeTenant("acme");
+    client_ = std::make_unique<Client>(profile_);
+    ASSERT_TRUE(MakeContainer(*client_, "acme", "l", v1::LRS).ok());
+    ASSERT_TRUE(MakeContainer(*client_, "acme", "z", v1::ZRS).ok());
+  }
+  void Configure(server::DevOptions& options) override {
+    options.placement.interval = absl::Milliseconds(100);
+    options.placement.patience = absl::Seconds(3);
+  }
+
+  v1::Node NodeNamed(const std::string& name) {
+    const auto nodes = admin_->ListNodes();
+    EXPECT_TRUE(nodes.ok()) << nodes.status();
+    for (const v1::Node& node : nodes->nodes()) {
+      if (node.name() == name) return node;
+    }
+    return v1::Node();
+  }
+  static std::set<std::string> NodesOf(const v1::Group& group) {
+    std::set<std::string> nodes;
+    for (const v1::Replica& member : group.members()) nodes.insert(member.node());
+    return nodes;
+  }
+  bool WritesGoOn(const Writer& writer) {
+    const size_t before = writer.acknowledged();
+    return Until([&] { return writer.acknowledged() >= before + 20; });
+  }
+  // Every replica of the group has the same state.
+  bool ReplicasAreEqual(const std::string& container) {
+    return Until([&] {
+      const v1::Group group = GroupOf(container, /*with_digest=*/true);
+      std::set<std::string> digests;
+      for (const v1::Replica& member : group.members()) {
+        if (member.state_digest().empty()) return false;
+        digests.insert(member.state_digest());
+      }
+      return group.members_size() == 3 && group.learners_size() == 0 && digests.size() == 1;
+    });
+  }
+  void ExpectAllThere(const std::string& container, const Writer& writer) {
+    EXPECT_TRUE(writer.error().ok()) << writer.error();
+    EXPECT_GT(writer.bodies().size(), 20u);
+    for (const auto& [name, body] : writer.bodies()) {
+      const auto read = Get(*client_, container, name);
+      ASSERT_TRUE(read.ok()) << name << " " << read.status();
+      ASSERT_TRUE(*read == body) << name;
+    }
+  }
+
+  Profile profile_;
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(PlacementTest, ANodeIsEmptiedAndRemovedUnderLoad) {
+  const std::string leaving = GroupOf(kLrs).leader_node();
+  Writer writer(profile_, kLrs, 3'000'000);
+  ASSERT_TRUE(WritesGoOn(writer));
+  EXPECT_EQ(admin_->RemoveNode(leaving).code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(admin_->DrainNode(leaving, /*cancel=*/false).ok());
+  ASSERT_TRUE(Until([&] { return NodeNamed(leaving).assigned_replica_count() == 0; }));
+  EXPECT_TRUE(NodeNamed(leaving).draining());
+  ASSERT_TRUE(WritesGoOn(writer));
+  EXPECT_FALSE(NodesOf(GroupOf(kLrs)).contains(leaving));
+  // Its data goes, too.
+  EXPECT_TRUE(Until([&] { return NodeNamed(leaving).replica_count() == 0; }));
+  EXPECT_EQ(admin_->RemoveNode(leaving).code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(admin_->StopNode(leaving).ok());
+  ASSERT_TRUE(Until([&] { return admin_->RemoveNode(leaving).ok(); }));
+  EXPECT_TRUE(Until([&] { return NodeNamed(leaving).name().empty(); }));
+  EXPECT_EQ(admin_->DrainNode(leaving, false).code(), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(WritesGoOn(writer));
+  writer.Stop();
+  ExpectAllThere(kLrs, writer);
+  EXPECT_TRUE(ReplicasAreEqual(kLrs));
+}
+
+TEST_F(PlacementTest, WhatANodeHeldThatIsGoneIsRebuiltElsewhere) {
+  const std::string lost = GroupOf(kLrs).leader_node();
+  Writer writer(profile_, kLrs, 3'000'000);
+  ASSERT_TRUE(WritesGoOn(writer));
+  ASSERT_TRUE(admin_->StopNode(lost).ok());
+  ASSERT_TRUE(Until([&] { return !NodesOf(GroupOf(kLrs)).contains(lost); }));
+  ASSERT_TRUE(WritesGoOn(writer));
+  EXPECT_TRUE(ReplicasAreEqual(kLrs));
+  // It comes back with a replica that is nobody's any more.
+  ASSERT_TRUE(admin_->StartNode(lost).ok());
+  EXPECT_TRUE(Until([&] { return NodeNamed(lost).replica_count() == 0; }));
+  ASSERT_TRUE(WritesGoOn(writer));
+  writer.Stop();
+  ExpectAllThere(kLrs, writer);
+}
+
+TEST_F(PlacementTest, SaysWhyANodeCannotBeEmptied) {
+  ASSERT_TRUE(admin_->DrainNode("east-3a", /*cancel=*/false).ok());
+  ASSERT_TRUE(Until([&] { return !GroupOf(kZrs).placement_problem().empty(); }));
+  EXPECT_EQ(GroupOf(kZrs).placement_problem(),
+            "ZRS needs 3 zones with a node each, and region east has 2");
+  EXPECT_TRUE(NodesOf(GroupOf(kZrs)).contains("east-3a"));
+  ASSERT_TRUE(admin_->DrainNode("east-3a", /*cancel=*/true).ok());
+  EXPECT_TRUE(Until([&] { return GroupOf(kZrs).placement_problem().empty(); }));
+  EXPECT_EQ(admin_->DrainNode("nowhere", false).code(), absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace meridian
