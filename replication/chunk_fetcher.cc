@@ -53,7 +53,8 @@ void ChunkFetcher::CallOff(Ticket ticket) {
 
 // Forgets a chunk that nobody wants any more.
 void ChunkFetcher::Drop(std::map<storage::ChunkId, Wanted>::iterator it) {
-  if (!it->second.tickets.empty() || !it->second.reads.empty() || it->second.storing) return;
+  const Wanted& wanted = it->second;
+  if (!wanted.tickets.empty() || !wanted.reads.empty() || wanted.sought || wanted.storing) return;
   Release(it->second);
   wanted_.erase(it);
 }
@@ -67,6 +68,11 @@ void ChunkFetcher::Fetch(storage::ChunkId chunk, absl::Duration deadline,
   Wanted& wanted = wanted_[chunk];
   if (wanted.reads.empty()) wanted.sure_rounds_of_reads = 0;
   wanted.reads.push_back({deadline, std::move(done)});
+  AskMore();
+}
+
+void ChunkFetcher::Seek(storage::ChunkId chunk) {
+  wanted_[chunk].sought = true;
   AskMore();
 }
 
@@ -91,6 +97,9 @@ void ChunkFetcher::BeginRound(storage::ChunkId chunk, Wanted& wanted) {
   std::rotate(wanted.to_ask.begin(), wanted.to_ask.begin() + chunk.number % peers.size(),
               wanted.to_ask.end());
   std::reverse(wanted.to_ask.begin(), wanted.to_ask.end());
+  if (wanted.rounds > 0 || wanted.sought) {
+    wanted.to_ask.insert(wanted.to_ask.begin(), peers_.left().begin(), peers_.left().end());
+  }
   wanted.without.clear();
   wanted.unclear = false;
   wanted.may_lose = SomeoneMayLose(wanted);
@@ -144,13 +153,17 @@ void ChunkFetcher::OnReply(ReplicaId from, ChunkFetchReply reply) {
   auto info = storage_.StatChunk(reply.chunk);
   if (!info.ok()) return hooks_.disk_failed(info.status());
   bool repair = info->has_value();
+  if (!repair && wanted.tickets.empty() && wanted.reads.empty()) {
+    wanted.sought = false;  // its run was dropped meanwhile
+    return Drop(it);
+  }
   wanted.storing = true;
   auto stored = [this, chunk = reply.chunk, bytes = reply.ciphertext, repair](absl::Status status) {
     if (absl::IsResourceExhausted(status)) {
       // The bytes can be served; the copy waits for space.
       auto wanted = wanted_.find(chunk);
       if (wanted == wanted_.end()) return;
-      wanted->second.storing = false;
+      wanted->second.storing = wanted->second.sought = false;
       for (Read& read : std::exchange(wanted->second.reads, {})) read.done(bytes);
       return Drop(wanted);
     }
@@ -239,6 +252,7 @@ bool ChunkFetcher::NobodyHasIt(const Wanted& wanted) const {
 void ChunkFetcher::EndRound(Wanted& wanted) {
   const bool sure = NobodyHasIt(wanted);
   ++wanted.rounds;
+  wanted.sought = false;
   wanted.sure_rounds_of_reads = sure && !wanted.reads.empty() ? wanted.sure_rounds_of_reads + 1 : 0;
   // What was said before the entry was committed says nothing of those who commit it.
   wanted.sure_rounds =
@@ -314,6 +328,11 @@ void ChunkFetcher::Tick() {
 size_t ChunkFetcher::awaited() const {
   return std::count_if(wanted_.begin(), wanted_.end(),
                        [](const auto& entry) { return !entry.second.tickets.empty(); });
+}
+
+size_t ChunkFetcher::sought() const {
+  return std::count_if(wanted_.begin(), wanted_.end(),
+                       [](const auto& entry) { return entry.second.sought; });
 }
 
 void ChunkFetcher::FailAll(const absl::Status& reason) {

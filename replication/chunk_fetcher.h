@@ -63,6 +63,10 @@ class ChunkFetcher {
   void Fetch(storage::ChunkId chunk, absl::Duration deadline,
              std::function<void(absl::StatusOr<Buffer>)> done);
 
+  // Asks everybody once for a chunk that has a row here, those too who have left, when there is
+  // nothing better to do; a good copy supersedes the one here.
+  void Seek(storage::ChunkId chunk);
+
   // Makes bytes from outside durable here, and lets what waits for the chunk go on. Its errors harm
   // nobody but the chunk: INVALID_ARGUMENT (its size), RESOURCE_EXHAUSTED (the disk is full),
   // UNAVAILABLE (too much waits for the disk: again later). After a failure of the disk `done` is
@@ -80,6 +84,8 @@ class ChunkFetcher {
   const Counters& counters() const { return counters_; }
   // Chunks that some Ensure waits for.
   size_t awaited() const;
+  // Chunks that Seek is looking for.
+  size_t sought() const;
 
  private:
   struct Read {
@@ -89,6 +95,7 @@ class ChunkFetcher {
   struct Wanted {
     std::set<Ticket> tickets;
     std::vector<Read> reads;
+    bool sought = false;
     bool asked = false;
     bool storing = false;
     absl::Duration asked_at;

@@ -1,18 +1,32 @@
 #include "replication/peer_link.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace meridian::replication {
+namespace {
+constexpr size_t kMaxLeft = 16;
+}  // namespace
 
 void PeerLink::Learn(const GroupConfig& config) {
-  peers_.clear();
+  const std::vector<ReplicaId> before = std::exchange(peers_, {});
   for (const auto* members : {&config.members, &config.joint_old, &config.learners}) {
     for (const Member& member : *members) {
       nodes_[member.replica] = member.node;
       bool known = std::find(peers_.begin(), peers_.end(), member.replica) != peers_.end();
       if (member.replica != self_ && !known) peers_.push_back(member.replica);
     }
+  }
+  if (peers_ == before) return;
+  auto present = [this](const ReplicaId& replica) {
+    return std::find(peers_.begin(), peers_.end(), replica) != peers_.end();
+  };
+  std::erase_if(left_, present);
+  std::remove_copy_if(before.begin(), before.end(), std::back_inserter(left_), present);
+  while (left_.size() > kMaxLeft) {
+    nodes_.erase(left_.front());
+    left_.pop_front();
   }
 }
 

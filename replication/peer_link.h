@@ -1,6 +1,7 @@
 // Sends to the other replicas of a group by replica id.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <vector>
 
@@ -19,7 +20,8 @@ class PeerLink {
 
   const ReplicaId& self() const { return self_; }
 
-  // Where the members of `config` live. Those of earlier ones stay known: they may still ask.
+  // Where the members of `config` live. The last of earlier ones stay known: they may still ask, or
+  // be asked.
   void Learn(const GroupConfig& config);
 
   // Dropped if it is not known where `to` lives.
@@ -27,6 +29,8 @@ class PeerLink {
 
   // Voters and learners of the newest configuration, without this replica.
   const std::vector<ReplicaId>& peers() const { return peers_; }
+  // The last few that were peers and are not any more, as far as this process knows.
+  const std::deque<ReplicaId>& left() const { return left_; }
 
  private:
   const PartitionId partition_;
@@ -34,6 +38,7 @@ class PeerLink {
   Transport& transport_;
   std::map<ReplicaId, NodeId> nodes_;
   std::vector<ReplicaId> peers_;
+  std::deque<ReplicaId> left_;
 };
 
 }  // namespace meridian::replication

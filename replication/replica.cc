@@ -49,6 +49,7 @@ ReplicaDriver::ReplicaDriver(PartitionId partition, ReplicaId self, GroupConfig 
                   const bool known = core_.config().epoch == core_.promised();
                   return known ? &core_.config() : nullptr;
                 }}),
+      lost_search_(*storage_, fetcher_),
       writer_(self, peers_, fetcher_, options.max_inflight_chunk_bytes, options.request_timeout,
               [this] { return Now(); }),
       garbage_(*storage_, env_.state_machine, options.orphan_age,
@@ -271,6 +272,7 @@ ReplicaStatus ReplicaDriver::StatusNow() const {
   status.corrupt_chunks = corrupt_chunks_;
   status.repaired_chunks = fetcher_.counters().repaired;
   status.chunks_awaited = fetcher_.awaited();
+  status.chunks_without_copy = storage_->lost_chunks();
   status.installing = core_.is_installing();
   status.health = health_;
   status.config = core_.config();

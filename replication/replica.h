@@ -88,6 +88,10 @@ struct ReplicaStatus {
   // Chunks that entries, or a snapshot's rows, wait for here. A count that stays says that a voter
   // which is silent or busy may have what no other has.
   uint64_t chunks_awaited = 0;
+  // Chunks of which there is no good copy here now, recorded as lost or known to be damaged; also
+  // of earlier processes' lives. They are searched for in the background, on members that have just
+  // left too: one of those may have the last copy.
+  uint64_t chunks_without_copy = 0;
   // A snapshot is being installed: the state is not usable.
   bool installing = false;
   // Not OK once the disk has failed: the replica no longer votes, stores or serves.

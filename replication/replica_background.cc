@@ -59,6 +59,7 @@ void ReplicaDriver::Background(absl::Duration now) {
   EndSnapshots();
   disk_log_.Tick();
   if (core_.is_installing()) return;
+  lost_search_.Tick(now);
   if (apply_to_ > applied_) ScheduleApply();
   Trim();
   ScanRecoveredLog();

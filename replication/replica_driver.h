@@ -20,6 +20,7 @@
 #include "replication/disk_log.h"
 #include "replication/garbage_collector.h"
 #include "replication/inbox.h"
+#include "replication/lost_search.h"
 #include "replication/peer_link.h"
 #include "replication/replica.h"
 #include "replication/run_pins.h"
@@ -111,6 +112,7 @@ class ReplicaDriver final : public Replica {
   PeerLink peers_;
   ConfigKeeper config_;
   ChunkFetcher fetcher_;
+  LostSearch lost_search_;
   ChunkWriter writer_;
   LogPins log_pins_;
   GarbageCollector garbage_;

@@ -133,6 +133,10 @@ class ReplicaStorage {
   // Records, durably before `done`, that the chunk cannot be had from anywhere: it counts as
   // damaged until it is written or repaired. No effect on a chunk that is here.
   virtual void PlaceLost(ChunkId chunk, Done done) = 0;
+  // Chunks that were recorded as lost, or are known to be damaged, in order: up to `max` of those
+  // after `after` (nullopt: from the first one on). And how many there are.
+  virtual std::vector<ChunkId> ListLost(std::optional<ChunkId> after, size_t max) const = 0;
+  virtual uint64_t lost_chunks() const = 0;
   // Frees every chunk of the run. The caller has made sure that nothing references it (P8).
   virtual absl::Status DropRun(RunId run) = 0;
   // Runs that have chunks here, bodies of log entries included, in order of id: up to `max` of

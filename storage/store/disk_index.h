@@ -109,6 +109,10 @@ class DiskIndex {
   absl::StatusOr<std::vector<RunId>> ListRuns(ContainerId container, RunId after, size_t max) const;
   // The row of a chunk that has none says that it is lost.
   absl::Status PlaceLost(ContainerId container, ChunkId chunk, Timestamp now);
+  // Chunks whose rows say so.
+  std::vector<ChunkId> ListLost(ContainerId container, std::optional<ChunkId> after,
+                                size_t max) const;
+  uint64_t CountLost(ContainerId container) const;
 
   // Places that no row names any more: to be freed after a flush that began after this call (P2).
   std::vector<ChunkLocation> TakeFrees();
@@ -137,6 +141,7 @@ class DiskIndex {
   absl::Status AddReplica(const ReplicaOnDisk& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddRemoval(ReplicaId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddInstallBegin(Replica& replica) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetLost(ContainerId container, ChunkId chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Adds the deletion of all chunk rows whose keys begin with `prefix` to `batch`, and their places
   // to `frees`.
   absl::Status DeleteChunks(const std::string& prefix, RocksBatch& batch,
@@ -156,6 +161,8 @@ class DiskIndex {
   uint32_t to_skip_ ABSL_GUARDED_BY(mutex_) = 0;
   // By journal life. Bounded by what max_segments segments hold.
   std::map<uint64_t, std::vector<Body>> bodies_ ABSL_GUARDED_BY(mutex_);
+  // What rows call lost, from ScanChunks on: as many as are damaged, few on a disk in service.
+  std::map<ContainerId, std::set<ChunkId>> lost_ ABSL_GUARDED_BY(mutex_);
   // Only places whose last row is gone from kv_.
   std::vector<ChunkLocation> frees_ ABSL_GUARDED_BY(mutex_);
 };

@@ -65,6 +65,10 @@ class DiskReplica : public ReplicaStorage {
   absl::Status DropRun(RunId run) override;
   absl::StatusOr<std::vector<RunId>> ListRuns(RunId after, size_t max) const override;
   void PlaceLost(ChunkId chunk, Done done) override;
+  std::vector<ChunkId> ListLost(std::optional<ChunkId> after, size_t max) const override {
+    return parts_.index.ListLost(id_.container, after, max);
+  }
+  uint64_t lost_chunks() const override { return parts_.index.CountLost(id_.container); }
   void BeginInstall(Done done) override;
   absl::Status LoadInstall(const std::vector<std::pair<std::string, std::string>>& rows) override;
   void FinishInstall(LogIndex index, Epoch epoch, Timestamp timestamp, Done done) override;

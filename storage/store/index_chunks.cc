@@ -19,6 +19,7 @@ absl::Status DiskIndex::ScanChunks(
   absl::MutexLock lock(&mutex_);
   frees_.clear();
   bodies_.clear();
+  lost_.clear();
   auto rows = kv_.NewIterator(Family::kChunk, "", "");
   for (rows->Seek(""); rows->Valid(); rows->Next()) {
     ASSIGN_OR_RETURN(const ChunkKeyParts key, DecodeChunkKey(rows->key()));
@@ -26,9 +27,32 @@ absl::Status DiskIndex::ScanChunks(
     if (row.place == ChunkPlace::kJournal) {
       bodies_[row.record.life].push_back({.container = key.container, .run = key.chunk.run});
     }
+    if (row.place == ChunkPlace::kLost) lost_[key.container].insert(key.chunk);
     RETURN_IF_ERROR(visit(key, row));
   }
   return rows->status();
+}
+
+std::vector<ChunkId> DiskIndex::ListLost(ContainerId container, std::optional<ChunkId> after,
+                                         size_t max) const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<ChunkId> listed;
+  const auto lost = lost_.find(container);
+  if (lost == lost_.end()) return listed;
+  auto next = after ? lost->second.upper_bound(*after) : lost->second.begin();
+  for (; next != lost->second.end() && listed.size() < max; ++next) listed.push_back(*next);
+  return listed;
+}
+
+uint64_t DiskIndex::CountLost(ContainerId container) const {
+  absl::MutexLock lock(&mutex_);
+  const auto lost = lost_.find(container);
+  return lost == lost_.end() ? 0 : lost->second.size();
+}
+
+void DiskIndex::ForgetLost(ContainerId container, ChunkId chunk) {
+  const auto lost = lost_.find(container);
+  if (lost != lost_.end()) lost->second.erase(chunk);
 }
 
 std::vector<DiskIndex::Body> DiskIndex::TakeBodies(uint64_t life) {
@@ -61,6 +85,7 @@ absl::Status DiskIndex::MoveChunk(ContainerId container, ChunkId chunk, const Ch
       RocksBatch batch;
       batch.Put(Family::kChunk, key, EncodeChunkRow(to));
       RETURN_IF_ERROR(kv_.Write(batch));
+      if (to.place == ChunkPlace::kLost) lost_[container].insert(chunk);
       AppendPlace(from, frees_);
       return absl::OkStatus();
     }
@@ -100,6 +125,10 @@ absl::Status DiskIndex::DropRun(ContainerId container, RunId run) {
   std::vector<ChunkLocation> frees;
   RETURN_IF_ERROR(DeleteChunks(RunPrefix(container, run), batch, frees));
   RETURN_IF_ERROR(kv_.Write(batch));
+  if (const auto lost = lost_.find(container); lost != lost_.end()) {
+    lost->second.erase(lost->second.lower_bound({.run = run, .number = 0}),
+                       lost->second.upper_bound({.run = run, .number = UINT32_MAX}));
+  }
   frees_.insert(frees_.end(), frees.begin(), frees.end());
   return absl::OkStatus();
 }
@@ -130,7 +159,9 @@ absl::Status DiskIndex::PlaceLost(ContainerId container, ChunkId chunk, Timestam
   row.first_written = now;
   RocksBatch batch;
   batch.Put(Family::kChunk, key, EncodeChunkRow(row));
-  return kv_.Write(batch);
+  RETURN_IF_ERROR(kv_.Write(batch));
+  lost_[container].insert(chunk);
+  return absl::OkStatus();
 }
 
 }  // namespace meridian::storage

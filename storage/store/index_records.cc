@@ -114,6 +114,7 @@ absl::Status DiskIndex::AddEntry(Replica& replica, const Record& record) {
                              .body_offset = header.body_offset,
                              .extent = {}}));
   batched_chunks_.insert(std::move(key));
+  ForgetLost(replica.id.container, {.run = header.inline_run, .number = 0});
   bodies_[record.location.life].push_back(
       {.container = replica.id.container, .run = header.inline_run});
   return absl::OkStatus();
@@ -133,6 +134,7 @@ absl::Status DiskIndex::AddTruncate(Replica& replica, LogIndex from) {
     ASSIGN_OR_RETURN(const ChunkRow chunk_row, DecodeChunkRow(*chunk));
     AppendPlace(chunk_row, batched_frees_);
     batch_.Delete(Family::kChunk, key);
+    ForgetLost(replica.id.container, {.run = row.inline_run, .number = 0});
     batched_chunks_.insert(key);  // what comes after in the batch must not go by the row
   }
   RETURN_IF_ERROR(rows->status());
@@ -165,6 +167,7 @@ absl::Status DiskIndex::AddChunk(const Replica& replica, const ChunkPlaced& plac
   }
   batch_.Put(Family::kChunk, key, EncodeChunkRow(row));
   batched_chunks_.insert(std::move(key));
+  ForgetLost(replica.id.container, placed.chunk);
   return absl::OkStatus();
 }
 
@@ -187,6 +190,7 @@ absl::Status DiskIndex::AddRemoval(ReplicaId id) {
   const Replica& replica = replicas_.at(id);
   const std::string container(replica.id.container.bytes());
   RETURN_IF_ERROR(DeleteChunks(container, batch_, batched_frees_));
+  lost_.erase(replica.id.container);
   batch_.DeleteRange(Family::kState, container, PrefixEnd(container));
   batch_.DeleteRange(Family::kLog, LogPrefix(replica.id), PrefixEnd(LogPrefix(replica.id)));
   for (const std::string& key : {RangeKey(replica.id.container), PromiseKey(id), BaseKey(id),

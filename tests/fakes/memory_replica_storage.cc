@@ -423,6 +423,17 @@ void MemoryReplicaStorage::PlaceLost(ChunkId chunk, Done done) {
   After(SyncTime(), [this, chunk, done = std::move(done)] { done(ChunkSynced(chunk)); });
 }
 
+std::vector<ChunkId> MemoryReplicaStorage::ListLost(std::optional<ChunkId> after,
+                                                    size_t max) const {
+  absl::MutexLock lock(&disk_.mutex_);
+  std::vector<ChunkId> listed;
+  auto chunk = after ? disk_.chunks_.upper_bound(*after) : disk_.chunks_.begin();
+  for (; chunk != disk_.chunks_.end() && listed.size() < max; ++chunk) {
+    if (chunk->second.lost) listed.push_back(chunk->first);
+  }
+  return listed;
+}
+
 absl::Status MemoryReplicaStorage::ChunkSynced(ChunkId chunk) {
   absl::MutexLock lock(&disk_.mutex_);
   if (disk_.failed_) return OutOfService();

@@ -96,6 +96,11 @@ class FaultyStorage : public storage::ReplicaStorage {
   void PlaceLost(storage::ChunkId chunk, Done done) override {
     inner_->PlaceLost(chunk, std::move(done));
   }
+  std::vector<storage::ChunkId> ListLost(std::optional<storage::ChunkId> after,
+                                         size_t max) const override {
+    return inner_->ListLost(after, max);
+  }
+  uint64_t lost_chunks() const override { return inner_->lost_chunks(); }
   void BeginInstall(Done done) override {
     if (!faults_.hold_begin) return inner_->BeginInstall(std::move(done));
     faults_.held.push_back([this, done = std::move(done)] { inner_->BeginInstall(done); });

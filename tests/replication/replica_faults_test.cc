@@ -159,9 +159,12 @@ absl::Status FetchStatus(ReplicaGroup& group, int n, storage::ChunkId chunk) {
   return *status;
 }
 
+// Twice: as it was.
 void CorruptOn(ReplicaGroup& group, std::vector<int> members, storage::ChunkId chunk) {
-  SeededRandom random(1);
-  for (int n : members) ASSERT_TRUE(group.disk(n).FlipBit(chunk, random));
+  for (int n : members) {
+    SeededRandom random(1);
+    ASSERT_TRUE(group.disk(n).FlipBit(chunk, random));
+  }
 }
 
 // A group that has lost a chunk must not lose its redundancy with it.
@@ -243,6 +246,63 @@ TEST(ReplicaFaults, ACommittedEntryWhoseChunkIsLostEverywhereDoesNotHoldAMember)
   EXPECT_EQ(group.Status(behind).counters.snapshots_installed, 0u);
   EXPECT_EQ(group.Status(behind).counters.chunks_lost, 1u);
   EXPECT_EQ(group.Digest(behind)->second, group.Digest(leader)->second);
+}
+
+// A member on whose disk a chunk is lost, after a bit of all others has turned.
+struct Lossy {
+  explicit Lossy(uint32_t chunks = 1) {
+    leader = group.Leader();
+    behind = leader == 3 ? 2 : 3;
+    other = 6 - leader - behind;
+    group.Isolate(behind);
+    run = group.NewRun();
+    EXPECT_TRUE(group.PutRun(leader, run, chunks, kBytes).ok());
+    for (uint32_t i = 0; i < chunks; ++i) CorruptOn(group, {leader, other}, {run, i});
+    group.Heal();
+    group.RunFor(absl::Seconds(10 + 5 * chunks));
+  }
+  ReplicaGroup group{3};
+  int leader, behind, other;
+  RunId run;
+};
+
+TEST(ReplicaFaults, AChunkThatIsLostIsSearchedForUntilSomebodyHasIt) {
+  Lossy lossy;
+  ReplicaGroup& group = lossy.group;
+  EXPECT_EQ(group.Status(lossy.behind).chunks_without_copy, 1u);
+  group.Crash(lossy.behind);
+  group.Start(lossy.behind);
+  group.RunFor(absl::Minutes(5));
+  EXPECT_EQ(group.Status(lossy.behind).chunks_without_copy, 1u);
+  CorruptOn(group, {lossy.other}, {lossy.run, 0});  // the same bit again
+  group.RunFor(absl::Minutes(2));
+  EXPECT_EQ(group.Status(lossy.behind).chunks_without_copy, 0u);
+  EXPECT_EQ(group.Status(lossy.behind).repaired_chunks, 1u);
+  group.Isolate(lossy.behind);
+  auto bytes = group.replica(lossy.behind).ReadChunk({lossy.run, 0}, 0, 1000, absl::Seconds(1));
+  ASSERT_TRUE(bytes.ok()) << bytes.status();
+  EXPECT_EQ(bytes->view(), kBytes);
+}
+
+TEST(ReplicaFaults, TheSearchForLostChunksIsRare) {
+  Lossy lossy(20);
+  ReplicaGroup& group = lossy.group;
+  ASSERT_EQ(group.Status(lossy.behind).chunks_without_copy, 20u);
+  EXPECT_EQ(group.Status(lossy.behind).counters.chunks_lost, 20u);
+  std::map<storage::ChunkId, int> asked;
+  group.filter = [&](int from, int, PeerMessage& message) {
+    auto body = DecodeBody(message.body, message.attachments);
+    if (from == lossy.behind && body.ok() && std::holds_alternative<ChunkFetch>(*body)) {
+      ++asked[std::get<ChunkFetch>(*body).chunk];
+    }
+    return true;
+  };
+  group.RunFor(absl::Minutes(5));
+  EXPECT_EQ(asked.size(), 20u);
+  for (const auto& [chunk, times] : asked) {
+    EXPECT_GE(times, 4) << chunk.number;
+    EXPECT_LE(times, 12) << chunk.number;  // two peers
+  }
 }
 
 // I4: else {leader, member} would commit an entry whose only good chunk is on a third disk.

@@ -143,6 +143,30 @@ TEST_F(ReplicaMembersTest, WhatAnotherLearnerLacksIsNotLost) {
   }
 }
 
+// The last good copy may be on a disk that the group has left.
+TEST_F(ReplicaMembersTest, ALostChunkIsSearchedForOnMembersThatHaveLeft) {
+  ASSERT_EQ(group_.Leader(), 1);
+  RunId run = group_.NewRun();
+  ASSERT_TRUE(group_.PutRun(1, run, 1, kBytes).ok());
+  auto flip = [&](int n) {
+    SeededRandom random(1);
+    ASSERT_TRUE(group_.disk(n).FlipBit({run, 0}, random));
+  };
+  for (int n = 1; n <= 3; ++n) flip(n);
+  group_.Add(4);
+  ASSERT_TRUE(ChangeMembers(1, {1, 3, 4}).ok());
+  ASSERT_TRUE(Reaches({1, 3, 4}));
+  EXPECT_EQ(group_.Status(4).chunks_without_copy, 1u);
+  group_.RunFor(absl::Minutes(3));
+  EXPECT_EQ(group_.Status(4).chunks_without_copy, 1u);
+  flip(2);  // good again
+  group_.RunFor(absl::Minutes(3));
+  EXPECT_EQ(group_.Status(4).chunks_without_copy, 0u);
+  auto bytes = group_.replica(4).ReadChunk({run, 0}, 0, kBytes.size(), absl::Seconds(1));
+  ASSERT_TRUE(bytes.ok()) << bytes.status();
+  EXPECT_EQ(bytes->view(), kBytes);
+}
+
 TEST_F(ReplicaMembersTest, TellsHowLongAMemberIsSilent) {
   ASSERT_EQ(group_.Leader(), 1);
   group_.Isolate(3);

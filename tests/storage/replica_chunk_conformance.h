@@ -147,12 +147,24 @@ TYPED_TEST_P(ReplicaChunkConformance, AChunkRecordedAsLostIsDamagedUntilItIsWrit
   const std::vector<ChunkId> missing = {{run, 1}, {run, 2}};
   EXPECT_EQ(this->storage().MissingChunks({run, 0, 3}).value(), missing);
   EXPECT_TRUE(this->storage().StatChunk({run, 1}).value().has_value());
+  EXPECT_EQ(this->storage().lost_chunks(), 2u);
+  EXPECT_EQ(this->storage().ListLost(std::nullopt, 1), (std::vector<ChunkId>{{run, 1}}));
+  EXPECT_EQ(this->storage().ListLost(ChunkId{run, 1}, 9), (std::vector<ChunkId>{{run, 2}}));
+  EXPECT_TRUE(this->storage().ListLost(ChunkId{run, 2}, 9).empty());
   ASSERT_TRUE(this->WriteChunk({run, 1}, "written").ok());
+  EXPECT_EQ(this->storage().lost_chunks(), 1u);
   ASSERT_TRUE(this->RepairChunk({run, 2}, "repaired").ok());
+  EXPECT_EQ(this->storage().lost_chunks(), 0u);
   this->subject().Crash();
   EXPECT_EQ(this->storage().ReadChunk({run, 1}, 0, 7).value().view(), "written");
   EXPECT_EQ(this->storage().ReadChunk({run, 2}, 0, 8).value().view(), "repaired");
   EXPECT_TRUE(this->storage().MissingChunks({run, 0, 3}).value().empty());
+  EXPECT_EQ(this->storage().lost_chunks(), 0u);
+  const RunId dropped = this->DrawRun();
+  ASSERT_TRUE(this->PlaceLost({dropped, 7}).ok());
+  EXPECT_EQ(this->storage().lost_chunks(), 1u);
+  ASSERT_TRUE(this->storage().DropRun(dropped).ok());
+  EXPECT_EQ(this->storage().lost_chunks(), 0u);
 }
 
 // I4: what is acknowledged is here.
