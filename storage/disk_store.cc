@@ -27,7 +27,9 @@ constexpr char kJournalDir[] = "journal";
 constexpr char kExtentsDir[] = "extents";
 // Reads for peers: of chunks up to 1 MiB, of entries up to about as much.
 constexpr size_t kReadThreads = 2;
-constexpr size_t kMaxWaitingReads = 64;
+constexpr size_t kMaxWaitingChunkReads = 64;
+// A replica has a few at a time, so that all of a disk's find room.
+constexpr size_t kMaxWaitingLogReads = 4096;
 
 // Members are destroyed from the last to the first: whatever still runs finds what it uses.
 class DiskStoreImpl final : public DiskStore {
@@ -214,7 +216,7 @@ void DiskStoreImpl::Start() {
                                                           .segment_bytes = options_.segment_bytes,
                                                           .extent_bytes = options_.extent_bytes});
   pipeline_->Start(*journal_);
-  read_pool_ = std::make_unique<ReadPool>(kReadThreads, kMaxWaitingReads);
+  read_pool_ = std::make_unique<ReadPool>(kReadThreads, kMaxWaitingLogReads, kMaxWaitingChunkReads);
   checkpointer_ =
       std::make_unique<Checkpointer>(Checkpointer::Parts{.kv = *kv_,
                                                          .index = *index_,

@@ -19,6 +19,11 @@ uint64_t EntryBytes(const PersistRequest& request) {
   return bytes;
 }
 
+absl::Status Trimmed(LogIndex first, LogIndex base) {
+  return absl::OutOfRangeError(
+      absl::StrCat("the log begins after ", base.value(), ", not at ", first.value()));
+}
+
 }  // namespace
 
 DiskReplica::DiskReplica(const Parts& parts, const ReplicaOnDisk& id, RecoveredReplica recovered,
@@ -165,8 +170,7 @@ absl::StatusOr<LogEntry> DiskReplica::ReadRow(const DataReader& reader, const Re
 absl::StatusOr<std::vector<LogEntry>> DiskReplica::ReadLog(LogIndex first, LogIndex last,
                                                            size_t max_bytes) const {
   if (first <= base_index()) {
-    return absl::OutOfRangeError(
-        absl::StrCat("the log begins after ", base_index().value(), ", not at ", first.value()));
+    return Trimmed(first, base_index());
   }
   std::vector<LogEntry> entries;
   size_t bytes = 0;
@@ -184,15 +188,20 @@ void DiskReplica::ReadLogLater(LogIndex first, LogIndex last, size_t max_bytes,
   const LogIndex cached_from = last_index_ + 1 - cache_.size();
   if (first <= base_index() || first >= cached_from) return done(ReadLog(first, last, max_bytes));
   last = std::min(last, cached_from - 1);
-  auto answer = [this, alive = alive_, changes = log_changes_,
+  auto answer = [this, alive = alive_, changes = log_changes_, first,
                  done](absl::StatusOr<std::vector<LogEntry>> entries) {
     if (!*alive) return;
-    if (changes != log_changes_) entries = absl::AbortedError("the log has changed meanwhile");
+    if (changes != log_changes_) {
+      entries = absl::AbortedError("the log has changed meanwhile");
+    } else if (!entries.ok() && first <= base_index()) {
+      // Whatever went wrong: the rows may have gone before the base said so.
+      entries = Trimmed(first, base_index());
+    }
     done(std::move(entries));
   };
-  const bool added =
-      parts_.read_pool.Add([&reader = parts_.reader, &strand = parts_.strand, id = id_,
-                            base = base_, first, last, max_bytes, answer = std::move(answer)] {
+  const bool added = parts_.read_pool.Add(
+      ReadPool::Kind::kLog, [&reader = parts_.reader, &strand = parts_.strand, id = id_,
+                             base = base_, first, last, max_bytes, answer = std::move(answer)] {
         std::vector<LogEntry> entries;
         absl::Status status;
         size_t bytes = 0;
@@ -289,9 +298,10 @@ void DiskReplica::ReadChunkLater(ChunkId chunk, ChunkRead done) const {
   auto answer = [alive = alive_, done](absl::StatusOr<StoredChunk> stored) {
     if (*alive) done(std::move(stored));
   };
-  const bool added =
-      parts_.read_pool.Add([&index = parts_.index, &reader = parts_.reader, &strand = parts_.strand,
-                            container = id_.container, chunk, answer = std::move(answer)] {
+  const bool added = parts_.read_pool.Add(
+      ReadPool::Kind::kChunk,
+      [&index = parts_.index, &reader = parts_.reader, &strand = parts_.strand,
+       container = id_.container, chunk, answer = std::move(answer)] {
         auto read = [&]() -> absl::StatusOr<StoredChunk> {
           ASSIGN_OR_RETURN(const std::optional<ChunkRow> row, index.FindChunk(container, chunk));
           if (!row.has_value()) return absl::NotFoundError("the chunk is not here");

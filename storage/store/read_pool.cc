@@ -4,7 +4,8 @@
 
 namespace meridian::storage {
 
-ReadPool::ReadPool(size_t threads, size_t max_waiting) : max_waiting_(max_waiting) {
+ReadPool::ReadPool(size_t threads, size_t max_waiting_logs, size_t max_waiting_chunks)
+    : queues_{Queue{max_waiting_logs}, Queue{max_waiting_chunks}} {
   for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
 }
 
@@ -17,23 +18,29 @@ ReadPool::~ReadPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-bool ReadPool::Add(std::function<void()> read) {
+bool ReadPool::Add(Kind kind, std::function<void()> read) {
   absl::MutexLock lock(&mutex_);
-  if (waiting_.size() >= max_waiting_) return false;
-  waiting_.push_back(std::move(read));
+  Queue& queue = queues_[kind == Kind::kLog ? 0 : 1];
+  if (queue.waiting.size() >= queue.max) return false;
+  queue.waiting.push_back(std::move(read));
   changed_.Signal();
   return true;
 }
+
+bool ReadPool::IsIdle() const { return queues_[0].waiting.empty() && queues_[1].waiting.empty(); }
 
 void ReadPool::Run() {
   while (true) {
     std::function<void()> read;
     {
       absl::MutexLock lock(&mutex_);
-      while (waiting_.empty() && !stopping_) changed_.Wait(&mutex_);
+      while (IsIdle() && !stopping_) changed_.Wait(&mutex_);
       if (stopping_) return;
-      read = std::move(waiting_.front());
-      waiting_.pop_front();
+      if (queues_[turn_].waiting.empty()) turn_ = 1 - turn_;
+      auto& waiting = queues_[turn_].waiting;
+      turn_ = 1 - turn_;
+      read = std::move(waiting.front());
+      waiting.pop_front();
     }
     read();
   }

@@ -343,6 +343,26 @@ TEST_F(DiskStoreFaults, AReadOfTheLogThatATruncationOvertakesIsNotUsed) {
   EXPECT_TRUE(absl::IsAborted(*read)) << *read;
 }
 
+TEST_F(DiskStoreFaults, AReadOfTheLogThatATrimOvertakesIsOutOfRangeWhateverItFinds) {
+  for (uint64_t index = 1; index <= 5; ++index) ASSERT_TRUE(PersistEntry(index).ok());
+  std::vector<std::string> names = Names("journal");
+  harness_.Crash();
+  disk_.HoldReads("");
+  std::optional<absl::Status> read;
+  harness_.storage().ReadLogLater(LogIndex(1), LogIndex(5), 1 << 20,
+                                  [&](const auto& entries) { read = entries.status(); });
+  while (disk_.held_reads() < 1) absl::SleepFor(absl::Milliseconds(1));
+  ASSERT_TRUE(harness_.storage().Apply(KvBatch(), LogIndex(5), Timestamp(1005)).ok());
+  ASSERT_TRUE(harness_.storage().TrimTo(LogIndex(5)).ok());
+  for (const std::string& name : names) {
+    const std::string path = "journal/" + name;
+    disk_.Overwrite(path, 0, std::string(disk_.Contents(path).size(), 'x'));
+  }
+  disk_.ReleaseReads();
+  harness_.strand().RunUntil([&] { return read.has_value(); });
+  EXPECT_TRUE(absl::IsOutOfRange(*read)) << *read;
+}
+
 // An overload passes; the replica goes on.
 TEST_F(DiskStoreFaults, HoldsPersistsBackWhileTheQueueIsFull) {
   harness_.Close();
