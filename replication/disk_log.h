@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -13,7 +14,9 @@
 
 namespace meridian::replication {
 
-// Confined to the replica's strand. What was read and nobody came for is dropped after a while.
+// Confined to the replica's strand. A few reads are under way or wait to be taken; others queue, in
+// the order in which they were asked for, so that nobody is passed over. What was read and nobody
+// came for is dropped after a while.
 class DiskLog final : public LogReader {
  public:
   // `ready`: something that was found to be under way can be asked for again. Not called from
@@ -28,20 +31,24 @@ class DiskLog final : public LogReader {
  private:
   struct Read {
     uint64_t id = 0;
-    std::optional<absl::StatusOr<std::vector<storage::LogEntry>>> result;
+    LogIndex last;
+    size_t max_bytes = 0;
+    std::optional<absl::StatusOr<std::vector<storage::LogEntry>>> result = {};
     bool aged = false;  // has seen a Tick since it was done
   };
 
-  void Start(LogIndex first, LogIndex last, size_t max_bytes) const;
-  // Makes room for one more read; false if all are under way.
-  bool MakeRoom() const;
+  // Those that wait in the queue, as far as there is room.
+  void StartSome() const;
+  void Start(LogIndex first) const;
 
   const storage::ReplicaStorage& storage_;
   const std::function<void()> ready_;
   // Reading is const to the core; these remember what is under way, by the first entry.
   mutable std::map<LogIndex, Read> reads_;
+  mutable std::deque<LogIndex> queue_;  // of reads_, not started
   mutable uint64_t last_id_ = 0;
-  mutable uint64_t starting_ = 0;
+  mutable bool starting_ = false;
+  mutable bool tell_ = false;  // the next Tick calls ready_
 };
 
 }  // namespace meridian::replication

@@ -15,7 +15,7 @@ namespace meridian::replication {
 struct StorageFaults {
   bool full = false;        // what changes rows answers RESOURCE_EXHAUSTED
   int busy_writes = 0;      // so many chunk writes find the queue full
-  bool busy_reads = false;  // ReadChunkLater finds the queue full
+  bool busy_reads = false;  // ReadLogLater and ReadChunkLater find the queue full
   bool hold_reads = false;  // of ReadLogLater and ReadChunkLater
   size_t runs_listed = 0;   // by ListRuns
   bool hold_begin = false;  // BeginInstall is not answered
@@ -39,6 +39,7 @@ class FaultyStorage : public storage::ReplicaStorage {
     return inner_->ReadLog(first, last, max_bytes);
   }
   void ReadLogLater(LogIndex first, LogIndex last, size_t max_bytes, LogRead done) const override {
+    if (faults_.busy_reads) return done(absl::ResourceExhaustedError("too many reads wait"));
     if (!faults_.hold_reads) return inner_->ReadLogLater(first, last, max_bytes, std::move(done));
     faults_.held.push_back([this, first, last, max_bytes, done = std::move(done)] {
       inner_->ReadLogLater(first, last, max_bytes, done);
