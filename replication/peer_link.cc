@@ -30,6 +30,11 @@ void PeerLink::Learn(const GroupConfig& config) {
   }
 }
 
+bool PeerLink::HasLeft(ReplicaId replica, const NodeId& node) const {
+  if (std::find(left_.begin(), left_.end(), replica) == left_.end()) return false;
+  return nodes_.at(replica) == node;
+}
+
 void PeerLink::Send(ReplicaId to, const PeerBody& body) const {
   auto node = nodes_.find(to);
   if (node == nodes_.end()) return;

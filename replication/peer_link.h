@@ -31,6 +31,7 @@ class PeerLink {
   const std::vector<ReplicaId>& peers() const { return peers_; }
   // The last few that were peers and are not any more, as far as this process knows.
   const std::deque<ReplicaId>& left() const { return left_; }
+  bool HasLeft(ReplicaId replica, const NodeId& node) const;
 
  private:
   const PartitionId partition_;

@@ -181,8 +181,9 @@ class Replica {
   // On the strand: a message for this replica; the configuration may have changed (a hint).
   virtual void OnMessage(PeerMessage message) = 0;
   virtual void OnConfigHint() = 0;
-  // On the strand: whether the newest configuration known here names that replica on that node. It
-  // may have come from the leader, and be newer than what the coordination store last showed.
+  // On the strand: whether the newest configuration known here names that replica on that node, or
+  // one of those before did: it may be asked for what it took along. The newest may have come from
+  // the leader, and be newer than what the coordination store last showed.
   virtual bool HasMember(ReplicaId replica, const NodeId& node) const = 0;
 
   // On the strand: stops the process if an invariant of the protocol does not hold here.

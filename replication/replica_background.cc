@@ -78,7 +78,8 @@ void ReplicaDriver::Trim() {
   if (!trimmed.ok() && !absl::IsResourceExhausted(trimmed)) {
     return Fail(Annotate(trimmed, "trimming the log"));
   }
-  log_pins_.Forget(core_.freeable_index());
+  // As RunInUse asks: what is not applied yet, no state knows.
+  log_pins_.Forget(std::min(core_.freeable_index(), applied_));
 }
 
 // Pins what the entries of an earlier process's life reference, a part at a time. Nothing is freed

@@ -56,7 +56,7 @@ class ReplicaDriver final : public Replica {
   void OnMessage(PeerMessage message) override;
   void OnConfigHint() override;
   bool HasMember(ReplicaId replica, const NodeId& node) const override {
-    return core_.config().Names(replica, node);
+    return core_.config().Names(replica, node) || peers_.HasLeft(replica, node);
   }
   void CheckInvariants() const override;
   void Stop() override;

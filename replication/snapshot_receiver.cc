@@ -72,12 +72,17 @@ void SnapshotReceiver::Ack(ReplicaId to, uint64_t snapshot, Epoch epoch, bool in
   peers_.Send(to, ack);
 }
 
+bool SnapshotReceiver::IsUnderWay(ReplicaId from, uint64_t snapshot) const {
+  return install_ && install_->begin.snapshot == snapshot && install_->from == from &&
+         core_.leader() == from;
+}
+
 void SnapshotReceiver::OnBegin(ReplicaId from, const SnapshotBegin& begin) {
+  if (IsUnderWay(from, begin.snapshot)) {
+    return Ack(from, begin.snapshot, begin.epoch, false, false);  // repeated
+  }
   if (begin.epoch != core_.promised() || core_.leader() != from || core_.is_leader()) {
     return Ack(from, begin.snapshot, begin.epoch, /*installed=*/false, /*refused=*/true);
-  }
-  if (install_ && install_->begin.snapshot == begin.snapshot) {
-    return Ack(from, begin.snapshot, begin.epoch, false, false);  // repeated
   }
   if (install_ && install_->busy && install_->ticket == 0) return;  // the disk has it: asked again
   ReplicaCore::SnapshotVerdict verdict = core_.JudgeSnapshot(begin.last);
@@ -104,7 +109,7 @@ void SnapshotReceiver::Begun(uint64_t snapshot, const absl::Status& status) {
 }
 
 void SnapshotReceiver::OnPiece(ReplicaId from, const SnapshotPiece& piece) {
-  if (!install_ || piece.snapshot != install_->begin.snapshot || piece.epoch != core_.promised()) {
+  if (!IsUnderWay(from, piece.snapshot)) {
     return Ack(from, piece.snapshot, piece.epoch, false, /*refused=*/true);
   }
   if (install_->busy || piece.number != install_->next_piece) {

@@ -49,6 +49,9 @@ class SnapshotReceiver {
     ChunkFetcher::Ticket ticket = 0;
   };
 
+  // Its sender leads: in the epoch of its begin, or a later one, which it may have raised in place.
+  // What a snapshot holds is committed, so that it is as good in every later epoch.
+  bool IsUnderWay(ReplicaId from, uint64_t snapshot) const;
   void Begun(uint64_t snapshot, const absl::Status& status);
   void PieceComplete(uint64_t snapshot, bool final);
   void Ack(ReplicaId to, uint64_t snapshot, Epoch epoch, bool installed, bool refused);

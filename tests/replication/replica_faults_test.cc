@@ -32,6 +32,30 @@ TEST(ReplicaFaults, AFullDiskAppliesAndFreesOnceThereIsSpace) {
   EXPECT_EQ(group.disk(3).Chunks().size(), 0u);
 }
 
+// Their entries are not applied here, so that no state knows of them.
+TEST(ReplicaFaults, BodiesThatWaitForTheirApplyAreNoOrphans) {
+  ReplicaGroup group(3);
+  int leader = group.Leader();
+  int member = leader == 3 ? 2 : 3;
+  int reports = 0;
+  group.filter = [&](int, int, PeerMessage& message) {
+    auto body = DecodeBody(message.body, message.attachments);
+    reports += body.ok() && std::holds_alternative<OrphanReport>(*body);
+    return true;
+  };
+  group.faults(member).full = true;
+  Proposal proposal;
+  proposal.inline_run = group.NewRun();
+  proposal.command = "ref " + proposal.inline_run.ToHex() + " 1";
+  proposal.inline_body = Buffer::FromString(kBytes);
+  proposal.inline_crc32c = Crc32c(kBytes);
+  ASSERT_TRUE(group.Propose(leader, std::move(proposal)).ok());
+  ASSERT_TRUE(group.Propose(leader, "put a b").ok());
+  group.RunFor(absl::Minutes(2));
+  EXPECT_LT(group.Status(member).applied_index, group.Status(leader).applied_index);
+  EXPECT_EQ(reports, 0);
+}
+
 void LeaveBehind(ReplicaGroup& group, int leader, int member) {
   group.Isolate(member);
   for (int i = 0; i < 100; ++i) {

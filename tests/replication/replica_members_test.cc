@@ -159,12 +159,51 @@ TEST_F(ReplicaMembersTest, ALostChunkIsSearchedForOnMembersThatHaveLeft) {
   EXPECT_EQ(group_.Status(4).chunks_without_copy, 1u);
   group_.RunFor(absl::Minutes(3));
   EXPECT_EQ(group_.Status(4).chunks_without_copy, 1u);
+  // Its answers are not taken for a stranger's.
+  EXPECT_TRUE(group_.replica(4).HasMember(IdOf(2), "n2"));
+  EXPECT_FALSE(group_.replica(4).HasMember(IdOf(2), "n3"));
+  EXPECT_FALSE(group_.replica(4).HasMember(IdOf(5), "n5"));
   flip(2);  // good again
   group_.RunFor(absl::Minutes(3));
   EXPECT_EQ(group_.Status(4).chunks_without_copy, 0u);
   auto bytes = group_.replica(4).ReadChunk({run, 0}, 0, kBytes.size(), absl::Seconds(1));
   ASSERT_TRUE(bytes.ok()) << bytes.status();
   EXPECT_EQ(bytes->view(), kBytes);
+}
+
+// The target changes while a new member is being rebuilt: it goes on where it stands.
+TEST_F(ReplicaMembersTest, ASnapshotGoesOnThroughEpochsThatItsLeaderRaises) {
+  ASSERT_EQ(group_.Leader(), 1);
+  ASSERT_TRUE(group_.PutRun(1, group_.NewRun(), 3, kBytes).ok());
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(group_.Propose(1, "put k" + std::to_string(i) + " " + std::string(5000, 'v')).ok());
+  }
+  group_.RunFor(absl::Seconds(5));
+  std::set<uint64_t> snapshots;
+  group_.filter = [&](int, int to, PeerMessage& message) {
+    auto body = DecodeBody(message.body, message.attachments);
+    if (to == 5 && body.ok() && std::holds_alternative<SnapshotBegin>(*body)) {
+      snapshots.insert(std::get<SnapshotBegin>(*body).snapshot);
+    }
+    return true;
+  };
+  for (int n = 1; n <= 3; ++n) group_.faults(n).busy_reads = true;
+  group_.Add(5);
+  ASSERT_TRUE(ChangeMembers(1, {1, 4, 5}).ok());  // 4 is never heard
+  group_.RunFor(absl::Seconds(5));
+  ASSERT_TRUE(group_.Status(5).installing);
+  const Epoch before = group_.Status(1).epoch;
+  group_.Add(6);
+  ASSERT_TRUE(ChangeMembers(1, {1, 6, 5}).ok());
+  group_.RunFor(absl::Seconds(5));
+  EXPECT_GT(group_.Status(1).epoch, before);
+  EXPECT_EQ(group_.Status(5).epoch, group_.Status(1).epoch);
+  EXPECT_TRUE(group_.Status(5).installing);
+  for (int n = 1; n <= 3; ++n) group_.faults(n).busy_reads = false;
+  ASSERT_TRUE(Reaches({1, 6, 5}));
+  EXPECT_EQ(snapshots.size(), 1u);
+  EXPECT_EQ(group_.Status(5).counters.snapshots_installed, 1u);
+  EXPECT_EQ(group_.Digest(5)->second, group_.Digest(1)->second);
 }
 
 TEST_F(ReplicaMembersTest, TellsHowLongAMemberIsSilent) {
