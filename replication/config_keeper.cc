@@ -1,10 +1,17 @@
 #include "replication/config_keeper.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "replication/replica.h"
 
 namespace meridian::replication {
+namespace {
+
+constexpr absl::Duration kFirstPause = absl::Seconds(1);
+constexpr absl::Duration kMaxPause = absl::Seconds(4);
+
+}  // namespace
 
 ConfigKeeper::ConfigKeeper(PartitionId partition, coordination::CoordinationStore& store,
                            Inbox::Handle strand, GroupConfig config, int64_t revision,
@@ -33,6 +40,13 @@ void ConfigKeeper::Read() {
 }
 
 void ConfigKeeper::Tick(absl::Duration now) {
+  if (pausing_) {
+    if (!pausing_since_) pausing_since_ = now;
+    if (now - *pausing_since_ >= pause_) {
+      swapping_ = pausing_ = false;
+      Read();
+    }
+  }
   if (!reading_) return;
   if (!reading_since_) reading_since_ = now;
   if (now - *reading_since_ < timeout_) return;
@@ -49,6 +63,7 @@ void ConfigKeeper::OnRead(uint64_t read,
   if (!result.ok() || !result->has_value()) return;
   auto config = DecodeGroupConfig((*result)->value);
   if (!config.ok() || (*result)->mod_revision < revision_) return;
+  if (swapping_ && *config == known_) return;
   known_ = *config;
   revision_ = (*result)->mod_revision;
   on_config_(known_);
@@ -59,10 +74,26 @@ void ConfigKeeper::Swap(const GroupConfig& next) {
   coordination::Transaction swap;
   swap.compares.push_back({key_, revision_});
   swap.writes.push_back({key_, EncodeGroupConfig(next)});
-  store_.Commit(std::move(swap), [this, strand = strand_](auto) {
-    // Succeeded, refused or unknown: only a read tells what holds now.
-    strand.Post([this] { Read(); });
+  swapping_ = true;
+  pausing_ = false;
+  store_.Commit(std::move(swap), [this, id = ++last_commit_, strand = strand_](auto result) {
+    strand.Post([this, id, status = result.status()] { OnSwapped(id, status); });
   });
+}
+
+void ConfigKeeper::OnSwapped(uint64_t swap, const absl::Status& status) {
+  last_swap_ = status;
+  if (!status.ok()) ++failed_swaps_;
+  if (swap != last_commit_) return;  // a later one will be answered
+  if (!absl::IsResourceExhausted(status)) {
+    // Succeeded, refused or unknown: only a read tells what holds now.
+    pause_ = absl::ZeroDuration();
+    swapping_ = false;
+    return Read();
+  }
+  pause_ = std::clamp(pause_ * 2, kFirstPause, kMaxPause);
+  pausing_ = true;
+  pausing_since_.reset();
 }
 
 }  // namespace meridian::replication

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/id.h"
@@ -28,10 +29,18 @@ class ConfigKeeper {
   // Repeats a read that the store has not answered within the timeout.
   void Tick(absl::Duration now);
   // Swaps `next` in if the stored configuration is the one that this keeper knows and has the epoch
-  // before. Whatever the outcome, what the store then holds is read and passed on (P1).
+  // before. Whatever the outcome, what the store then holds is read and passed on (P1): at once,
+  // or, if the store is full, which says that it did not write, after a pause that grows with each
+  // time. Until then reads that find nothing new are not passed on: the swap may still happen.
   void Swap(const GroupConfig& next);
 
+  // What the store answered to the last swap; OK before any.
+  const absl::Status& last_swap() const { return last_swap_; }
+  // Swaps that the store has not carried out, for other reasons than another configuration.
+  uint64_t failed_swaps() const { return failed_swaps_; }
+
  private:
+  void OnSwapped(uint64_t swap, const absl::Status& status);
   void OnRead(uint64_t read, absl::StatusOr<std::optional<coordination::KeyValue>> result);
 
   const std::string key_;
@@ -45,6 +54,14 @@ class ConfigKeeper {
   bool reading_ = false;                         // last_read_ is under way
   std::optional<absl::Duration> reading_since_;  // as its first Tick saw it
   bool read_again_ = false;
+  uint64_t last_commit_ = 0;
+  bool swapping_ = false;  // last_commit_ is not answered, or the pause after it not over
+  // The pause: how long, and, as its first Tick saw it, since when; nullopt: not in one.
+  absl::Duration pause_;
+  bool pausing_ = false;
+  std::optional<absl::Duration> pausing_since_;
+  absl::Status last_swap_;
+  uint64_t failed_swaps_ = 0;
 };
 
 }  // namespace meridian::replication

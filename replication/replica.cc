@@ -276,6 +276,7 @@ ReplicaStatus ReplicaDriver::StatusNow() const {
   status.installing = core_.is_installing();
   status.health = health_;
   status.config = core_.config();
+  status.last_swap = config_.last_swap();
   if (status.is_leader) {
     for (const ReplicaId& peer : peers_.peers()) {
       const PeerProgress* progress = core_.leadership()->progress(peer);
@@ -285,6 +286,7 @@ ReplicaStatus ReplicaDriver::StatusNow() const {
   status.counters = core_.counters();
   status.counters.chunks_fetched = fetcher_.counters().fetched;
   status.counters.chunks_lost = fetcher_.counters().lost;
+  status.counters.swaps_failed = config_.failed_swaps();
   status.counters.runs_freed = runs_freed_;
   status.counters.orphans_aborted = orphans_aborted_;
   status.counters.malformed_messages += undecodable_;

@@ -96,6 +96,9 @@ struct ReplicaStatus {
   bool installing = false;
   // Not OK once the disk has failed: the replica no longer votes, stores or serves.
   absl::Status health;
+  // Why the group's configuration could not be changed at the last attempt (a full coordination
+  // store, say); OK: it could, or was not tried.
+  absl::Status last_swap;
   // The newest known, and, while leading: how long each other replica of it has been silent.
   GroupConfig config;
   std::map<ReplicaId, absl::Duration> silence;

@@ -11,6 +11,9 @@ struct ReplicaCounters {
   uint64_t leaderships_lost = 0;
   // Epochs that this replica raised in place, as the leader, to change the members (P4).
   uint64_t member_changes = 0;
+  // Swaps of the configuration that the coordination store has not carried out; not those that
+  // another member's swap came before.
+  uint64_t swaps_failed = 0;
   // Probe rounds that this replica began because it did not hear a leader.
   uint64_t probes_begun = 0;
   // Messages refused because their epoch was below the promised one (I3).

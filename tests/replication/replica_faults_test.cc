@@ -270,6 +270,76 @@ TEST(ReplicaFaults, ACommittedEntryWhoseChunkIsLostEverywhereDoesNotHoldAMember)
   EXPECT_EQ(group.Status(behind).counters.snapshots_installed, 0u);
   EXPECT_EQ(group.Status(behind).counters.chunks_lost, 1u);
   EXPECT_EQ(group.Digest(behind)->second, group.Digest(leader)->second);
+  // Another entry that names it does not count it again.
+  Proposal proposal;
+  proposal.command = "put a b";
+  proposal.chunks.push_back({run, 0, 1});
+  ASSERT_TRUE(group.Propose(leader, std::move(proposal)).ok());
+  group.RunFor(absl::Seconds(30));
+  EXPECT_EQ(group.Digest(behind)->second, group.Digest(leader)->second);
+  EXPECT_EQ(group.Status(behind).counters.chunks_lost, 1u);
+}
+
+// Drops the chunk writes to one member, and keeps what another has from being committed.
+struct HeldBack {
+  int without, other;
+  storage::ChunkId chunk;
+  LogIndex highest_match;
+  bool hold = true;
+  int asked = 0;  // the leader, for the chunk
+  bool operator()(int from, int to, PeerMessage& message) {
+    auto body = DecodeBody(message.body, message.attachments);
+    if (!body.ok()) return true;
+    if (to == without && std::holds_alternative<ChunkWrite>(*body)) return false;
+    asked += from == without && to != other && std::holds_alternative<ChunkFetch>(*body);
+    auto* core = std::get_if<CoreMessage>(&*body);
+    auto* reply = core == nullptr ? nullptr : std::get_if<AppendReply>(core);
+    if (from != other || reply == nullptr || !hold) return true;
+    reply->match = std::min(reply->match, highest_match);
+    EncodedBody encoded = EncodeBody(*body);
+    message.body = std::move(encoded.body);
+    message.attachments = std::move(encoded.attachments);
+    return true;
+  }
+};
+
+// Who commits an entry may have its chunk: what anybody said before then is no evidence.
+TEST(ReplicaFaults, AChunkIsNotLostByWhatWasSaidBeforeItsEntryWasCommitted) {
+  ReplicaGroup group(3);
+  int leader = group.Leader();
+  int without = leader == 3 ? 2 : 3, other = 6 - leader - without;
+  group.RunFor(absl::Seconds(1));
+  const LogIndex before = group.Status(leader).last_index;
+  HeldBack held{without, other, {group.NewRun(), 0}, before};
+  group.filter = std::ref(held);
+  ASSERT_TRUE(group.WriteChunk(leader, held.chunk, kBytes).ok());
+  CorruptOn(group, {leader, other}, held.chunk);
+  Proposal proposal;
+  proposal.command = "ref " + held.chunk.run.ToHex() + " 1";
+  proposal.chunks.push_back({held.chunk.run, 0, 1});
+  group.replica(leader).Propose(std::move(proposal), [](auto) {});
+  // A read always waits, and is told.
+  int told = 0;
+  std::function<void()> read = [&] {
+    group.replica(without).FetchChunk(held.chunk, [&](auto bytes) {
+      if (absl::IsUnavailable(bytes.status())) return;  // the end
+      told += absl::IsDataLoss(bytes.status());
+      read();
+    });
+  };
+  read();
+  group.RunFor(absl::Seconds(60));
+  EXPECT_GT(told, 2);
+  EXPECT_EQ(group.Status(without).commit_index, before);
+  held.hold = false;
+  while (group.Status(without).commit_index == before) group.RunFor(absl::Milliseconds(1));
+  held.asked = 0;
+  for (int i = 0; i < 60000 && group.Status(without).counters.chunks_lost == 0; ++i) {
+    group.RunFor(absl::Milliseconds(1));
+  }
+  EXPECT_EQ(group.Status(without).counters.chunks_lost, 1u);
+  EXPECT_GE(held.asked, 3);
+  group.replica(without).Stop();
 }
 
 // A member on whose disk a chunk is lost, after a bit of all others has turned.
