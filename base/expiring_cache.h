@@ -58,11 +58,11 @@ class ExpiringCache {
     if (const auto it = index_.find(ToAbsl(key)); it != index_.end()) Remove(it->second);
   }
 
-  void EraseIf(const std::function<bool(std::string_view key)>& matches) {
+  void EraseIf(const std::function<bool(std::string_view key, const Value& value)>& matches) {
     absl::MutexLock lock(&mutex_);
     for (auto it = entries_.begin(); it != entries_.end();) {
       const auto next = std::next(it);
-      if (matches(it->key)) Remove(it);
+      if (matches(it->key, it->value)) Remove(it);
       it = next;
     }
   }

@@ -69,7 +69,11 @@ absl::Status KeyHierarchy::DestroyTenantKey(TenantId tenant) {
 }
 
 void KeyHierarchy::ForgetTenant(TenantId tenant) {
-  const auto of_tenant = [tenant](std::string_view key) { return key.starts_with(tenant.bytes()); };
+  // First: what is put after its tenant was forgotten has seen it rise, and goes again.
+  ++forgotten_;
+  const auto of_tenant = [tenant](std::string_view key, const auto&) {
+    return key.starts_with(tenant.bytes());
+  };
   tenant_keks_.EraseIf(of_tenant);
   containers_.EraseIf(of_tenant);
 }
@@ -89,11 +93,13 @@ absl::StatusOr<KeyHierarchy::CachedKek::Found> KeyHierarchy::TenantKek(TenantId 
   std::string cache_key = TenantCacheKey(tenant, wrapped);
   if (auto found = tenant_keks_.Get(cache_key)) return *found;
   // Counted from before the KMS was asked: its word is no newer than that.
+  const uint64_t before = forgotten_;
   const absl::Duration expires = clock_.MonotonicNow() + options_.lifetime;
   absl::StatusOr<SecretKey> kek = kms_.Unwrap(RootName(tenant), TenantKekContext(tenant), wrapped);
   if (!kek.ok()) return Annotate(kek.status(), "unwrapping a tenant's key");
   auto shared = std::make_shared<const SecretKey>(*std::move(kek));
-  tenant_keks_.Put(std::move(cache_key), shared, expires);
+  tenant_keks_.Put(cache_key, shared, expires);
+  if (forgotten_ != before) tenant_keks_.Erase(cache_key);
   return CachedKek::Found{std::move(shared), expires};
 }
 
@@ -114,6 +120,7 @@ absl::StatusOr<std::shared_ptr<const ContainerKeys>> KeyHierarchy::OpenContainer
     const WrappedContainerKeys& wrapped) {
   std::string cache_key = ContainerCacheKey(tenant, wrapped_tenant_kek, container, wrapped);
   if (auto found = containers_.Get(cache_key)) return found->value;
+  const uint64_t before = forgotten_;
   ASSIGN_OR_RETURN(const CachedKek::Found kek, TenantKek(tenant, wrapped_tenant_kek));
   const SealingKey wrapping(*kek.value);
   ASSIGN_OR_RETURN(
@@ -123,7 +130,8 @@ absl::StatusOr<std::shared_ptr<const ContainerKeys>> KeyHierarchy::OpenContainer
                    wrapping.UnwrapKey(NameKeyContext(tenant, container), wrapped.wrapped_name_key));
   auto keys = std::make_shared<const ContainerKeys>(tenant, container, wrapped.kek_version,
                                                     container_kek, name_key);
-  containers_.Put(std::move(cache_key), keys, kek.expires);
+  containers_.Put(cache_key, keys, kek.expires);
+  if (forgotten_ != before) containers_.Erase(cache_key);
   return keys;
 }
 

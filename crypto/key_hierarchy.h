@@ -2,6 +2,7 @@
 // a bounded cache.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <set>
@@ -70,6 +71,8 @@ class KeyHierarchy {
   Clock& clock_;
   Random& random_;
   const Options options_;
+  // Calls of ForgetTenant so far.
+  std::atomic<uint64_t> forgotten_{0};
   // By the tenant's id and what else decides the key, its wrapped form included.
   CachedKek tenant_keks_;
   ExpiringCache<std::shared_ptr<const ContainerKeys>> containers_;

@@ -15,12 +15,15 @@ std::function<bool(const NodeId&)> ReachableBy(std::function<bool(const NodeId&)
 
 Api::Api(const Platform& platform, ApiPlace place)
     : catalog_timer(MakeThreadExecutor("catalog")),
+      catalog_worker(MakeThreadExecutor("catalog-work")),
       keys(platform.kms, platform.clock, platform.random, {}),
       store(platform.coordination, platform.cluster_key, platform.random, platform.clock),
       catalog_changes(store, *catalog_timer),
       tenants(store, keys),
       access_keys(store, tenants),
       containers(store, tenants, keys),
+      deleted_tenants(store, keys, catalog_changes, *catalog_worker),
+      cut_off_deletions(store, containers, *catalog_worker),
       directory(store, keys, catalog_changes, {}),
       authenticator(store, catalog_changes, {}),
       authorizer(tenants, directory),

@@ -16,6 +16,7 @@
 #include "server/cluster_view.h"
 #include "server/control/cluster_ops.h"
 #include "server/control/container_ops.h"
+#include "server/control/control_gate.h"
 #include "server/control/tenant_ops.h"
 #include "server/dev_control.h"
 #include "server/object_gateway.h"
@@ -28,6 +29,8 @@
 #include "tenancy/catalog_changes.h"
 #include "tenancy/catalog_store.h"
 #include "tenancy/containers.h"
+#include "tenancy/cut_off_deletions.h"
+#include "tenancy/deleted_tenants.h"
 #include "tenancy/directory.h"
 #include "tenancy/tenants.h"
 
@@ -60,17 +63,21 @@ struct Api {
   Api(const Platform& platform, ApiPlace place);
 
   const std::unique_ptr<Executor> catalog_timer;
+  const std::unique_ptr<Executor> catalog_worker;
   crypto::KeyHierarchy keys;
   tenancy::CatalogStore store;
   tenancy::CatalogChanges catalog_changes;
   tenancy::TenantCatalog tenants;
   tenancy::AccessKeyCatalog access_keys;
   tenancy::ContainerCatalog containers;
+  tenancy::DeletedTenants deleted_tenants;
+  tenancy::CutOffDeletions cut_off_deletions;
   tenancy::Directory directory;
   tenancy::Authenticator authenticator;
   tenancy::Authorizer authorizer;
   ClusterView view;
   const std::unique_ptr<PeerClient> peers;
+  ControlGate control_gate;
   TenantOps tenant_ops;
   ContainerOps container_ops;
   ClusterOps cluster_ops;

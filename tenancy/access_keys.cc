@@ -78,7 +78,8 @@ absl::StatusOr<CreatedAccessKey> AccessKeyCatalog::Create(TenantId tenant,
     stored.record.access_keys.push_back(created.record.id);
     ASSIGN_OR_RETURN(
         const bool committed,
-        store_.Commit({{unchanged},
+        store_.Commit(tenant,
+                      {{unchanged},
                        {tenants_.Rewrite(std::move(stored.record)),
                         store_.Put(AccessKeyKey(created.record.id), Encode(created.record))}}));
     if (committed) return created;
@@ -91,9 +92,9 @@ absl::StatusOr<CreatedAccessKey> AccessKeyCatalog::CreateAdministrator(
   RETURN_IF_ERROR(CheckDisplayName(display_name));
   CreatedAccessKey created = DrawAccessKey(store_, TenantId(), display_name);
   const std::string key = AccessKeyKey(created.record.id);
-  ASSIGN_OR_RETURN(
-      const bool committed,
-      store_.Commit({{CatalogStore::Absent(key)}, {store_.Put(key, Encode(created.record))}}));
+  ASSIGN_OR_RETURN(const bool committed,
+                   store_.Commit(TenantId(), {{CatalogStore::Absent(key)},
+                                              {store_.Put(key, Encode(created.record))}}));
   if (!committed) return absl::InternalError("a drawn access key id exists already");
   return created;
 }
@@ -125,13 +126,14 @@ absl::StatusOr<AccessKeyRecord> AccessKeyCatalog::Revoke(TenantId tenant, Access
     coordination::Transaction transaction;
     transaction.compares.push_back(CatalogStore::Unchanged(*row));
     transaction.writes.push_back(CatalogStore::Delete(row->key));
+    RETURN_IF_ERROR(store_.AddRemoval(tenant, key, transaction));
     if (!tenant.is_nil()) {
       ASSIGN_OR_RETURN(StoredTenant stored, tenants_.GetById(tenant));
       transaction.compares.push_back(TenantCatalog::Unchanged(stored));
       std::erase(stored.record.access_keys, key);
       transaction.writes.push_back(tenants_.Rewrite(std::move(stored.record)));
     }
-    ASSIGN_OR_RETURN(const bool revoked, store_.Commit(std::move(transaction)));
+    ASSIGN_OR_RETURN(const bool revoked, store_.Commit(tenant, std::move(transaction)));
     if (revoked) return record;
   }
   return Overtaken();

@@ -54,7 +54,7 @@ class AccessKeyCatalog {
   // In the order of their ids.
   absl::StatusOr<Listing> List(TenantId tenant, const Page& page);
 
-  // Refused everywhere within Authenticator's lifetime. NOT_FOUND if the tenant has no such key.
+  // Refused everywhere as CatalogChanges tells it. NOT_FOUND if the tenant has no such key.
   // Returns what was revoked. `tenant` nil: an administrator's.
   absl::StatusOr<AccessKeyRecord> Revoke(TenantId tenant, AccessKeyId key);
 

@@ -8,7 +8,6 @@
 #include "absl/time/time.h"
 #include "base/expiring_cache.h"
 #include "base/id.h"
-#include "tenancy/catalog_cache.h"
 #include "tenancy/catalog_changes.h"
 #include "tenancy/catalog_store.h"
 #include "tenancy/records.h"
@@ -23,9 +22,10 @@ struct Principal {
   AccessKeyId key;
 };
 
-// A key that was known is good for as long as the store is silent, without a time limit (I12); a
-// revocation is noticed as CatalogChanges notices it. Thread-safe; Authenticate may block for
-// CatalogStore::kLookupDeadline, after a change or for a key that is not known here.
+// A key's record never changes, so what is known of it is good until CatalogChanges tells that it
+// is revoked: that takes no read of this key, which a store under load might not answer, and while
+// the store is silent the key holds without a time limit (I12). Thread-safe; calls block for
+// CatalogStore::kLookupDeadline at most, Authenticate only for a key that is not known here.
 class Authenticator {
  public:
   struct Options {
@@ -42,18 +42,28 @@ class Authenticator {
   // wrong and a revoked one. UNAVAILABLE: not known here, and the store cannot be asked; never
   // taken for either.
   absl::StatusOr<Principal> Authenticate(std::string_view token);
+  // For calls that need the store anyway: asks it, and believes only what it says now. UNAVAILABLE,
+  // at once while it is silent.
+  absl::StatusOr<Principal> AuthenticateNow(std::string_view token);
 
  private:
+  using Record = std::shared_ptr<const AccessKeyRecord>;
+
   // Null: there is no such key.
-  absl::StatusOr<std::shared_ptr<const AccessKeyRecord>> Find(AccessKeyId key);
-  absl::StatusOr<AccessKeyRecord> Read(AccessKeyId key);
+  absl::StatusOr<Record> Find(AccessKeyId key);
+  absl::StatusOr<Record> Read(AccessKeyId key);
+  bool IsUnknown(AccessKeyId key);
+  absl::StatusOr<Principal> Check(std::string_view token,
+                                  absl::StatusOr<Record> (Authenticator::*find)(AccessKeyId));
+  void Forget(const Removed& removed);
 
   CatalogStore store_;
   CatalogChanges& changes_;
   const Options options_;
-  CatalogCache<AccessKeyRecord> keys_;
-  // With the count of changes when the store was asked.
-  ExpiringCache<uint64_t> unknown_;
+  ExpiringCache<Record> keys_;
+  ExpiringCache<bool> unknown_;  // and revoked
+  // Last: its calls use the above.
+  const std::unique_ptr<CatalogChanges::Listening> listening_;
 };
 
 }  // namespace meridian::tenancy

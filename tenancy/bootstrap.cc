@@ -49,10 +49,10 @@ absl::StatusOr<std::optional<Cluster>> Make(coordination::CoordinationStore& sto
   CatalogStore catalog(store, cluster_key, random, clock);
   CreatedAccessKey administrator = DrawAccessKey(catalog, TenantId(), "administrator");
   ASSIGN_OR_RETURN(const bool made,
-                   catalog.Commit({{CatalogStore::Absent(kClusterKey)},
-                                   {{kClusterKey, record.SerializeAsString()},
-                                    catalog.Put(AccessKeyKey(administrator.record.id),
-                                                Encode(administrator.record))}}));
+                   catalog.Commit(TenantId(), {{CatalogStore::Absent(kClusterKey)},
+                                               {{kClusterKey, record.SerializeAsString()},
+                                                catalog.Put(AccessKeyKey(administrator.record.id),
+                                                            Encode(administrator.record))}}));
   if (!made) return std::nullopt;
   return Cluster{id, std::move(key), std::move(administrator.token)};
 }

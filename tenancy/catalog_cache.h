@@ -1,6 +1,7 @@
 // What was read of the catalog, kept for as long as it holds. For this folder's own use.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -16,8 +17,10 @@
 namespace meridian::tenancy {
 
 // The least recently used entry makes room; nothing goes by time. A value is read again once after
-// the catalog has changed. While the store is silent, what was known is served (I12), and what was
-// not is UNAVAILABLE at once. Thread-safe.
+// what the catalog says of its tenant has changed, by one call; others that come meanwhile, and all
+// while the store is silent (I12), are served what was known, and what was not known is
+// UNAVAILABLE. So only what may be old for a while belongs here: nothing that a revocation takes
+// away. Thread-safe.
 template <typename Value>
 class CatalogCache {
  public:
@@ -28,15 +31,17 @@ class CatalogCache {
   // `read` gets the value from the store. Only the store's silence makes an old value good: that
   // there is none (NOT_FOUND) is believed at once, and is not kept.
   absl::StatusOr<std::shared_ptr<const Value>> Find(
-      std::string key, const std::function<absl::StatusOr<Value>()>& read) {
-    const uint64_t count = changes_.count();
+      TenantId tenant, std::string key, const std::function<absl::StatusOr<Value>()>& read) {
+    const uint64_t count = changes_.count(tenant);
     const auto known = known_.Get(key);
     if (known && known->value.count == count) return known->value.value;
     if (!changes_.store_answers()) {
       if (known) return known->value.value;
       return absl::UnavailableError("the coordination store does not answer");
     }
+    if (known && known->value.being_read->exchange(true)) return known->value.value;
     absl::StatusOr<Value> value = read();
+    if (known) known->value.being_read->store(false);
     if (absl::IsUnavailable(value.status())) {
       changes_.StoreFailed();
       if (known) return known->value.value;
@@ -46,14 +51,16 @@ class CatalogCache {
       return value.status();
     }
     auto shared = std::make_shared<const Value>(*std::move(value));
-    known_.Put(std::move(key), {shared, count}, absl::InfiniteDuration());
+    known_.Put(std::move(key), {shared, count, std::make_shared<std::atomic<bool>>(false)},
+               absl::InfiniteDuration());
     return shared;
   }
 
  private:
   struct Known {
     std::shared_ptr<const Value> value;
-    uint64_t count = 0;  // of changes, before it was read
+    uint64_t count = 0;  // of the tenant's changes, before it was read
+    std::shared_ptr<std::atomic<bool>> being_read;
   };
 
   CatalogChanges& changes_;

@@ -5,10 +5,12 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "meridian/internal/v1/catalog.pb.h"
 #include "tenancy/await.h"
 #include "tenancy/errors.h"
+#include "tenancy/records.h"
 
 namespace meridian::tenancy {
 namespace {
@@ -47,16 +49,31 @@ absl::StatusOr<std::vector<CatalogStore::Row>> CatalogStore::List(std::string pr
   return rows;
 }
 
-absl::StatusOr<bool> CatalogStore::Commit(coordination::Transaction transaction) {
-  using Result = coordination::CommitResult;
-  if (!std::any_of(transaction.writes.begin(), transaction.writes.end(),
-                   [](const coordination::Write& write) { return write.key == kChangedKey; })) {
-    transaction.writes.push_back(Changed());
-  }
-  ASSIGN_OR_RETURN(const Result result, Await<Result>(deadline_, [&](auto done) {
-                     store_.Commit(std::move(transaction), std::move(done));
+absl::StatusOr<std::vector<CatalogStore::Row>> CatalogStore::ListKeys(std::string prefix) {
+  using Found = std::vector<coordination::KeyValue>;
+  ASSIGN_OR_RETURN(const Found found, Await<Found>(deadline_, [&](auto done) {
+                     store_.List(std::move(prefix), std::move(done));
                    }));
-  return result.succeeded;
+  std::vector<Row> rows;
+  rows.reserve(found.size());
+  for (const coordination::KeyValue& stored : found) {
+    rows.push_back({stored.key, "", stored.mod_revision});
+  }
+  return rows;
+}
+
+absl::StatusOr<bool> CatalogStore::Commit(TenantId tenant, coordination::Transaction transaction) {
+  using Result = coordination::CommitResult;
+  coordination::Write changed = Changed(tenant);
+  if (!std::any_of(transaction.writes.begin(), transaction.writes.end(),
+                   [&](const coordination::Write& write) { return write.key == changed.key; })) {
+    transaction.writes.push_back(std::move(changed));
+  }
+  const absl::StatusOr<Result> result = Await<Result>(
+      deadline_, [&](auto done) { store_.Commit(std::move(transaction), std::move(done)); });
+  if (absl::IsResourceExhausted(result.status())) return StoreFullError(result.status());
+  RETURN_IF_ERROR(result.status());
+  return result->succeeded;
 }
 
 coordination::Write CatalogStore::Put(std::string key, std::string_view value) {
@@ -64,7 +81,23 @@ coordination::Write CatalogStore::Put(std::string key, std::string_view value) {
   return {std::move(key), std::move(sealed)};
 }
 
-coordination::Write CatalogStore::Changed() { return {kChangedKey, std::string()}; }
+absl::Status CatalogStore::AddRemoval(TenantId tenant, std::variant<AccessKeyId, TenantId> removed,
+                                      coordination::Transaction& transaction) {
+  const std::string key = RemovedKey(StripeOf(tenant));
+  ASSIGN_OR_RETURN(const std::optional<Row> row, Get(key));
+  Removals removals;
+  if (row) {
+    ASSIGN_OR_RETURN(removals, DecodeRemovals(row->value));
+  }
+  removals.Add(removed);
+  transaction.compares.push_back(row ? Unchanged(*row) : Absent(key));
+  transaction.writes.push_back(Put(key, Encode(removals)));
+  return absl::OkStatus();
+}
+
+coordination::Write CatalogStore::Changed(TenantId tenant) {
+  return {ChangedKey(StripeOf(tenant)), std::string()};
+}
 
 std::string CatalogStore::SealPageToken(std::string_view scope, std::string_view last) {
   internal::v1::PageToken message;
@@ -87,7 +120,21 @@ absl::StatusOr<std::string> CatalogStore::OpenPageToken(std::string_view scope,
   return message.last();
 }
 
+size_t StripeOf(TenantId tenant) { return static_cast<uint8_t>(tenant.bytes()[0]) % kStripes; }
+
+std::string ChangedKey(size_t stripe) {
+  return absl::StrCat(kChangesPrefix, "any/", absl::Hex(stripe, absl::kZeroPad2));
+}
+
+std::string RemovedKey(size_t stripe) {
+  return absl::StrCat(kChangesPrefix, "removed/", absl::Hex(stripe, absl::kZeroPad2));
+}
+
 std::string DeletedTenantKey(TenantId tenant) { return kDeletedTenantPrefix + tenant.ToHex(); }
+
+std::string ClosingKey(TenantId tenant, ContainerId container) {
+  return kClosingPrefix + tenant.ToHex() + "/" + container.ToHex();
+}
 
 std::string TenantKey(TenantId tenant) { return kTenantPrefix + tenant.ToHex(); }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -42,14 +43,22 @@ class CatalogStore {
 
   absl::StatusOr<std::optional<Row>> Get(std::string key);
   absl::StatusOr<std::vector<Row>> List(std::string prefix);
-  // Writes Changed() too. False: a compare did not hold, nothing was written. UNAVAILABLE: the
-  // outcome is unknown.
-  absl::StatusOr<bool> Commit(coordination::Transaction transaction);
+  // Opens no values, and leaves them out.
+  absl::StatusOr<std::vector<Row>> ListKeys(std::string prefix);
+  // Of `tenant`, nil for what is no tenant's. Writes Changed() too. False: a compare did not hold,
+  // nothing was written. UNAVAILABLE: the outcome is unknown.
+  // RESOURCE_EXHAUSTED (DISK_FULL): the store is full, nothing was written.
+  absl::StatusOr<bool> Commit(TenantId tenant, coordination::Transaction transaction);
+  // Adds to a transaction that revokes an access key of `tenant`, or deletes that tenant, what
+  // tells all nodes to forget it.
+  absl::Status AddRemoval(TenantId tenant, std::variant<AccessKeyId, TenantId> removed,
+                          coordination::Transaction& transaction);
 
   coordination::Write Put(std::string key, std::string_view value);
   static coordination::Write Delete(std::string key) { return {std::move(key), std::nullopt}; }
-  // Belongs into every transaction that changes the catalog: tells CatalogChanges.
-  static coordination::Write Changed();
+  // Belongs into every transaction that changes what the catalog says of the tenant: tells
+  // CatalogChanges.
+  static coordination::Write Changed(TenantId tenant);
   static coordination::Compare Absent(std::string key) { return {std::move(key), 0}; }
   static coordination::Compare Unchanged(const Row& row) { return {row.key, row.mod_revision}; }
 
@@ -77,13 +86,21 @@ class CatalogStore {
 inline constexpr char kAccessKeyPrefix[] = "tenancy/access-key/";
 inline constexpr char kTenantPrefix[] = "tenancy/tenant/";
 inline constexpr char kContainerPrefix[] = "tenancy/container/";
-// Their values are empty; what counts is when they were last written. See CatalogChanges.
+// What CatalogChanges reads: two rows for each stripe, into which tenants fall by their ids, so
+// that their number is bounded and one tenant's changes concern few others.
 inline constexpr char kChangesPrefix[] = "tenancy/changes/";
-inline constexpr char kChangedKey[] = "tenancy/changes/any";
-inline constexpr char kTenantsDeletedKey[] = "tenancy/changes/tenants-deleted";
+inline constexpr size_t kStripes = 64;
+size_t StripeOf(TenantId tenant);
+// The value is empty; what counts is when it was last written.
+std::string ChangedKey(size_t stripe);
+// Removals.
+std::string RemovedKey(size_t stripe);
 // Of a tenant that has been deleted while its key still is in the KMS.
 inline constexpr char kDeletedTenantPrefix[] = "tenancy/deleted-tenant/";
 std::string DeletedTenantKey(TenantId tenant);
+// Of a container while it is kDeleting.
+inline constexpr char kClosingPrefix[] = "tenancy/closing/";
+std::string ClosingKey(TenantId tenant, ContainerId container);
 std::string TenantKey(TenantId tenant);
 std::string TenantNameKey(const crypto::ClusterKey& key, std::string_view name);
 std::string AccessKeyKey(AccessKeyId key);

@@ -112,7 +112,8 @@ absl::StatusOr<PreparedChange> ContainerCatalog::PrepareDelete(TenantId tenant,
   change.compares = {TenantCatalog::Unchanged(stored_tenant), CatalogStore::Unchanged(stored.row),
                      CatalogStore::Unchanged(stored.name_row)};
   change.writes = {CatalogStore::Delete(stored.row.key), CatalogStore::Delete(stored.name_row.key),
-                   CatalogStore::Changed()};
+                   CatalogStore::Changed(tenant)};
+  change.writes.push_back(CatalogStore::Delete(ClosingKey(tenant, container)));
   --stored_tenant.record.container_count;
   change.writes.push_back(tenants_.Rewrite(std::move(stored_tenant.record)));
   return change;
@@ -144,8 +145,8 @@ absl::StatusOr<ContainerRecord> ContainerCatalog::Update(TenantId tenant, std::s
     ASSIGN_OR_RETURN(Stored stored, MustFind(tenant, name));
     if (!change(stored.record)) return std::move(stored.record);
     ASSIGN_OR_RETURN(const bool committed,
-                     store_.Commit({{CatalogStore::Unchanged(stored.row)},
-                                    {store_.Put(stored.row.key, Encode(stored.record))}}));
+                     store_.Commit(tenant, {{CatalogStore::Unchanged(stored.row)},
+                                            {store_.Put(stored.row.key, Encode(stored.record))}}));
     if (committed) return std::move(stored.record);
   }
   return Overtaken();
@@ -162,11 +163,24 @@ absl::StatusOr<ContainerRecord> ContainerCatalog::SetVersioning(TenantId tenant,
   });
 }
 
-absl::StatusOr<ContainerRecord> ContainerCatalog::SetState(TenantId tenant, std::string_view name,
+absl::StatusOr<ContainerRecord> ContainerCatalog::SetState(TenantId tenant, ContainerId container,
                                                            ContainerRecord::State state) {
-  return Update(tenant, name, [state](ContainerRecord& record) {
-    return std::exchange(record.state, state) != state;
-  });
+  const std::string closing = ClosingKey(tenant, container);
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    ASSIGN_OR_RETURN(const std::optional<CatalogStore::Row> row,
+                     store_.Get(ContainerKey(tenant, container)));
+    if (!row) return absl::NotFoundError("the container has been deleted");
+    ASSIGN_OR_RETURN(ContainerRecord record, DecodeContainerRecord(row->value));
+    if (std::exchange(record.state, state) == state) return record;
+    coordination::Transaction transaction{{CatalogStore::Unchanged(*row)},
+                                          {store_.Put(row->key, Encode(record))}};
+    transaction.writes.push_back(state == ContainerRecord::State::kDeleting
+                                     ? store_.Put(closing, "")
+                                     : CatalogStore::Delete(closing));
+    ASSIGN_OR_RETURN(const bool committed, store_.Commit(tenant, std::move(transaction)));
+    if (committed) return record;
+  }
+  return Overtaken();
 }
 
 }  // namespace meridian::tenancy

@@ -57,10 +57,11 @@ class ContainerCatalog {
   // Takes effect for all once the container's partitions have been told of its generation.
   absl::StatusOr<ContainerRecord> SetVersioning(TenantId tenant, std::string_view name,
                                                 bool versioning);
-  // Deleting takes two steps: kDeleting stops new requests (everywhere within Directory's
-  // lifetime), then the caller looks whether it is empty, and commits PrepareDelete or goes back to
-  // kActive.
-  absl::StatusOr<ContainerRecord> SetState(TenantId tenant, std::string_view name,
+  // Deleting takes two steps: kDeleting stops new requests (everywhere as CatalogChanges tells it),
+  // then the caller looks whether it is empty, and commits PrepareDelete or goes back to kActive.
+  // If the caller ends in between, CutOffDeletions goes back. By id: another container may have the
+  // name by now. NOT_FOUND: it is gone.
+  absl::StatusOr<ContainerRecord> SetState(TenantId tenant, ContainerId container,
                                            ContainerRecord::State state);
   // Takes the container out of its tenant and the catalog; its groups are the caller's to remove.
   // NOT_FOUND; FAILED_PRECONDITION unless it is kDeleting.

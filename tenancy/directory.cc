@@ -1,9 +1,7 @@
 #include "tenancy/directory.h"
 
-#include <set>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "base/status.h"
 #include "tenancy/catalog_cache.h"
@@ -16,25 +14,22 @@ namespace meridian::tenancy {
 class Directory::Impl {
  public:
   Impl(CatalogStore& store, crypto::KeyHierarchy& keys, CatalogChanges& changes, Options options)
-      : changes_(changes),
-        keys_(keys),
+      : keys_(keys),
         store_(store, CatalogStore::kLookupDeadline),
         known_tenants_(changes, store.clock(), options.max_entries),
-        known_containers_(changes, store.clock(), options.max_entries) {
-    changes_.OnTenantsDeleted([this] { return ForgetDeleted().ok(); });
-  }
-  ~Impl() { changes_.OnTenantsDeleted(nullptr); }
+        known_containers_(changes, store.clock(), options.max_entries) {}
 
   absl::StatusOr<std::shared_ptr<const TenantRecord>> FindTenant(TenantId tenant) {
-    return known_tenants_.Find(std::string(tenant.bytes()), [&]() -> absl::StatusOr<TenantRecord> {
-      ASSIGN_OR_RETURN(StoredTenant stored, tenants_.GetById(tenant));
-      return std::move(stored.record);
-    });
+    return known_tenants_.Find(tenant, std::string(tenant.bytes()),
+                               [&]() -> absl::StatusOr<TenantRecord> {
+                                 ASSIGN_OR_RETURN(StoredTenant stored, tenants_.GetById(tenant));
+                                 return std::move(stored.record);
+                               });
   }
 
   absl::StatusOr<std::shared_ptr<const Container>> FindContainer(TenantId tenant,
                                                                  std::string_view name) {
-    return known_containers_.Find(std::string(tenant.bytes()).append(name),
+    return known_containers_.Find(tenant, std::string(tenant.bytes()).append(name),
                                   [&] { return ReadContainer(tenant, name); });
   }
 
@@ -56,17 +51,6 @@ class Directory::Impl {
     return Container{std::move(stored.record), std::move(record)};
   }
 
-  absl::Status ForgetDeleted() {
-    // Before they are listed: a tenant that is made after that has keys that are too new to forget.
-    const std::set<TenantId> cached = keys_.CachedTenants();
-    ASSIGN_OR_RETURN(const std::set<TenantId> existing, tenants_.ListIds());
-    for (const TenantId& tenant : cached) {
-      if (!existing.contains(tenant)) keys_.ForgetTenant(tenant);
-    }
-    return tenants_.DestroyKeysOfDeleted();
-  }
-
-  CatalogChanges& changes_;
   crypto::KeyHierarchy& keys_;
   CatalogStore store_;
   TenantCatalog tenants_{store_, keys_};

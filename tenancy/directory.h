@@ -13,8 +13,7 @@
 namespace meridian::tenancy {
 
 // A change is noticed as CatalogChanges notices it; while the store is silent, what was known is
-// served without a time limit (I12). Forgets the keys of tenants that have been deleted, and
-// destroys those that were left in the KMS. Thread-safe; calls may block for
+// served without a time limit (I12). Thread-safe; calls may block for
 // CatalogStore::kLookupDeadline, after a change or for what is not known here, and on the KMS.
 class Directory {
  public:
@@ -29,7 +28,7 @@ class Directory {
     ContainerRecord record;
   };
 
-  // All outlive it.
+  // All outlive it. See DeletedTenants for the keys of tenants that are gone.
   Directory(CatalogStore& store, crypto::KeyHierarchy& keys, CatalogChanges& changes,
             Options options);
   ~Directory();

@@ -68,6 +68,10 @@ absl::Status InvalidPageTokenError() {
                     v1::INVALID_PAGE_TOKEN);
 }
 
+absl::Status StoreFullError(const absl::Status& status) {
+  return WithReason(status, v1::DISK_FULL);
+}
+
 absl::Status InvalidAccessKeyError() {
   return WithReason(absl::UnauthenticatedError("no valid access key"), v1::INVALID_ACCESS_KEY);
 }

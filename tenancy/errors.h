@@ -19,6 +19,8 @@ absl::Status NotEmptyError(std::string_view message);
 absl::Status InvalidNameError(std::string_view field, std::string_view message);
 absl::Status InvalidFieldError(std::string_view field, std::string_view message);
 absl::Status InvalidPageTokenError();
+// Of the coordination store, which says that it has no space.
+absl::Status StoreFullError(const absl::Status& status);
 // One answer for every key that does not open (none, malformed, unknown, wrong, revoked).
 absl::Status InvalidAccessKeyError();
 absl::Status AdministratorOnlyError();

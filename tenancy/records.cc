@@ -223,6 +223,47 @@ absl::StatusOr<ContainerRecord> DecodeContainerRecord(std::string_view encoded) 
   return record;
 }
 
+void Removals::Add(std::variant<AccessKeyId, TenantId> removed) {
+  ++count;
+  if (latest.size() >= kMaxLatest) latest.erase(latest.begin());
+  latest.push_back(removed);
+}
+
+std::string Encode(const Removals& removals) {
+  pb::CatalogRemovals message;
+  message.set_format_version(kFormatVersion);
+  message.set_count(removals.count);
+  for (const auto& removed : removals.latest) {
+    pb::CatalogRemoval* const added = message.add_latest();
+    if (const auto* key = std::get_if<AccessKeyId>(&removed)) {
+      added->set_access_key_id(Bytes(key->bytes()));
+    } else {
+      added->set_tenant_id(Bytes(std::get<TenantId>(removed).bytes()));
+    }
+  }
+  return Serialize(message);
+}
+
+absl::StatusOr<Removals> DecodeRemovals(std::string_view encoded) {
+  constexpr std::string_view kWhat = "a record of removals";
+  ASSIGN_OR_RETURN(const pb::CatalogRemovals message, Parse<pb::CatalogRemovals>(encoded, kWhat));
+  Removals removals;
+  removals.count = message.count();
+  for (const pb::CatalogRemoval& removed : message.latest()) {
+    const auto key = AccessKeyId::FromBytes(removed.access_key_id());
+    const auto tenant = TenantId::FromBytes(removed.tenant_id());
+    if (removed.has_access_key_id() && key) {
+      removals.latest.push_back(*key);
+    } else if (removed.has_tenant_id() && tenant) {
+      removals.latest.push_back(*tenant);
+    } else {
+      return Damaged(kWhat);
+    }
+  }
+  if (removals.latest.size() > removals.count) return Damaged(kWhat);
+  return removals;
+}
+
 std::string EncodeNameRecord(std::string_view id) {
   pb::NameRecord message;
   message.set_format_version(kFormatVersion);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -89,14 +90,26 @@ struct ContainerRecord {
   absl::StatusOr<crypto::WrappedContainerKeys> KeysOf(uint32_t kek_version) const;
 };
 
+// What was removed last of a stripe's tenants and their access keys, in the order of time.
+struct Removals {
+  static constexpr size_t kMaxLatest = 16;
+
+  uint64_t count = 0;  // of all so far
+  std::vector<std::variant<AccessKeyId, TenantId>> latest;
+
+  void Add(std::variant<AccessKeyId, TenantId> removed);
+};
+
 // The stored forms, before sealing. Decode: DATA_LOSS if it is none, FAILED_PRECONDITION if it is
 // of a version not known here.
 std::string Encode(const TenantRecord& record);
 std::string Encode(const AccessKeyRecord& record);
 std::string Encode(const ContainerRecord& record);
+std::string Encode(const Removals& removals);
 absl::StatusOr<TenantRecord> DecodeTenantRecord(std::string_view encoded);
 absl::StatusOr<AccessKeyRecord> DecodeAccessKeyRecord(std::string_view encoded);
 absl::StatusOr<ContainerRecord> DecodeContainerRecord(std::string_view encoded);
+absl::StatusOr<Removals> DecodeRemovals(std::string_view encoded);
 
 // An id under a name.
 std::string EncodeNameRecord(std::string_view id);

@@ -72,7 +72,8 @@ absl::StatusOr<TenantRecord> TenantCatalog::Create(std::string_view name,
   const std::string name_key = TenantNameKey(store_.cluster_key(), name);
   ASSIGN_OR_RETURN(
       const bool created,
-      store_.Commit({{CatalogStore::Absent(name_key), CatalogStore::Absent(TenantKey(record.id))},
+      store_.Commit(record.id,
+                    {{CatalogStore::Absent(name_key), CatalogStore::Absent(TenantKey(record.id))},
                      {store_.Put(TenantKey(record.id), Encode(record)),
                       store_.Put(name_key, EncodeNameRecord(record.id.bytes()))}}));
   if (created) return record;
@@ -114,10 +115,11 @@ absl::Status TenantCatalog::Delete(std::string_view name) {
       transaction.writes.push_back(CatalogStore::Delete(AccessKeyKey(key)));
     }
     transaction.writes.push_back(store_.Put(DeletedTenantKey(found.id), ""));
-    transaction.writes.push_back({kTenantsDeletedKey, std::string()});
-    ASSIGN_OR_RETURN(const bool deleted, store_.Commit(std::move(transaction)));
+    RETURN_IF_ERROR(store_.AddRemoval(found.id, found.id, transaction));
+    ASSIGN_OR_RETURN(const bool deleted, store_.Commit(found.id, std::move(transaction)));
     if (!deleted) continue;
-    // Deleted it is, whatever becomes of the key now: if it stays, Directory destroys it later.
+    // Deleted it is, whatever becomes of the key now: if it stays, DeletedTenants destroys it
+    // later.
     DestroyKeyOfDeleted(found.id).IgnoreError();
     return absl::OkStatus();
   }
@@ -130,29 +132,19 @@ absl::Status TenantCatalog::DestroyKeyOfDeleted(TenantId tenant) {
   if (!absl::IsNotFound(destroyed) && !absl::IsUnimplemented(destroyed)) {
     RETURN_IF_ERROR(destroyed);
   }
-  return store_.Commit({{}, {CatalogStore::Delete(DeletedTenantKey(tenant))}}).status();
+  return store_.Commit(tenant, {{}, {CatalogStore::Delete(DeletedTenantKey(tenant))}}).status();
 }
 
 absl::Status TenantCatalog::DestroyKeysOfDeleted() {
-  ASSIGN_OR_RETURN(const std::vector<CatalogStore::Row> rows, store_.List(kDeletedTenantPrefix));
+  ASSIGN_OR_RETURN(const std::vector<CatalogStore::Row> rows,
+                   store_.ListKeys(kDeletedTenantPrefix));
   absl::Status result;
   for (const CatalogStore::Row& row : rows) {
     const auto tenant = TenantId::FromHex(row.key.substr(sizeof(kDeletedTenantPrefix) - 1));
-    if (!tenant) return absl::DataLossError("malformed key " + row.key);
-    result.Update(DestroyKeyOfDeleted(*tenant));
+    result.Update(tenant ? DestroyKeyOfDeleted(*tenant)
+                         : absl::DataLossError("malformed key " + row.key));
   }
   return result;
-}
-
-absl::StatusOr<std::set<TenantId>> TenantCatalog::ListIds() {
-  ASSIGN_OR_RETURN(const std::vector<CatalogStore::Row> rows, store_.List(kTenantPrefix));
-  std::set<TenantId> ids;
-  for (const CatalogStore::Row& row : rows) {
-    const auto tenant = TenantId::FromHex(row.key.substr(sizeof(kTenantPrefix) - 1));
-    if (!tenant) return absl::DataLossError("malformed key " + row.key);
-    ids.insert(*tenant);
-  }
-  return ids;
 }
 
 coordination::Compare TenantCatalog::Unchanged(const StoredTenant& tenant) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,10 +48,9 @@ class TenantCatalog {
   // With its access keys, and its key inside the KMS. FAILED_PRECONDITION while it has containers:
   // a container that is being created at the same time is either seen, or not created.
   absl::Status Delete(std::string_view name);
-  // Those that Delete could not destroy because the KMS was away or the process ended.
+  // Those that Delete could not destroy because the KMS was away or the process ended. All that can
+  // be; then one of the errors.
   absl::Status DestroyKeysOfDeleted();
-
-  absl::StatusOr<std::set<TenantId>> ListIds();
 
   // For transactions that must not race with a tenant's deletion, or with one another: what to
   // compare, and the tenant's record, changed by the caller, to write with the next generation.

@@ -30,6 +30,8 @@ constexpr absl::Duration kLeaderPoll = absl::Milliseconds(20);
 constexpr absl::Duration kRemovalTimeout = absl::Seconds(10);
 // Between attempts: the other call that is removing the partition needs a barrier and a commit.
 constexpr absl::Duration kRemovalPause = absl::Milliseconds(50);
+// Whoever called: the container is closed. Then it is left to CutOffDeletions.
+constexpr absl::Duration kReopenTime = absl::Seconds(3);
 // Of a transaction that lost against another change.
 constexpr int kMaxAttempts = 10;
 
@@ -114,7 +116,7 @@ absl::StatusOr<std::optional<ContainerRecord>> ContainerOps::TryCreate(tenancy::
   transaction.writes.push_back({PartitionKeyOf(wanted.partition),
                                 EncodePartitionRecord({wanted.tenant, change.record.id,
                                                        placement.region, wanted.redundancy})});
-  ASSIGN_OR_RETURN(const bool committed, env_.store.Commit(std::move(transaction)));
+  ASSIGN_OR_RETURN(const bool committed, env_.store.Commit(wanted.tenant, std::move(transaction)));
   if (!committed) return std::optional<ContainerRecord>();
   return std::optional(std::move(change.record));
 }
@@ -270,22 +272,23 @@ absl::Status ContainerOps::RemovePartition(const ContainerRecord& container,
 absl::Status ContainerOps::TryRemove(const ContainerRecord& container, absl::Time deadline) {
   // Each time: another call that failed may have opened the container again.
   RETURN_IF_ERROR(
-      env_.containers.SetState(container.tenant, container.name, ContainerRecord::State::kDeleting)
+      env_.containers.SetState(container.tenant, container.id, ContainerRecord::State::kDeleting)
           .status());
   return env_.peers.RemovePartition(container.partitions[0].partition, deadline);
 }
 
 absl::StatusOr<bool> ContainerOps::Reopen(const ContainerRecord& container) {
+  const absl::Time give_up = absl::Now() + kReopenTime;
   absl::Status status;
-  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+  do {
     status =
-        env_.containers.SetState(container.tenant, container.name, ContainerRecord::State::kActive)
+        env_.containers.SetState(container.tenant, container.id, ContainerRecord::State::kActive)
             .status();
     if (status.ok()) return true;
     if (absl::IsNotFound(status)) return false;
     absl::SleepFor(kRemovalPause);
-  }
-  return Annotate(status, "the container stays closed; deleting it once more opens or deletes it");
+  } while (absl::Now() < give_up);
+  return Annotate(status, "the container stays closed for two minutes, or until it is deleted");
 }
 
 }  // namespace meridian::server

@@ -40,6 +40,7 @@ absl::StatusOr<std::optional<Buffer>> WriteObjectSource::Next() {
     if (stream_.Wait([this] { return reader_.Read(&message_); })) {
       return BadStream("nothing may follow the finish message");
     }
+    RETURN_IF_ERROR(stream_.CheckKey());
     return std::optional<Buffer>();
   }
   if (!message_.has_data()) return BadStream("after spec only data and finish may come");
@@ -50,6 +51,7 @@ absl::StatusOr<std::optional<Buffer>> WriteUploadSource::Next() {
   if (!stream_.Wait([this] { return reader_.Read(&message_); })) {
     // A half-closed stream is complete; a broken one is cancelled.
     if (stream_.IsCancelled()) return ClientIsGone();
+    RETURN_IF_ERROR(stream_.CheckKey());
     return std::optional<Buffer>();
   }
   RETURN_IF_ERROR(stream_.CheckKey());

@@ -1,7 +1,6 @@
 #include "server/handlers/call.h"
 
 #include "absl/time/clock.h"
-#include "tenancy/errors.h"
 
 namespace meridian::server {
 namespace {
@@ -11,17 +10,25 @@ constexpr std::string_view kBearer = "Bearer ";
 // For calls that came without a deadline.
 constexpr absl::Duration kDefaultTimeout = absl::Hours(24);
 
-}  // namespace
-
-absl::StatusOr<tenancy::Principal> Authenticate(Api& api, const grpc::ServerContext& context) {
+// Empty, which is no key's, if there is none.
+std::string_view TokenOf(const grpc::ServerContext& context) {
   const auto& metadata = context.client_metadata();
   const auto entry = metadata.find(kAuthorization);
   if (entry == metadata.end() || metadata.count(kAuthorization) != 1) {
-    return tenancy::InvalidAccessKeyError();
+    return {};
   }
   const std::string_view value(entry->second.data(), entry->second.size());
-  if (!value.starts_with(kBearer)) return tenancy::InvalidAccessKeyError();
-  return api.authenticator.Authenticate(value.substr(kBearer.size()));
+  return value.starts_with(kBearer) ? value.substr(kBearer.size()) : std::string_view();
+}
+
+}  // namespace
+
+absl::StatusOr<tenancy::Principal> Authenticate(Api& api, const grpc::ServerContext& context) {
+  return api.authenticator.Authenticate(TokenOf(context));
+}
+
+absl::StatusOr<tenancy::Principal> AuthenticateNow(Api& api, const grpc::ServerContext& context) {
+  return api.authenticator.AuthenticateNow(TokenOf(context));
 }
 
 absl::Time DeadlineOf(const grpc::ServerContext& context) {

@@ -18,6 +18,8 @@ namespace meridian::server {
 
 // By the metadata entry `authorization: Bearer <token>`. UNAUTHENTICATED.
 absl::StatusOr<tenancy::Principal> Authenticate(Api& api, const grpc::ServerContext& context);
+// The same, by what the coordination store says now.
+absl::StatusOr<tenancy::Principal> AuthenticateNow(Api& api, const grpc::ServerContext& context);
 
 absl::Time DeadlineOf(const grpc::ServerContext& context);
 // The context outlives the result.
@@ -29,6 +31,23 @@ grpc::Status Handle(Api& api, const grpc::ServerContext& context, Response* resp
                     const Operation& operation) {
   const absl::StatusOr<tenancy::Principal> principal = Authenticate(api, context);
   if (!principal.ok()) return ToGrpcStatus(principal.status());
+  absl::StatusOr<Response> result = operation(*principal);
+  if (!result.ok()) return ToGrpcStatus(result.status());
+  *response = *std::move(result);
+  return grpc::Status::OK;
+}
+
+// For operations that need the coordination store. They are refused at once while it is silent, so
+// that they hold no threads that objects' requests need (I12), and only to so many at a time.
+template <typename Response, typename Operation>
+grpc::Status HandleWithStore(Api& api, const grpc::ServerContext& context, Response* response,
+                             const Operation& operation) {
+  ControlGate::Call call(api.control_gate);
+  if (const absl::Status entered = call.Enter(); !entered.ok()) return ToGrpcStatus(entered);
+  const absl::StatusOr<tenancy::Principal> principal = AuthenticateNow(api, context);
+  if (!principal.ok()) return ToGrpcStatus(principal.status());
+  const absl::Status entered = call.EnterAs(principal->tenant);
+  if (!entered.ok()) return ToGrpcStatus(entered);
   absl::StatusOr<Response> result = operation(*principal);
   if (!result.ok()) return ToGrpcStatus(result.status());
   *response = *std::move(result);

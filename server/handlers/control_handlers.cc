@@ -10,14 +10,14 @@ using tenancy::Principal;
 grpc::Status TenantHandlers::CreateTenant(ServerContext* context,
                                           const v1::CreateTenantRequest* request,
                                           v1::Tenant* response) {
-  return Handle(api_, *context, response, [&](const Principal& principal) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
     return api_.tenant_ops.CreateTenant(principal, *request);
   });
 }
 
 grpc::Status TenantHandlers::GetTenant(ServerContext* context, const v1::GetTenantRequest* request,
                                        v1::Tenant* response) {
-  return Handle(api_, *context, response, [&](const Principal& principal) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
     return api_.tenant_ops.GetTenant(principal, *request);
   });
 }
@@ -25,7 +25,7 @@ grpc::Status TenantHandlers::GetTenant(ServerContext* context, const v1::GetTena
 grpc::Status TenantHandlers::ListTenants(ServerContext* context,
                                          const v1::ListTenantsRequest* request,
                                          v1::ListTenantsResponse* response) {
-  return Handle(api_, *context, response, [&](const Principal& principal) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
     return api_.tenant_ops.ListTenants(principal, *request);
   });
 }
@@ -33,7 +33,7 @@ grpc::Status TenantHandlers::ListTenants(ServerContext* context,
 grpc::Status TenantHandlers::DeleteTenant(ServerContext* context,
                                           const v1::DeleteTenantRequest* request,
                                           google::protobuf::Empty* response) {
-  return Handle(api_, *context, response, [&](const Principal& principal) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
     return api_.tenant_ops.DeleteTenant(principal, *request);
   });
 }
@@ -41,7 +41,7 @@ grpc::Status TenantHandlers::DeleteTenant(ServerContext* context,
 grpc::Status AccessKeyHandlers::CreateAccessKey(ServerContext* context,
                                                 const v1::CreateAccessKeyRequest* request,
                                                 v1::CreateAccessKeyResponse* response) {
-  return Handle(api_, *context, response, [&](const Principal& principal) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
     return api_.tenant_ops.CreateAccessKey(principal, *request);
   });
 }
@@ -49,7 +49,7 @@ grpc::Status AccessKeyHandlers::CreateAccessKey(ServerContext* context,
 grpc::Status AccessKeyHandlers::ListAccessKeys(ServerContext* context,
                                                const v1::ListAccessKeysRequest* request,
                                                v1::ListAccessKeysResponse* response) {
-  return Handle(api_, *context, response, [&](const Principal& principal) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
     return api_.tenant_ops.ListAccessKeys(principal, *request);
   });
 }
@@ -57,7 +57,7 @@ grpc::Status AccessKeyHandlers::ListAccessKeys(ServerContext* context,
 grpc::Status AccessKeyHandlers::RevokeAccessKey(ServerContext* context,
                                                 const v1::RevokeAccessKeyRequest* request,
                                                 v1::AccessKey* response) {
-  return Handle(api_, *context, response, [&](const Principal& principal) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
     return api_.tenant_ops.RevokeAccessKey(principal, *request);
   });
 }
@@ -65,7 +65,7 @@ grpc::Status AccessKeyHandlers::RevokeAccessKey(ServerContext* context,
 grpc::Status ContainerHandlers::CreateContainer(ServerContext* context,
                                                 const v1::CreateContainerRequest* request,
                                                 v1::Container* response) {
-  return Handle(api_, *context, response, [&](const Principal& principal) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
     return api_.container_ops.CreateContainer(principal, *request, LimitsOf(*context));
   });
 }
@@ -73,7 +73,7 @@ grpc::Status ContainerHandlers::CreateContainer(ServerContext* context,
 grpc::Status ContainerHandlers::GetContainer(ServerContext* context,
                                              const v1::GetContainerRequest* request,
                                              v1::Container* response) {
-  return Handle(api_, *context, response, [&](const Principal& principal) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
     return api_.container_ops.GetContainer(principal, *request);
   });
 }
@@ -81,7 +81,7 @@ grpc::Status ContainerHandlers::GetContainer(ServerContext* context,
 grpc::Status ContainerHandlers::ListContainers(ServerContext* context,
                                                const v1::ListContainersRequest* request,
                                                v1::ListContainersResponse* response) {
-  return Handle(api_, *context, response, [&](const Principal& principal) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
     return api_.container_ops.ListContainers(principal, *request);
   });
 }
@@ -89,7 +89,7 @@ grpc::Status ContainerHandlers::ListContainers(ServerContext* context,
 grpc::Status ContainerHandlers::UpdateContainer(ServerContext* context,
                                                 const v1::UpdateContainerRequest* request,
                                                 v1::Container* response) {
-  return Handle(api_, *context, response, [&](const Principal& principal) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
     return api_.container_ops.UpdateContainer(principal, *request, LimitsOf(*context));
   });
 }
@@ -97,7 +97,7 @@ grpc::Status ContainerHandlers::UpdateContainer(ServerContext* context,
 grpc::Status ContainerHandlers::DeleteContainer(ServerContext* context,
                                                 const v1::DeleteContainerRequest* request,
                                                 google::protobuf::Empty* response) {
-  return Handle(api_, *context, response, [&](const Principal& principal) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
     return api_.container_ops.DeleteContainer(principal, *request, LimitsOf(*context));
   });
 }

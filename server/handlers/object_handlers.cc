@@ -48,6 +48,7 @@ grpc::Status ObjectHandlers::WriteObject(ServerContext* context,
     return ToGrpcStatus(
         BadStream("the first message must hold spec, and its strings must be UTF-8"));
   }
+  if (const absl::Status key = stream.CheckKey(); !key.ok()) return ToGrpcStatus(key);
   const v1::WriteSpec& spec = first.spec();
   return HandleObjectOf(api_, *principal, *context, spec.container(), spec.name(), Intent::kNewData,
                         [&](const ops::Context& opened) {
@@ -142,6 +143,7 @@ grpc::Status UploadHandlers::WriteUpload(ServerContext* context,
     return ToGrpcStatus(
         BadStream("the first message must hold start, and its strings must be UTF-8"));
   }
+  if (const absl::Status key = stream.CheckKey(); !key.ok()) return ToGrpcStatus(key);
   const v1::WriteUploadStart& start = first.start();
   return HandleObjectOf(api_, *principal, *context, ContainerOfUpload(start.upload()), {},
                         Intent::kNewData, [&](const ops::Context& opened) {

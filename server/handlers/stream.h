@@ -5,8 +5,6 @@
 #include <grpcpp/server_context.h>
 
 #include "absl/status/status.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "server/handlers/call.h"
 #include "server/handlers/stream_watchdog.h"
 
@@ -18,8 +16,7 @@ class Stream {
   Stream(Api& api, StreamWatchdog& watchdog, grpc::ServerContext& context)
       : api_(api),
         context_(context),
-        watched_(watchdog, DeadlineOf(context), [&context] { context.TryCancel(); }),
-        authenticated_(absl::Now()) {}
+        watched_(watchdog, DeadlineOf(context), [&context] { context.TryCancel(); }) {}
 
   // gRPC's Read or Write. False: the stream has ended, or the client has kept it waiting.
   template <typename Blocking>
@@ -28,21 +25,14 @@ class Stream {
   }
   bool IsCancelled() const { return context_.IsCancelled(); }
 
-  // To be called for every message. UNAUTHENTICATED: the key has been revoked.
-  absl::Status CheckKey() {
-    // With what the authenticator caches, within the 5 seconds that RevokeAccessKey promises.
-    constexpr absl::Duration kInterval = absl::Seconds(2);
-    const absl::Time now = absl::Now();
-    if (now - authenticated_ < kInterval) return absl::OkStatus();
-    authenticated_ = now;
-    return Authenticate(api_, context_).status();
-  }
+  // To be called after every Wait, which may have taken minutes. UNAUTHENTICATED: the key has been
+  // revoked. Of a key in use it costs a look-up in memory.
+  absl::Status CheckKey() { return Authenticate(api_, context_).status(); }
 
  private:
   Api& api_;
   grpc::ServerContext& context_;
   StreamWatchdog::Call watched_;
-  absl::Time authenticated_;
 };
 
 }  // namespace meridian::server

@@ -41,7 +41,7 @@ TEST(ExpiringCache, ReplacesAndErases) {
   cache.Erase("a");
   cache.Erase("missing");
   EXPECT_FALSE(cache.Get("a").has_value());
-  cache.EraseIf([](std::string_view key) { return key == "b"; });
+  cache.EraseIf([](std::string_view key, const auto&) { return key == "b"; });
   EXPECT_EQ(cache.size(), 0u);
 }
 

@@ -99,6 +99,16 @@ TEST_F(KeyHierarchyTest, ADestroyedTenantKeyOpensNothingAnyMore) {
   EXPECT_FALSE(keys.CreateTenantKek(kTenant).ok()) << "ids are never used again";
 }
 
+// I11: also by a call that was under way when its tenant was forgotten.
+TEST_F(KeyHierarchyTest, NothingIsCachedOfATenantThatWasForgottenMeanwhile) {
+  KeyHierarchy maker = NewHierarchy(), keys = NewHierarchy();
+  const std::string tenant_kek = *maker.CreateTenantKek(kTenant);
+  const WrappedContainerKeys wrapped = *maker.CreateContainerKeys(kTenant, tenant_kek, kContainer);
+  kms_.during_unwrap = [&keys] { keys.ForgetTenant(kTenant); };
+  ASSERT_TRUE(keys.OpenContainer(kTenant, tenant_kek, kContainer, wrapped).ok());
+  EXPECT_TRUE(keys.CachedTenants().empty());
+}
+
 TEST(ContainerKeys, GiveTheGoldenVectors) {
   CountingRandom random;
   const ContainerKeys keys(kTenant, kContainer, 1, CountingKey(), CountingKey(32));

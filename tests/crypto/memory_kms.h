@@ -1,9 +1,11 @@
 // A Kms in memory that can be cut off. The conformance test of Kms holds it and the local keyring.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -22,6 +24,8 @@ class MemoryKms : public Kms {
     absl::MutexLock lock(&mutex_);
     reachable_ = reachable;
   }
+  // Runs once, while an Unwrap is under way that will succeed.
+  std::function<void()> during_unwrap;
   // Calls of Unwrap so far.
   int unwraps() const {
     absl::MutexLock lock(&mutex_);
@@ -52,10 +56,14 @@ class MemoryKms : public Kms {
 
   absl::StatusOr<SecretKey> Unwrap(std::string_view name, std::string_view context,
                                    std::string_view wrapped) override {
-    absl::MutexLock lock(&mutex_);
-    ++unwraps_;
-    ASSIGN_OR_RETURN(const SecretKey root, Find(name));
-    return SealingKey(root).UnwrapKey(context, wrapped);
+    const absl::StatusOr<SecretKey> root = [&] {
+      absl::MutexLock lock(&mutex_);
+      ++unwraps_;
+      return Find(name);
+    }();
+    if (auto hook = std::exchange(during_unwrap, nullptr)) hook();
+    RETURN_IF_ERROR(root.status());
+    return SealingKey(*root).UnwrapKey(context, wrapped);
   }
 
   absl::Status DestroyKey(std::string_view name) override {

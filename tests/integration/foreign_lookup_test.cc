@@ -149,6 +149,11 @@ class ForeignLookup : public testing::Test {
     };
     auto api = std::make_unique<Api>(platform_, std::move(place));
     EXPECT_TRUE(api->view.WaitUntilRead(absl::Seconds(30)).ok());
+    // What is read before the first poll was answered is read once more after it.
+    while (api->catalog_changes.count(owner_.id) == 0 ||
+           api->catalog_changes.count(stranger_.id) == 0) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
     return api;
   }
 
@@ -176,10 +181,9 @@ class ForeignLookup : public testing::Test {
   }
 
   tenancy::TestCatalog catalog_;
-  const Topology topology_ = Topology::Default();
-  const Platform platform_{IdOf<ClusterId>(9),    topology_,    catalog_.clock,
-                           catalog_.random,       catalog_.kms, catalog_.cluster_key,
-                           catalog_.coordination, nullptr};
+  const Platform platform_{IdOf<ClusterId>(9), catalog_.clock,       catalog_.random,
+                           catalog_.kms,       catalog_.cluster_key, catalog_.coordination,
+                           nullptr};
   std::atomic<int> nodes_asked_{0};
   tenancy::TenantRecord owner_, stranger_;
   tenancy::CreatedAccessKey owners_key_, strangers_key_;

@@ -75,7 +75,7 @@ class FakeLeaders final : public PeerClient {
     if (!container.ok()) return container.status();
     const auto change = catalog_.containers.PrepareDelete(tenant, container->id);
     if (!change.ok()) return absl::AbortedError(change.status().message());
-    return *catalog_.store.Commit({change->compares, change->writes})
+    return *catalog_.store.Commit(tenant, {change->compares, change->writes})
                ? absl::OkStatus()
                : absl::AbortedError("a compare did not hold");
   };
@@ -133,8 +133,7 @@ TEST_F(ContainerOpsTest, DeletesAnEmptyContainer) {
 TEST_F(ContainerOpsTest, ADeletionThatWasCutOffIsTakenBackWhenTheContainerTurnsOutNotToBeEmpty) {
   leaders_.set_empty(false);
   ASSERT_TRUE(
-      catalog_.containers.SetState(tenant_.id, "photos", tenancy::ContainerRecord::State::kDeleting)
-          .ok());
+      catalog_.SetState(tenant_.id, "photos", tenancy::ContainerRecord::State::kDeleting).ok());
   const absl::Status refused = Delete();
   EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
   EXPECT_EQ(State(), tenancy::ContainerRecord::State::kActive) << "its objects can be reached";
@@ -155,6 +154,30 @@ TEST_F(ContainerOpsTest, AFailedDeletionLeavesTheContainerOpen) {
   leaders_.remove = [] { return absl::UnavailableError("no quorum"); };
   EXPECT_TRUE(absl::IsUnavailable(Delete()));
   EXPECT_EQ(State(), tenancy::ContainerRecord::State::kActive);
+}
+
+TEST_F(ContainerOpsTest, ADeletionThatCameTooLateLeavesANewContainerOfTheSameNameAlone) {
+  leaders_.remove = [this] {
+    if (!catalog_.DeleteContainer(tenant_.id, "photos").ok() ||
+        !catalog_.CreateContainer(tenant_.id, "photos").ok()) {
+      return absl::InternalError("another caller's changes");
+    }
+    leaders_.remove = [] { return absl::InternalError("there is no such partition"); };
+    return absl::AbortedError("another call is deleting");
+  };
+  EXPECT_TRUE(Delete().ok()) << "what was to be deleted is gone";
+  EXPECT_EQ(State(), tenancy::ContainerRecord::State::kActive);
+}
+
+TEST_F(ContainerOpsTest, AStoreThatFallsSilentDuringADeletionHoldsItsCallNotForLong) {
+  leaders_.remove = [this] {
+    catalog_.coordination.Hang();
+    return absl::UnavailableError("the store is silent");
+  };
+  const absl::Time start = absl::Now();
+  EXPECT_TRUE(absl::IsUnavailable(Delete()));
+  EXPECT_LT(absl::Now() - start, absl::Seconds(20));
+  catalog_.coordination.Release();
 }
 
 TEST_F(ContainerOpsTest, ACallerWhoIsGoneOrOutOfTimeIsNotWaitedFor) {

@@ -8,9 +8,11 @@
 #include <string>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "client/errors.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "meridian/v1/access_keys.grpc.pb.h"
 #include "meridian/v1/cluster.grpc.pb.h"
 #include "meridian/v1/containers.grpc.pb.h"
 #include "meridian/v1/dev.grpc.pb.h"
@@ -144,6 +146,47 @@ TEST_F(PublicServerTest, ARequestWithAStringThatIsNotUtf8IsTheClientsMistake) {
 
 // UpdateContainer has been answered: whatever is written and replaced from then on stays, also by a
 // put that began before.
+// A stream may be kept open for long: before what it brought counts, its key is looked at once
+// more.
+TEST_F(PublicServerTest, AStreamsKeyIsCheckedAfterItsLastMessage) {
+  v1::CreateAccessKeyRequest request;
+  request.set_parent("tenants/acme");
+  v1::CreateAccessKeyResponse key;
+  const auto keys = v1::AccessKeyService::NewStub(Channel(cluster_->endpoint()));
+  ASSERT_TRUE(keys->CreateAccessKey(ContextOf(profile_.access_key, 10).get(), request, &key).ok());
+  const auto objects = v1::ObjectService::NewStub(Channel(LeaderEndpoint()));
+  auto context = ContextOf(key.secret(), 60);
+  v1::Object object;
+  const auto writer = objects->WriteObject(context.get(), &object);
+  v1::WriteObjectRequest message;
+  message.mutable_spec()->set_container(kContainer);
+  message.mutable_spec()->set_name("late");
+  ASSERT_TRUE(writer->Write(message));
+  message.set_data("body");
+  ASSERT_TRUE(writer->Write(message));
+  message.mutable_finish();
+  ASSERT_TRUE(writer->Write(message));
+  v1::RevokeAccessKeyRequest revoke;
+  revoke.set_name(key.access_key().name());
+  v1::AccessKey revoked;
+  ASSERT_TRUE(
+      keys->RevokeAccessKey(ContextOf(profile_.access_key, 10).get(), revoke, &revoked).ok());
+  v1::GetObjectRequest get;
+  get.set_container(kContainer);
+  get.set_name("late");
+  const absl::Time start = absl::Now();
+  grpc::Status status;
+  do {
+    status = objects->GetObject(ContextOf(key.secret(), 10).get(), get, &object);
+  } while (status.error_code() != grpc::StatusCode::UNAUTHENTICATED &&
+           absl::Now() < start + absl::Seconds(30));
+  ASSERT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED) << "the node knows of it";
+  writer->WritesDone();
+  EXPECT_EQ(writer->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(objects->GetObject(ContextOf(profile_.access_key, 10).get(), get, &object).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+}
+
 TEST_F(PublicServerTest, APutThatBeganBeforeVersioningWasSwitchedOnKeepsWhatItReplaces) {
   auto context = ContextOf(profile_.access_key, 60);
   v1::Object slow;

@@ -3,11 +3,14 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "tenancy/access_keys.h"
 #include "tenancy/authenticator.h"
 #include "tenancy/authorizer.h"
 #include "tenancy/bootstrap.h"
+#include "tenancy/cut_off_deletions.h"
+#include "tenancy/deleted_tenants.h"
 #include "tenancy/directory.h"
 #include "tests/fakes/manual_executor.h"
 #include "tests/tenancy/testing.h"
@@ -60,6 +63,7 @@ class AccessTest : public ::testing::Test {
   ManualExecutor timer_;
   CatalogChanges changes_{catalog_.store, timer_};
   Authenticator authenticator_{catalog_.store, changes_, {.max_entries = 100}};
+  DeletedTenants deleted_tenants_{catalog_.store, catalog_.keys, changes_, timer_};
   Directory directory_{catalog_.store, catalog_.keys, changes_, {}};
   Authorizer authorizer_{catalog_.tenants, directory_};
   const TenantRecord tenant_ = *catalog_.tenants.Create("acme", "", "");
@@ -86,7 +90,7 @@ TEST_F(AccessTest, MalformedUnknownWrongAndRevokedKeysGetOneAnswer) {
   const auto revoked = *catalog_.access_keys.Create(tenant_.id, "");
   ASSERT_TRUE(Authenticate(revoked.token).ok());
   ASSERT_TRUE(catalog_.access_keys.Revoke(tenant_.id, revoked.record.id).ok());
-  catalog_.SettleWatches();
+  Poll();
   const absl::Status answer = Authenticate("");
   EXPECT_TRUE(absl::IsUnauthenticated(answer));
   EXPECT_EQ(Authenticate("garbage"), answer);
@@ -100,15 +104,16 @@ TEST_F(AccessTest, AKeyIsLookedUpOnce) {
   Poll();
   ASSERT_TRUE(Authenticate(key_.token).ok());
   const int before = catalog_.coordination.operations();
+  const int polls = catalog_.coordination.polls();
   for (int i = 0; i < 100; ++i) {
     catalog_.clock.Advance(absl::Hours(1));
     ASSERT_TRUE(Authenticate(key_.token).ok());
   }
   EXPECT_EQ(catalog_.coordination.operations(), before);
   Poll(10);
-  EXPECT_EQ(catalog_.coordination.operations(), before + 10) << "one poll a second, for all keys";
+  EXPECT_EQ(catalog_.coordination.polls(), polls + 10) << "one a second, for all keys";
   ASSERT_TRUE(Authenticate(key_.token).ok());
-  EXPECT_EQ(catalog_.coordination.operations(), before + 10) << "nothing has changed";
+  EXPECT_EQ(catalog_.coordination.operations(), before) << "nothing has changed";
 }
 
 TEST_F(AccessTest, ARevocationIsNoticedWithoutAnyHintByTheNextPoll) {
@@ -119,16 +124,17 @@ TEST_F(AccessTest, ARevocationIsNoticedWithoutAnyHintByTheNextPoll) {
   EXPECT_TRUE(absl::IsUnauthenticated(Authenticate(key_.token)));
 }
 
-TEST_F(AccessTest, ANewKeyThatWasAskedForBeforeIsKnownByTheNextPoll) {
+TEST_F(AccessTest, ANewKeyThatWasAskedForBeforeIsKnownSoon) {
   catalog_.coordination.watches_deliver = false;
   const AccessToken token{IdOf<AccessKeyId>(9), Counting(32)};
   ASSERT_TRUE(absl::IsUnauthenticated(Authenticate(token.Format())));
   const AccessKeyRecord record{token.key, tenant_.id, catalog_.cluster_key.HashSecret(token.secret),
                                "", absl::Time()};
   ASSERT_TRUE(
-      catalog_.store.Commit({{}, {catalog_.store.Put(AccessKeyKey(token.key), Encode(record))}})
+      catalog_.store
+          .Commit(tenant_.id, {{}, {catalog_.store.Put(AccessKeyKey(token.key), Encode(record))}})
           .ok());
-  Poll();
+  catalog_.clock.Advance(Authenticator::Options().unknown_lifetime);
   EXPECT_TRUE(Authenticate(token.Format()).ok());
 }
 
@@ -199,16 +205,131 @@ TEST_P(AccessWithoutTheStoreTest, WhatIsNotKnownIsUnavailableAtOnceAndNeverCalle
   EXPECT_TRUE(Authenticate(key_.token).ok());
 }
 
-TEST_P(AccessWithoutTheStoreTest, AHintThatCannotBeFollowedUpStopsNothing) {
+TEST_P(AccessWithoutTheStoreTest, AChangeThatCannotBeReadStopsNothing) {
+  ASSERT_TRUE(catalog_.CreateContainer(tenant_.id, "photos").ok());
+  Poll();
+  ASSERT_TRUE(directory_.FindContainer(tenant_.id, "photos").ok());
+  ASSERT_TRUE(catalog_.containers.SetVersioning(tenant_.id, "photos", true).ok());
+  Poll();
+  CutOff();
+  EXPECT_TRUE(directory_.FindContainer(tenant_.id, "photos").ok())
+      << "the first one waits, for a second at most";
+  const int before = catalog_.coordination.operations();
+  EXPECT_TRUE(directory_.FindContainer(tenant_.id, "photos").ok());
+  EXPECT_EQ(catalog_.coordination.operations(), before) << "the others do not";
+}
+
+TEST_P(AccessWithoutTheStoreTest, CallsThatNeedTheStoreAreRefusedAtOnce) {
+  Poll();
+  ASSERT_TRUE(authenticator_.AuthenticateNow(key_.token).ok());
+  CutOff();
+  Poll(5);
+  const int before = catalog_.coordination.operations();
+  EXPECT_TRUE(absl::IsUnavailable(authenticator_.AuthenticateNow(key_.token).status()));
+  EXPECT_EQ(catalog_.coordination.operations(), before);
+}
+
+// A store under load answers a poll late, and reads not in time.
+TEST_F(AccessTest, ARevokedKeyIsRefusedAlsoWhenTheStoreAnswersNoReadInTime) {
+  const auto other = *catalog_.access_keys.Create(tenant_.id, "");
+  ASSERT_TRUE(Authenticate(key_.token).ok());
+  ASSERT_TRUE(Authenticate(other.token).ok());
+  ASSERT_TRUE(catalog_.access_keys.Revoke(tenant_.id, key_.record.id).ok());
+  catalog_.coordination.answers_gets = false;
+  Poll();
+  EXPECT_TRUE(absl::IsUnauthenticated(Authenticate(key_.token)));
+  EXPECT_TRUE(Authenticate(other.token).ok()) << "nobody else is affected";
+}
+
+TEST_F(AccessTest, ADeletedTenantsKeyIsRefusedAlsoWhenTheStoreAnswersNoReadInTime) {
+  ASSERT_TRUE(Authenticate(key_.token).ok());
+  ASSERT_TRUE(catalog_.tenants.Delete("acme").ok());
+  catalog_.coordination.answers_gets = false;
+  Poll();
+  EXPECT_FALSE(Authenticate(key_.token).ok());
+}
+
+TEST_F(AccessTest, CallsThatNeedTheStoreBelieveNothingElse) {
+  catalog_.coordination.watches_deliver = false;
+  Poll();
+  ASSERT_TRUE(authenticator_.AuthenticateNow(key_.token).ok());
+  ASSERT_TRUE(catalog_.access_keys.Revoke(tenant_.id, key_.record.id).ok());
+  EXPECT_TRUE(absl::IsUnauthenticated(authenticator_.AuthenticateNow(key_.token).status()));
+  catalog_.coordination.answers_gets = false;
+  EXPECT_TRUE(absl::IsUnavailable(authenticator_.AuthenticateNow(administrator_.token).status()));
+}
+
+TEST_F(AccessTest, MoreRevocationsThanArePublishedAreAllNoticed) {
+  catalog_.coordination.watches_deliver = false;
+  std::vector<CreatedAccessKey> keys;
+  for (size_t i = 0; i < 2 * Removals::kMaxLatest; ++i) {
+    keys.push_back(*catalog_.access_keys.Create(tenant_.id, ""));
+  }
+  Poll();
+  for (const auto& key : keys) ASSERT_TRUE(Authenticate(key.token).ok());
+  for (const auto& key : keys) {
+    ASSERT_TRUE(catalog_.access_keys.Revoke(tenant_.id, key.record.id).ok());
+  }
+  Poll();
+  for (const auto& key : keys) EXPECT_TRUE(absl::IsUnauthenticated(Authenticate(key.token)));
+  EXPECT_TRUE(Authenticate(key_.token).ok());
+}
+
+TEST_F(AccessTest, APollThatIsNeverAnsweredIsGivenUp) {
   Poll();
   ASSERT_TRUE(Authenticate(key_.token).ok());
+  catalog_.coordination.polls_to_lose = 1;
+  Poll();
   ASSERT_TRUE(catalog_.access_keys.Revoke(tenant_.id, key_.record.id).ok());
-  catalog_.SettleWatches();
-  CutOff();
-  EXPECT_TRUE(Authenticate(key_.token).ok()) << "the first one waits, for a second at most";
-  const int before = catalog_.coordination.operations();
-  EXPECT_TRUE(Authenticate(key_.token).ok());
-  EXPECT_EQ(catalog_.coordination.operations(), before) << "the others do not";
+  Poll(6);
+  EXPECT_TRUE(absl::IsUnauthenticated(Authenticate(key_.token)));
+}
+
+TEST_F(AccessTest, AHintIsFollowedAtOnceButOnceInAnInterval) {
+  Poll();
+  const auto follow_hints = [this] {
+    catalog_.coordination.Settle();
+    timer_.RunQueued();
+    catalog_.coordination.Settle();
+  };
+  const auto other = *catalog_.access_keys.Create(tenant_.id, "");
+  Poll();
+  ASSERT_TRUE(Authenticate(key_.token).ok());
+  ASSERT_TRUE(Authenticate(other.token).ok());
+  const int polls = catalog_.coordination.polls();
+  ASSERT_TRUE(catalog_.access_keys.Revoke(tenant_.id, key_.record.id).ok());
+  follow_hints();
+  EXPECT_TRUE(absl::IsUnauthenticated(Authenticate(key_.token)));
+  ASSERT_TRUE(catalog_.access_keys.Revoke(tenant_.id, other.record.id).ok());
+  follow_hints();
+  EXPECT_EQ(catalog_.coordination.polls(), polls + 1);
+  EXPECT_TRUE(Authenticate(other.token).ok());
+  Poll();
+  EXPECT_TRUE(absl::IsUnauthenticated(Authenticate(other.token)));
+}
+
+TEST_F(AccessTest, OneTenantsChangesMakeNobodyElseAskTheStore) {
+  TenantRecord busy = foreign_;
+  for (int i = 0; StripeOf(busy.id) == StripeOf(tenant_.id); ++i) {
+    busy = *catalog_.tenants.Create("busy-" + std::to_string(i), "", "");
+  }
+  ASSERT_TRUE(catalog_.CreateContainer(tenant_.id, "photos").ok());
+  ASSERT_TRUE(catalog_.CreateContainer(busy.id, "photos").ok());
+  const auto busy_key = *catalog_.access_keys.Create(busy.id, "");
+  Poll();
+  const auto serves = [&] {
+    return Authenticate(key_.token).ok() && directory_.FindTenant(tenant_.id).ok() &&
+           directory_.FindContainer(tenant_.id, "photos").ok();
+  };
+  ASSERT_TRUE(serves());
+  for (const bool versioning : {true, false, true}) {
+    ASSERT_TRUE(catalog_.containers.SetVersioning(busy.id, "photos", versioning).ok());
+    ASSERT_TRUE(catalog_.access_keys.Create(busy.id, "").ok());
+    Poll();
+    const int before = catalog_.coordination.operations();
+    EXPECT_TRUE(serves());
+    EXPECT_EQ(catalog_.coordination.operations(), before);
+  }
 }
 
 TEST_F(AccessTest, ADeletedTenantsKeysAreForgottenEverywhereByTheNextPoll) {
@@ -216,6 +337,7 @@ TEST_F(AccessTest, ADeletedTenantsKeysAreForgottenEverywhereByTheNextPoll) {
   // Another node's.
   crypto::KeyHierarchy keys(catalog_.kms, catalog_.clock, catalog_.random, {});
   Directory directory(catalog_.store, keys, changes_, {});
+  DeletedTenants deleted(catalog_.store, keys, changes_, timer_);
   const ContainerRecord created = *catalog_.CreateContainer(tenant_.id, "photos");
   ASSERT_TRUE(catalog_.CreateContainer(foreign_.id, "photos").ok());
   for (const TenantId tenant : {tenant_.id, foreign_.id}) {
@@ -240,7 +362,7 @@ TEST_F(AccessTest, AKeyThatCouldNotBeDestroyedIsDestroyedOnceTheKmsIsBack) {
   catalog_.kms.set_reachable(true);
   const std::string key = "tenant/" + tenant_.id.ToHex();
   EXPECT_TRUE(absl::IsAlreadyExists(catalog_.kms.CreateKey(key)));
-  Poll(2);
+  Poll(4);
   EXPECT_TRUE(absl::IsFailedPrecondition(catalog_.kms.CreateKey(key)));
   EXPECT_TRUE(catalog_.store.List(kDeletedTenantPrefix)->empty());
 }
@@ -303,7 +425,7 @@ TEST_F(AccessTest, TheDirectoryNoticesChangesByHintsOrByPolls) {
   };
   EXPECT_FALSE(versioning());
   ASSERT_TRUE(catalog_.containers.SetVersioning(tenant_.id, "photos", true).ok());
-  catalog_.SettleWatches();
+  Poll();
   EXPECT_TRUE(versioning());
   catalog_.coordination.watches_deliver = false;
   ASSERT_TRUE(catalog_.containers.SetVersioning(tenant_.id, "photos", false).ok());
@@ -315,15 +437,39 @@ TEST_F(AccessTest, AContainerThatIsBeingDeletedTakesNoRequests) {
   ASSERT_TRUE(catalog_.CreateContainer(tenant_.id, "photos").ok());
   ASSERT_TRUE(directory_.FindContainer(tenant_.id, "photos").ok());
   const absl::Status missing = directory_.FindContainer(tenant_.id, "missing").status();
-  ASSERT_TRUE(
-      catalog_.containers.SetState(tenant_.id, "photos", ContainerRecord::State::kDeleting).ok());
-  catalog_.SettleWatches();
+  ASSERT_TRUE(catalog_.SetState(tenant_.id, "photos", ContainerRecord::State::kDeleting).ok());
+  Poll();
   const absl::Status deleting = directory_.FindContainer(tenant_.id, "photos").status();
   EXPECT_EQ(deleting.code(), missing.code());
-  ASSERT_TRUE(
-      catalog_.containers.SetState(tenant_.id, "photos", ContainerRecord::State::kActive).ok());
-  catalog_.SettleWatches();
+  ASSERT_TRUE(catalog_.SetState(tenant_.id, "photos", ContainerRecord::State::kActive).ok());
+  Poll();
   EXPECT_TRUE(directory_.FindContainer(tenant_.id, "photos").ok());
+}
+
+TEST_F(AccessTest, AContainerWhoseDeletionWasCutOffIsOpenedAgain) {
+  CutOffDeletions cut_off(catalog_.store, catalog_.containers, timer_);
+  ASSERT_TRUE(catalog_.CreateContainer(tenant_.id, "old").ok());
+  ASSERT_TRUE(catalog_.CreateContainer(tenant_.id, "young").ok());
+  const auto close = [&](const char* name) {
+    return catalog_.SetState(tenant_.id, name, ContainerRecord::State::kDeleting).ok();
+  };
+  const auto state = [&](const char* name) {
+    return catalog_.containers.Get(tenant_.id, name)->state;
+  };
+  const auto let_pass = [&](absl::Duration duration) {
+    timer_.RunUntil(
+        [this, end = timer_.MonotonicNow() + duration] { return timer_.MonotonicNow() >= end; });
+  };
+  let_pass(absl::Seconds(30));
+  ASSERT_TRUE(close("old"));
+  let_pass(CutOffDeletions::kInterval);
+  ASSERT_TRUE(close("young"));
+  EXPECT_EQ(state("old"), ContainerRecord::State::kDeleting) << "it may still be under way";
+  let_pass(CutOffDeletions::kInterval);
+  EXPECT_EQ(state("old"), ContainerRecord::State::kActive);
+  EXPECT_EQ(state("young"), ContainerRecord::State::kDeleting);
+  ASSERT_TRUE(catalog_.DeleteContainer(tenant_.id, "young").ok());
+  EXPECT_TRUE(catalog_.store.ListKeys(kClosingPrefix)->empty());
 }
 
 class BootstrapTest : public ::testing::Test {

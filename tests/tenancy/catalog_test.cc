@@ -190,7 +190,7 @@ TEST_F(CatalogTest, AContainerAndItsGroupAreMadeTogetherOrNotAtAll) {
   catalog_.coordination.Overwrite("group/8", "taken");
   change.compares.push_back({"group/8", 0});
   change.writes.push_back({"group/8", "config"});
-  EXPECT_FALSE(*catalog_.store.Commit({change.compares, change.writes}));
+  EXPECT_FALSE(*catalog_.store.Commit(change.record.tenant, {change.compares, change.writes}));
   EXPECT_TRUE(absl::IsNotFound(catalog_.containers.Get(tenant.id, "photos").status()));
   EXPECT_EQ(catalog_.tenants.Get("acme")->container_count, 0u);
 }

@@ -64,6 +64,13 @@ TEST(CatalogRecords, HaveTheGoldenBytes) {
   changed.versioning_generation = 2;
   EXPECT_EQ(Encode(changed), Encode(Container()) + "\x78\x02");
   EXPECT_EQ(DecodeContainerRecord(Encode(changed))->versioning_generation, 2u);
+  Removals removals;
+  removals.Add(IdOf<AccessKeyId>(4));
+  removals.Add(IdOf<TenantId>(1));
+  EXPECT_EQ(Hex(Encode(removals)),
+            "080110021a120a10040404040404040404040404040404041a12121001010101010101010101010101"
+            "010101");
+  EXPECT_EQ(DecodeRemovals(Encode(removals))->latest, removals.latest);
   EXPECT_EQ(Hex(EncodeNameRecord(IdOf<TenantId>(1).bytes())),
             "0801121001010101010101010101010101010101");
 }
@@ -91,6 +98,7 @@ TEST(CatalogRecords, DamageIsNeverTakenForAbsenceOrDefaults) {
     EXPECT_TRUE(absl::IsDataLoss(DecodeTenantRecord(bytes).status()));
     EXPECT_TRUE(absl::IsDataLoss(DecodeAccessKeyRecord(bytes).status()));
     EXPECT_TRUE(absl::IsDataLoss(DecodeContainerRecord(bytes).status()));
+    EXPECT_TRUE(absl::IsDataLoss(DecodeRemovals(bytes).status()));
   }
 }
 

@@ -32,13 +32,21 @@ class TestStore : public coordination::CoordinationStore {
       std::string key,
       std::function<void(absl::StatusOr<std::optional<coordination::KeyValue>>)> done) override {
     ++operations_;
-    if (Refuse(done)) return;
+    if (!answers_gets || Refuse(done)) return;
     store_.Get(std::move(key), std::move(done));
   }
   void List(
       std::string prefix,
       std::function<void(absl::StatusOr<std::vector<coordination::KeyValue>>)> done) override {
-    ++operations_;
+    if (prefix == kChangesPrefix) {
+      ++polls_;
+    } else if (prefix != kDeletedTenantPrefix && prefix != kClosingPrefix) {
+      ++operations_;
+    }
+    if (prefix == kChangesPrefix && polls_to_lose > 0) {
+      --polls_to_lose;
+      return;
+    }
     if (Refuse(done)) return;
     store_.List(std::move(prefix), std::move(done));
   }
@@ -95,7 +103,13 @@ class TestStore : public coordination::CoordinationStore {
   std::atomic<bool> watches_deliver{true};
   // Runs once, after a transaction was prepared and before it is applied.
   std::function<void()> before_commit;
+  // While false, no Get is answered; all else is.
+  std::atomic<bool> answers_gets{true};
+  // So many of the next polls of CatalogChanges are never answered.
+  std::atomic<int> polls_to_lose{0};
+  // Calls but for what is read in the background.
   int operations() const { return operations_; }
+  int polls() const { return polls_; }
 
  private:
   template <typename Done>
@@ -114,6 +128,7 @@ class TestStore : public coordination::CoordinationStore {
   const std::unique_ptr<Executor> executor_ = MakeThreadExecutor("store");
   coordination::InMemoryCoordinationStore store_{*executor_};
   std::atomic<int> operations_{0};
+  std::atomic<int> polls_{0};
   absl::Mutex mutex_;
   bool hanging_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::function<void()>> held_ ABSL_GUARDED_BY(mutex_);
@@ -130,16 +145,22 @@ struct TestCatalog {
                                             .partition = IdOf<PartitionId>(8),
                                             .request_id = request_id});
     RETURN_IF_ERROR(change.status());
-    ASSIGN_OR_RETURN(const bool done, store.Commit({change->compares, change->writes}));
+    ASSIGN_OR_RETURN(const bool done, store.Commit(tenant, {change->compares, change->writes}));
     if (!done) return absl::AbortedError("overtaken");
     return change->record;
   }
 
+  absl::StatusOr<ContainerRecord> SetState(TenantId tenant, const std::string& name,
+                                           ContainerRecord::State state) {
+    ASSIGN_OR_RETURN(const ContainerRecord record, containers.Get(tenant, name));
+    return containers.SetState(tenant, record.id, state);
+  }
+
   absl::Status DeleteContainer(TenantId tenant, const std::string& name) {
     ASSIGN_OR_RETURN(const ContainerRecord record,
-                     containers.SetState(tenant, name, ContainerRecord::State::kDeleting));
+                     SetState(tenant, name, ContainerRecord::State::kDeleting));
     ASSIGN_OR_RETURN(const PreparedChange change, containers.PrepareDelete(tenant, record.id));
-    ASSIGN_OR_RETURN(const bool done, store.Commit({change.compares, change.writes}));
+    ASSIGN_OR_RETURN(const bool done, store.Commit(tenant, {change.compares, change.writes}));
     return done ? absl::OkStatus() : absl::AbortedError("overtaken");
   }
 
