@@ -44,7 +44,7 @@ class Rows {
   }
 
   absl::StatusOr<std::optional<KeyValue>> Get(const std::string& key) {
-    RETURN_IF_ERROR(broken_);
+    RETURN_IF_ERROR(CheckOpen());
     if (const auto row = announced_.find(key); row != announced_.end()) return row->second;
     const std::string row_key = DataRowKey(key);
     ASSIGN_OR_RETURN(const std::optional<std::string> row, GetRow(row_key));
@@ -53,7 +53,7 @@ class Rows {
   }
 
   absl::StatusOr<std::vector<KeyValue>> List(const std::string& prefix) {
-    RETURN_IF_ERROR(broken_);
+    RETURN_IF_ERROR(CheckOpen());
     const std::string first = DataRowKey(prefix);
     const std::string end = PrefixEnd(first);  // never empty: the tag is not 0xff
     const rocksdb::Slice upper = end;
@@ -79,7 +79,7 @@ class Rows {
 
   absl::StatusOr<CommitResult> Commit(const Transaction& transaction) {
     RETURN_IF_ERROR(Validate(transaction));
-    RETURN_IF_ERROR(broken_);
+    RETURN_IF_ERROR(CheckOpen());
     if (!transaction.writes.empty()) RETURN_IF_ERROR(PrepareToWrite());
     for (const Compare& compare : transaction.compares) {
       ASSIGN_OR_RETURN(const std::optional<KeyValue> row, Get(compare.key));
@@ -95,7 +95,7 @@ class Rows {
 
   // Returns the revision that wrote it.
   absl::StatusOr<int64_t> Announce(const std::string& key, const std::string& value) {
-    RETURN_IF_ERROR(broken_);
+    RETURN_IF_ERROR(CheckOpen());
     RETURN_IF_ERROR(PrepareToWrite());
     // The revision lasts, and nothing else: a row of that key that did would come to light again.
     RETURN_IF_ERROR(Write({{key, std::nullopt}}, revision_ + 1));
@@ -153,10 +153,25 @@ class Rows {
     if (!was_full_) return absl::OkStatus();
     // What a write that found the disk full has left at the log's end must not lie before the next
     // record: opening takes what is whole of it, and begins another log.
+    return Reopen();
+  }
+
+  // What kept the database from being opened again, want of space say, may pass: tried at each
+  // call.
+  absl::Status CheckOpen() {
+    RETURN_IF_ERROR(broken_);
+    return db_ != nullptr ? absl::OkStatus() : Reopen();
+  }
+
+  absl::Status Reopen() {
     db_.reset();
-    broken_ = OpenDb();
-    was_full_ = false;
-    return broken_;
+    const absl::Status opened = OpenDb();
+    if (opened.ok()) {
+      was_full_ = false;
+    } else {
+      db_.reset();
+    }
+    return opened;
   }
 
   absl::Status Recover() {
@@ -223,7 +238,7 @@ class Rows {
   const std::string folder_;
   rocksdb::Env* const base_;
   const std::unique_ptr<rocksdb::Env> env_;  // encrypting; outlives db_
-  std::unique_ptr<rocksdb::DB> db_;          // null only if broken_
+  std::unique_ptr<rocksdb::DB> db_;          // null: has to be opened again
   // Equals the revision row.
   int64_t revision_ = 0;
   // In no file: what an earlier process announced is gone with it. Taking one back raises no

@@ -1,5 +1,6 @@
 #include "coordination/embedded/embedded_store.h"
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -9,6 +10,7 @@
 #include "coordination/embedded/row_format.h"
 #include "gtest/gtest.h"
 #include "rocksdb/db.h"
+#include "rocksdb/env.h"
 #include "storage/rocks/encrypted_env.h"
 #include "tests/coordination/blocking_store.h"
 #include "tests/fakes/space_quota.h"
@@ -203,6 +205,40 @@ TEST_F(FullCoordinationDisk, AWriteThatFindsNoSpaceIsOfUnknownOutcomeAndSpoilsNo
   EXPECT_EQ((*BlockingGet(**store, "a"))->value, "1");
   EXPECT_EQ((*BlockingGet(**store, "b"))->value, "2");
   EXPECT_FALSE(BlockingGet(**store, "large")->has_value());
+}
+
+// Makes no file while the test says so, as on a disk that has become full again.
+class NoNewFiles : public rocksdb::EnvWrapper {
+ public:
+  explicit NoNewFiles(rocksdb::Env* base) : rocksdb::EnvWrapper(base) {}
+  const char* Name() const override { return "NoNewFiles"; }
+  rocksdb::Status NewWritableFile(const std::string& name,
+                                  std::unique_ptr<rocksdb::WritableFile>* file,
+                                  const rocksdb::EnvOptions& options) override {
+    if (refuse) return rocksdb::Status::NoSpace();
+    return EnvWrapper::NewWritableFile(name, file, options);
+  }
+  std::atomic<bool> refuse = false;
+};
+
+TEST_F(FullCoordinationDisk, AStoreThatCannotBeOpenedAgainForWantOfSpaceIsOnceThereIsSome) {
+  NoNewFiles env(env_.get());
+  auto store = OpenEmbeddedStore(path(), ciphers_, &env);
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_TRUE(BlockingCommit(**store, {.writes = {{"a", "1"}}}).ok());
+  ASSERT_FALSE(BlockingCommit(**store, {.writes = {{"large", std::string(kRoom, 'x')}}}).ok());
+  quota_.set_capacity_bytes(2 * kRoom);
+  env.refuse = true;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_FALSE(BlockingCommit(**store, {.writes = {{"b", "2"}}}).ok());
+    EXPECT_EQ(BlockingGet(**store, "a").status().code(), absl::StatusCode::kUnavailable);
+  }
+  env.refuse = false;
+  const auto read = BlockingGet(**store, "a");
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ((*read)->value, "1");
+  EXPECT_TRUE(BlockingCommit(**store, {.writes = {{"b", "2"}}}).ok());
+  store->reset();
 }
 
 // The bytes on disk of format version 1.
