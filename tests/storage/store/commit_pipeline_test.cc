@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -147,6 +148,48 @@ TEST(CommitPipeline, IndexesTheWholeBatchAfterAFullDiskInItsMiddle) {
   ASSERT_TRUE(recovered.ok()) << recovered.status();
   EXPECT_EQ(recovered->epochs, (std::vector<Epoch>{Epoch(1), Epoch(1), Epoch(2), Epoch(2)}));
   EXPECT_EQ(recovered->hard_state.promised, Epoch(2));
+}
+
+// I4: a write that was under way when its chunk was recorded as lost is acknowledged, so it is
+// here.
+TEST(DiskIndex, ARecordOfAChunkComesAfterItsLossAndGoesBeforeIt) {
+  SystemRandom random;
+  FaultDisk fault_disk(1);
+  const std::unique_ptr<Disk> disk = fault_disk.Attach();
+  const auto env = NewFaultEnv(*disk);
+  KeystreamCiphers ciphers;
+  RocksOptions rocks;
+  rocks.folder = "/rocks";
+  rocks.ciphers = &ciphers;
+  rocks.base_env = env.get();
+  auto kv = RocksKv::Open(rocks);
+  ASSERT_TRUE(kv.ok()) << kv.status();
+  DiskIndex index(**kv);
+  ASSERT_TRUE(index.Load().ok());
+  const ReplicaId replica = ReplicaId::Draw(random);
+  const ContainerId container = ContainerId::Draw(random);
+  GroupNumber group = 0;
+  auto add = [&](RecordType type, const std::string& payload) {
+    const DiskIndex::Record record = {
+        .type = type, .owner = replica, .payload = payload, .location = {}, .group = ++group};
+    std::span<const DiskIndex::Record> records(&record, 1);
+    ASSERT_TRUE(index.Add(records).ok());
+  };
+  add(RecordType::kReplicaCreated, EncodeReplicaCreated({PartitionId::Draw(random), container}));
+  ChunkPlaced placed;
+  placed.chunk = {.run = RunId::Draw(random), .number = 0};
+  placed.location.length = 7;
+  ASSERT_TRUE(index.PlaceLost(container, placed.chunk, Timestamp(5)).ok());
+  EXPECT_EQ(index.CountLost(container), 1u);
+  add(RecordType::kChunkPlaced, EncodeChunkPlaced(placed));
+  for (int i = 0; i < 2; ++i) {
+    const auto row = index.FindChunk(container, placed.chunk);
+    ASSERT_TRUE(row.ok() && row->has_value());
+    EXPECT_EQ((*row)->place, ChunkPlace::kExtent);
+    EXPECT_EQ((*row)->extent, placed.location);
+    EXPECT_EQ(index.CountLost(container), 0u);
+    ASSERT_TRUE(index.PlaceLost(container, placed.chunk, Timestamp(6)).ok());
+  }
 }
 
 }  // namespace
