@@ -6,7 +6,8 @@
 
 namespace meridian::replication {
 namespace {
-constexpr size_t kMaxLeft = 16;
+// Silent ones cost a search its time.
+constexpr size_t kMaxLeft = 4;
 }  // namespace
 
 void PeerLink::Learn(const GroupConfig& config) {
