@@ -6,6 +6,7 @@ namespace meridian::simulation {
 namespace {
 
 constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
+constexpr absl::Duration kHostInterval = absl::Milliseconds(50);
 
 // Small, so that many things happen in few simulated seconds.
 replication::ReplicaOptions MakeReplicaOptions() {
@@ -59,9 +60,8 @@ Cluster::Cluster(uint64_t seed, const Plant& plant)
 Cluster::~Cluster() { nodes_.clear(); }
 
 void Cluster::MakeGroup(size_t number) {
-  Group group{
-      .partition = PartitionId::Draw(random_), .keep_versions = number % 2 == 1, .nodes = {}};
-  replication::GroupConfig config;
+  Group group{.partition = PartitionId::Draw(random_), .keep_versions = number % 2 == 1};
+  replication::GroupConfig& config = group.config;
   for (size_t i = 0; i < kReplicas; ++i) {
     Node& node = *nodes_[(number * (kReplicas - 1) + i) % kNodes];
     auto copy =
@@ -75,6 +75,47 @@ void Cluster::MakeGroup(size_t number) {
                                     replication::EncodeGroupConfig(config)}}},
                        [](const auto&) {});
   groups_.push_back(std::move(group));
+}
+
+void Cluster::HostReplicas() {
+  for (Group& group : groups_) {
+    coordination_.Get(replication::GroupConfigKey(group.partition),
+                      [this, &group](const auto& stored) {
+                        Host(group, *replication::DecodeGroupConfig((**stored).value));
+                      });
+  }
+  scheduler_.After(kHostInterval, [this] { HostReplicas(); });
+}
+
+void Cluster::Host(Group& group, const replication::GroupConfig& config) {
+  totals_.member_changes += !group.config.joint_old.empty() && config.joint_old.empty();
+  group.config = config;
+  group.nodes.clear();
+  for (const std::unique_ptr<Node>& node : nodes_) {
+    Copy* copy = node->FindCopy(group.partition);
+    const bool runs = node->is_up() && !node->is_paused();
+    if (runs && copy != nullptr && !config.Names(copy->id, node->id())) {
+      node->RemoveCopy(group.partition);
+      copy = nullptr;
+    }
+    for (const auto* set : {&config.members, &config.joint_old, &config.learners}) {
+      for (const replication::Member& member : *set) {
+        if (member.node != node->id()) continue;
+        if (set == &config.members) group.nodes.push_back(node.get());
+        if (runs && node->FindCopy(group.partition) == nullptr) {
+          node->AddCopy(std::make_unique<Copy>(group.partition, member.replica, MakeDiskOptions()));
+        }
+      }
+    }
+  }
+}
+
+void Cluster::ChangeMembers(const Group& group, const std::vector<replication::Member>& members) {
+  for (const std::unique_ptr<Node>& node : nodes_) {
+    const Copy* copy = node->FindCopy(group.partition);
+    if (!node->is_up() || copy == nullptr || copy->replica == nullptr) continue;
+    copy->replica->ChangeMembers(members, [](const absl::Status&) {});
+  }
 }
 
 void Cluster::StartAll() {

@@ -22,7 +22,9 @@ namespace meridian::simulation {
 struct Group {
   PartitionId partition;
   bool keep_versions = false;
-  std::vector<Node*> nodes;  // the members'
+  // As the coordination store had it lately.
+  replication::GroupConfig config = {};
+  std::vector<Node*> nodes = {};  // the members'
 };
 
 // What a planted bug changes.
@@ -57,6 +59,12 @@ class Cluster {
   const std::vector<std::string>& violations() const { return violations_; }
   void Report(const std::string& violation) { violations_.push_back(violation); }
 
+  // Again and again: what a node's host does. A replica that a configuration names begins, empty;
+  // one that none names any more is removed.
+  void HostReplicas();
+  // Asks whoever leads the group.
+  void ChangeMembers(const Group& group, const std::vector<replication::Member>& members);
+
   // Asks every replica for its status now and then: two that serve in one epoch are a violation.
   void WatchStatus();
   // Of every replica that runs; stops the process if one does not hold.
@@ -67,6 +75,7 @@ class Cluster {
 
  private:
   void MakeGroup(size_t number);
+  void Host(Group& group, const replication::GroupConfig& config);
   void Note(const Copy& copy, uint64_t life, const replication::ReplicaStatus& status);
 
   SeededRandom random_;

@@ -1,9 +1,14 @@
 #include "tests/simulation/faults.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace meridian::simulation {
-Faults::Faults(Cluster& cluster, uint64_t seed) : cluster_(cluster), random_(seed) {}
+Faults::Faults(Cluster& cluster, uint64_t seed) : cluster_(cluster), random_(seed) {
+  for (const Group& group : cluster_.groups()) {
+    rotting_.push_back(group.config.members.front().replica);
+  }
+}
 
 void Faults::Start() {
   // Never a clean network: every run has loss, duplicates and stragglers.
@@ -30,6 +35,7 @@ void Faults::Strike() {
       {8, &Faults::DegradeNetwork},      {8, &Faults::SlowOneDisk},
       {4, &Faults::JumpOneClock},        {5, &Faults::CoordinationOutage},
       {6, &Faults::DegradeCoordination}, {10, &Faults::RotOneChunk},
+      {20, &Faults::MoveMembers},
   };
   uint64_t sum = 0;
   for (const auto& [weight, strike] : kKinds) sum += weight;
@@ -76,6 +82,7 @@ void Faults::CrashAllNodes() {
 
 void Faults::MoveQuorum() {
   const Group& group = cluster_.groups()[random_.Uniform(cluster_.groups().size())];
+  if (group.nodes.empty()) return;
   const uint64_t first = random_.Uniform(group.nodes.size());
   Node& soon = *group.nodes[first];
   Node& late = *group.nodes[(first + 1) % group.nodes.size()];
@@ -168,14 +175,34 @@ void Faults::DegradeCoordination() {
   UndoAfter(Between(500, 3000), [this] { cluster_.coordination_conditions().loss = 0.02; });
 }
 
-// Only ever on one member of a group: an object of which every copy rots is lost with any protocol.
+// Only ever on one replica of a group: an object of which every copy rots is lost with any
+// protocol.
 void Faults::RotOneChunk() {
-  const Group& group = cluster_.groups()[random_.Uniform(cluster_.groups().size())];
-  Copy& victim = *group.nodes[0]->FindCopy(group.partition);
-  const std::vector<storage::ChunkId> chunks = victim.disk.Chunks();
-  for (uint64_t n = random_.Uniform(5); n > 0 && !chunks.empty(); --n) {
-    victim.disk.FlipBit(chunks[random_.Uniform(chunks.size())], random_);
+  const size_t number = random_.Uniform(cluster_.groups().size());
+  const Group& group = cluster_.groups()[number];
+  for (Node* node : group.nodes) {
+    Copy* victim = node->FindCopy(group.partition);
+    if (victim == nullptr || victim->id != rotting_[number]) continue;
+    const std::vector<storage::ChunkId> chunks = victim->disk.Chunks();
+    for (uint64_t n = random_.Uniform(5); n > 0 && !chunks.empty(); --n) {
+      victim->disk.FlipBit(chunks[random_.Uniform(chunks.size())], random_);
+    }
   }
+}
+
+void Faults::MoveMembers() {
+  const Group& group = cluster_.groups()[random_.Uniform(cluster_.groups().size())];
+  std::vector<replication::Member> members = group.config.members;
+  uint64_t moves = 1 + random_.Uniform(2);
+  for (const auto& node : cluster_.nodes()) {
+    const bool named = std::any_of(members.begin(), members.end(),
+                                   [&](const auto& member) { return member.node == node->id(); });
+    if (named || moves == 0 || node->FindCopy(group.partition) != nullptr) continue;
+    members[random_.Uniform(members.size())] = {
+        .replica = ReplicaId::Draw(random_), .node = node->id(), .disk = DiskId::Draw(random_)};
+    --moves;
+  }
+  cluster_.ChangeMembers(group, members);
 }
 
 Node& Faults::AnyNode() { return *cluster_.nodes()[random_.Uniform(Cluster::kNodes)]; }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "base/random.h"
@@ -44,6 +45,8 @@ class Faults {
   void CoordinationOutage();
   void DegradeCoordination();
   void RotOneChunk();
+  // One or two members are to be replaced by new replicas on other nodes (P4).
+  void MoveMembers();
 
   Node& AnyNode();
   Node& OtherNode(const Node& node);
@@ -53,6 +56,8 @@ class Faults {
 
   Cluster& cluster_;
   SeededRandom random_;
+  // Of each group, the one whose chunks rot.
+  std::vector<ReplicaId> rotting_;
   bool healed_ = false;
 };
 

@@ -43,7 +43,22 @@ Node::~Node() {
   if (is_up()) Crash(/*power_loss=*/false);
 }
 
-void Node::AddCopy(std::unique_ptr<Copy> copy) { copies_.push_back(std::move(copy)); }
+void Node::AddCopy(std::unique_ptr<Copy> copy) {
+  copies_.push_back(std::move(copy));
+  if (is_up()) Open(*copies_.back());
+}
+
+void Node::RemoveCopy(PartitionId partition) {
+  for (auto it = copies_.begin(); it != copies_.end(); ++it) {
+    if ((*it)->partition != partition) continue;
+    (*it)->removed = true;
+    (*it)->replica.reset();
+    (*it)->storage = nullptr;
+    removed_.push_back(std::move(*it));
+    copies_.erase(it);
+    return;
+  }
+}
 
 Copy* Node::FindCopy(PartitionId partition) {
   for (const std::unique_ptr<Copy>& copy : copies_) {
@@ -74,16 +89,19 @@ void Node::Open(Copy& copy) {
   coordination_.Get(
       replication::GroupConfigKey(copy.partition),
       [this, &copy, life = life_](absl::StatusOr<std::optional<coordination::KeyValue>> stored) {
-        if (life != life_ || !is_up()) return;
+        if (life != life_ || !is_up() || copy.removed) return;
         if (stored.ok() && stored->has_value()) {
           strand_->Post([this, &copy, stored = **stored] { Begin(copy, stored); });
         } else {
-          strand_->PostAfter(kRetryInterval, [this, &copy] { Open(copy); });
+          strand_->PostAfter(kRetryInterval, [this, &copy] {
+            if (!copy.removed) Open(copy);
+          });
         }
       });
 }
 
 void Node::Begin(Copy& copy, const coordination::KeyValue& stored) {
+  if (copy.removed) return;
   std::unique_ptr<storage::ReplicaStorage> storage = world_.make_storage(copy, *strand_, random_);
   copy.storage = storage.get();
   copy.replica = replication::MakeReplica(

@@ -32,6 +32,7 @@ struct Copy {
   // While the process runs and has read the group's configuration. `storage` belongs to it.
   std::unique_ptr<replication::Replica> replica;
   storage::ReplicaStorage* storage = nullptr;
+  bool removed = false;
 };
 
 // What makes a copy's storage at each start of its node; planted bugs make another.
@@ -57,7 +58,10 @@ class Node {
   Node(NodeId id, uint64_t seed, World& world);
   ~Node();
 
+  // An empty one, which begins if the process runs.
   void AddCopy(std::unique_ptr<Copy> copy);
+  // With all its data, for good (P6).
+  void RemoveCopy(PartitionId partition);
 
   // Starts the process; its replicas begin once the coordination store has been read.
   void Start();
@@ -92,6 +96,8 @@ class Node {
   SkewedClock clock_;
   CoordinationLink coordination_;
   std::vector<std::unique_ptr<Copy>> copies_;
+  // Removed ones: late answers may still refer to them.
+  std::vector<std::unique_ptr<Copy>> removed_;
   bool paused_ = false;
 
   // Of the running process.

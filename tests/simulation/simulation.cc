@@ -41,6 +41,7 @@ class Simulation {
   SimulationResult Run(uint64_t operations) {
     cluster_.StartAll();
     cluster_.WatchStatus();
+    cluster_.HostReplicas();
     faults_.Start();
     RunClients((operations + kClients - 1) / kClients);
     faults_.Heal();
@@ -109,9 +110,9 @@ class Simulation {
   bool Equal(const Group& group) {
     auto digests = std::make_shared<std::map<size_t, std::pair<LogIndex, std::string>>>();
     for (size_t i = 0; i < group.nodes.size(); ++i) {
-      Copy& copy = *group.nodes[i]->FindCopy(group.partition);
-      if (copy.replica == nullptr) return false;
-      copy.replica->GetDigest([digests, i](const auto& digest) {
+      Copy* copy = group.nodes[i]->FindCopy(group.partition);
+      if (copy == nullptr || copy->replica == nullptr) return false;
+      copy->replica->GetDigest([digests, i](const auto& digest) {
         if (digest.ok()) (*digests)[i] = *digest;
       });
     }

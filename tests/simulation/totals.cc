@@ -13,6 +13,7 @@ struct Field {
 constexpr Field kFields[] = {
     {"client operations", &Totals::operations},
     {"leader changes", &Totals::leader_changes},
+    {"member changes", &Totals::member_changes},
     {"crashes that lost bytes", &Totals::crashes_that_lost_bytes},
     {"messages dropped", &Totals::messages_dropped},
     {"messages reordered", &Totals::messages_reordered},

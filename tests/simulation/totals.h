@@ -10,6 +10,8 @@ namespace meridian::simulation {
 struct Totals {
   uint64_t operations = 0;
   uint64_t leader_changes = 0;
+  // Joint configurations that ended in the new members alone.
+  uint64_t member_changes = 0;
   uint64_t crashes_that_lost_bytes = 0;
   uint64_t messages_dropped = 0;
   uint64_t messages_reordered = 0;
