@@ -64,6 +64,18 @@ absl::Status WriteWhole(int fd, std::string_view bytes) {
   return absl::OkStatus();
 }
 
+// Gives the name of the file, which nobody had before.
+absl::StatusOr<std::string> WriteBeside(const Profile& profile, const std::string& path) {
+  std::string temporary = path + ".XXXXXX";
+  const int fd = mkostemp(temporary.data(), O_CLOEXEC);  // 0600
+  if (fd < 0) return ErrnoError("profile " + path, errno);
+  absl::Status status = WriteWhole(fd, FormatProfile(profile));
+  if (close(fd) != 0 && status.ok()) status = ErrnoError("close", errno);
+  if (status.ok()) return temporary;
+  unlink(temporary.c_str());
+  return Annotate(status, "profile " + path);
+}
+
 }  // namespace
 
 absl::StatusOr<Profile> ParseProfile(std::string_view json) {
@@ -106,17 +118,25 @@ absl::StatusOr<Profile> LoadProfile(const std::string& path) {
 }
 
 absl::Status SaveProfile(const Profile& profile, const std::string& path) {
-  const std::string temporary = path + ".new";
-  unlink(temporary.c_str());
-  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return ErrnoError("create profile " + temporary, errno);
-  absl::Status status = WriteWhole(fd, FormatProfile(profile));
-  if (close(fd) != 0 && status.ok()) status = ErrnoError("close", errno);
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
-    status = ErrnoError("rename to " + path, errno);
+  const absl::StatusOr<std::string> temporary = WriteBeside(profile, path);
+  RETURN_IF_ERROR(temporary.status());
+  if (rename(temporary->c_str(), path.c_str()) == 0) return absl::OkStatus();
+  const absl::Status failed = ErrnoError("profile " + path, errno);
+  unlink(temporary->c_str());
+  return failed;
+}
+
+absl::Status CreateProfile(const Profile& profile, const std::string& path) {
+  const absl::StatusOr<std::string> temporary = WriteBeside(profile, path);
+  RETURN_IF_ERROR(temporary.status());
+  // Unlike rename, it replaces nothing.
+  absl::Status linked;
+  if (link(temporary->c_str(), path.c_str()) != 0) {
+    linked = errno == EEXIST ? absl::AlreadyExistsError("profile " + path + " exists")
+                             : ErrnoError("profile " + path, errno);
   }
-  if (!status.ok()) unlink(temporary.c_str());
-  return Annotate(status, "profile " + path);
+  unlink(temporary->c_str());
+  return linked;
 }
 
 }  // namespace meridian

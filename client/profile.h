@@ -40,7 +40,9 @@ std::string FormatProfile(const Profile& profile);
 
 // NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT; the message names the file.
 absl::StatusOr<Profile> LoadProfile(const std::string& path);
-// Written beside and renamed into place, readable by its owner only.
+// Written beside, under a name of its own, and moved into place; readable by its owner only.
 absl::Status SaveProfile(const Profile& profile, const std::string& path);
+// The same for a file that is not there. ALREADY_EXISTS, with nothing changed: it is.
+absl::Status CreateProfile(const Profile& profile, const std::string& path);
 
 }  // namespace meridian

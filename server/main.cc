@@ -4,10 +4,8 @@
 //
 // runs a whole development cluster in one process. Prints `meridian ready HOST:PORT` on standard
 // output when it serves. SIGTERM or SIGINT: takes no more calls, lets running ones end, makes a
-// checkpoint of every disk, exits 0; all that takes ten seconds at most.
-
-#include <pthread.h>
-#include <signal.h>
+// checkpoint of every disk, exits 0; all that takes ten seconds at
+// most. While it starts: exits 0 at once.
 
 #include <cstdio>
 #include <cstdlib>
@@ -23,6 +21,8 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "server/dev/dev_cluster.h"
+#include "server/node.h"
+#include "server/stop_signal.h"
 #include "server/topology.h"
 
 namespace meridian::server {
@@ -64,30 +64,16 @@ int Fail(const absl::Status& status) {
   return 1;
 }
 
-// Blocked in all threads, so that only main sees them.
-sigset_t BlockStopSignals() {
-  sigset_t stop;
-  sigemptyset(&stop);
-  sigaddset(&stop, SIGTERM);
-  sigaddset(&stop, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &stop, nullptr);
-  return stop;
-}
-
 int RunDev(const DevOptions& options) {
-  const sigset_t stop = BlockStopSignals();
+  StopSignal stop(kDrainTime + Node::kCheckpointTime);
   SystemClock clock;
   SystemRandom random;
   absl::StatusOr<std::unique_ptr<DevCluster>> cluster = DevCluster::Start(options, clock, random);
   if (!cluster.ok()) return Fail(cluster.status());
+  stop.SetDrain([&cluster] { (*cluster)->Drain(absl::Now() + kDrainTime); });
   std::printf("meridian ready %s\n", (*cluster)->endpoint().c_str());
   std::fflush(stdout);
-  int signal = 0;
-  sigwait(&stop, &signal);
-  (*cluster)->Drain(absl::Now() + kDrainTime);
-  std::fflush(nullptr);
-  // Without the destructors, which flush nothing: they would wait for what Drain has given up on.
-  std::_Exit(0);
+  stop.Wait();
 }
 
 }  // namespace

@@ -28,6 +28,8 @@
 namespace meridian::server {
 namespace {
 
+// Of calls that are cancelled when they may not go on any longer.
+constexpr absl::Duration kCancelTime = absl::Milliseconds(500);
 constexpr absl::Duration kExpiryInterval = absl::Minutes(1);
 constexpr absl::Duration kExpiryTimeout = absl::Seconds(10);
 constexpr absl::Duration kPublishTimeout = absl::Seconds(10);
@@ -100,7 +102,15 @@ class ServingNode final : public Node {
   const std::string& public_endpoint() const override { return server_->endpoint(); }
 
   void Drain(absl::Time deadline) override {
-    server_->Shutdown(deadline);
+    // A handler that waits for a quorum or the coordination store outlasts its call: the checkpoint
+    // does not wait for it.
+    if (drainer_ == nullptr) drainer_ = MakeThreadExecutor(options_.id + "-drain");
+    AwaitUntil<bool>(deadline + kCancelTime, [&](std::function<void(bool)> done) {
+      drainer_->Post([this, deadline, done = std::move(done)] {
+        server_->Shutdown(deadline);
+        done(true);
+      });
+    });
     disks_->Checkpoint(absl::Now() + kCheckpointTime);
   }
 
@@ -129,6 +139,7 @@ class ServingNode final : public Node {
   std::unique_ptr<replication::NodeTransport> transport_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<PublicServer> server_;
+  std::unique_ptr<Executor> drainer_;  // of Drain
   absl::Mutex upkeep_mutex_;
   // Publishes, and forgets what has expired. Null once the node stops.
   std::unique_ptr<Executor> upkeep_ ABSL_GUARDED_BY(upkeep_mutex_) =
@@ -273,6 +284,7 @@ void ServingNode::Stop() {
     upkeep = std::move(upkeep_);
   }
   upkeep.reset();  // a task that runs comes to its end
+  drainer_.reset();
   server_.reset();
   if (host_ != nullptr) host_->Stop();
   api_.reset();

@@ -22,9 +22,9 @@ class NodeDisks::OpenedDisk {
   static absl::StatusOr<std::unique_ptr<OpenedDisk>> Open(const Options& options,
                                                           const DiskFolder& folder,
                                                           crypto::Kms& kms) {
-    ASSIGN_OR_RETURN(
-        const crypto::SecretKey key,
-        OpenNodeKeyFile(folder.key_file, options.store.node, kms, *options.store.random));
+    ASSIGN_OR_RETURN(const crypto::SecretKey key,
+                     OpenNodeKeyFile(folder.key_file, folder.store, options.store.node, kms,
+                                     *options.store.random));
     ASSIGN_OR_RETURN(std::unique_ptr<storage::Disk> disk, options.open_disk(folder.store));
     std::unique_ptr<OpenedDisk> opened(new OpenedDisk(key, *options.store.random, std::move(disk)));
     RETURN_IF_ERROR(opened->OpenStore(options, folder));

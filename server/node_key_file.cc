@@ -1,5 +1,8 @@
 #include "server/node_key_file.h"
 
+#include <filesystem>
+#include <system_error>
+
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "crypto/internal/file_util.h"
@@ -10,12 +13,28 @@ namespace {
 
 constexpr size_t kMaxKeyFileBytes = 4096;
 
+// What lies there cannot be read without the key that is missing.
+absl::Status CheckUnused(const std::string& path, const std::string& folder) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->path().filename() == "lost+found") continue;  // of a new file system
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is missing, but ", folder,
+                     " holds data that only its key opens. Put it back; nothing was changed"));
+  }
+  if (!error || error == std::errc::no_such_file_or_directory) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(folder, ": ", error.message()));
+}
+
 }  // namespace
 
-absl::StatusOr<crypto::SecretKey> OpenNodeKeyFile(const std::string& path, const NodeId& node,
+absl::StatusOr<crypto::SecretKey> OpenNodeKeyFile(const std::string& path,
+                                                  const std::string& folder, const NodeId& node,
                                                   crypto::Kms& kms, Random& random) {
   absl::StatusOr<std::string> wrapped = crypto::ReadSmallFile(path, kMaxKeyFileBytes);
   if (absl::IsNotFound(wrapped.status())) {
+    RETURN_IF_ERROR(CheckUnused(path, folder));
     wrapped = crypto::NodeKey::CreateWrapped(kms, node, random);
     RETURN_IF_ERROR(wrapped.status());
     RETURN_IF_ERROR(crypto::WriteFileAtomically(path, *wrapped, {}));

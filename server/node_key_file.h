@@ -11,9 +11,12 @@
 
 namespace meridian::server {
 
-// Unwraps the key in the file; draws one, and keeps it there, if there is no file. DATA_LOSS: the
-// file is damaged or was wrapped for another node or by another cluster's KMS.
-absl::StatusOr<crypto::SecretKey> OpenNodeKeyFile(const std::string& path, const NodeId& node,
+// Unwraps the key in the file; draws one, and keeps it there, if there is no file and nothing in
+// `folder`, which the key encrypts. DATA_LOSS: the file is damaged or was wrapped for another node
+// or by another cluster's KMS. FAILED_PRECONDITION: the file of a folder in use is missing. Nothing
+// is changed in both cases.
+absl::StatusOr<crypto::SecretKey> OpenNodeKeyFile(const std::string& path,
+                                                  const std::string& folder, const NodeId& node,
                                                   crypto::Kms& kms, Random& random);
 
 }  // namespace meridian::server

@@ -16,6 +16,7 @@ struct CreateOptions {
 };
 
 absl::Status Create(Context& context, const CreateOptions& options) {
+  // Before a key is made; CreateProfile decides.
   if (std::error_code error;
       !options.profile_out.empty() && std::filesystem::exists(options.profile_out, error)) {
     return absl::AlreadyExistsError(options.profile_out +
@@ -38,7 +39,7 @@ absl::Status Create(Context& context, const CreateOptions& options) {
     Profile profile = *own;
     profile.access_key = created.secret();
     profile.tenant = TenantName(options.tenant);
-    if (absl::Status saved = SaveProfile(profile, options.profile_out); !saved.ok()) {
+    if (absl::Status saved = CreateProfile(profile, options.profile_out); !saved.ok()) {
       // Nobody will ever know the secret: do not leave the key behind.
       absl::Status revoked =
           admin->RevokeAccessKey(created.access_key().name(), context.call_options()).status();

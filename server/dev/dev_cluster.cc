@@ -231,8 +231,8 @@ class EmbeddedDevCluster final : public DevCluster {
  private:
   absl::Status OpenCoordination() {
     ASSIGN_OR_RETURN(const crypto::SecretKey key,
-                     OpenNodeKeyFile(folder_->coordination_key_path(), kCoordinationName,
-                                     folder_->kms(), random_));
+                     OpenNodeKeyFile(folder_->coordination_key_path(), folder_->coordination_path(),
+                                     kCoordinationName, folder_->kms(), random_));
     coordination_key_ = std::make_unique<crypto::NodeKey>(key);
     coordination_ciphers_ = std::make_unique<storage::NodeFileCiphers>(*coordination_key_, random_);
     ASSIGN_OR_RETURN(coordination_, coordination::OpenEmbeddedStore(folder_->coordination_path(),

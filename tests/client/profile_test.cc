@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "tests/temp_folder.h"
 
 namespace meridian {
@@ -26,6 +28,24 @@ TEST(Profile, IsReadableByItsOwnerOnly) {
   ASSERT_EQ(stat(path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
   EXPECT_EQ(*LoadProfile(path), Sample());
+}
+
+TEST(Profile, ANewOneTakesThePlaceOfNoFile) {
+  TempFolder folder;
+  const std::string path = folder.path() + "/p";
+  Profile others = Sample();
+  others.access_key = "mak1_others";
+  ASSERT_TRUE(SaveProfile(others, path + ".new").ok());
+  ASSERT_TRUE(CreateProfile(Sample(), path).ok());
+  EXPECT_EQ(*LoadProfile(path), Sample());
+  EXPECT_EQ(CreateProfile(others, path).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(*LoadProfile(path), Sample());
+  EXPECT_EQ(*LoadProfile(path + ".new"), others) << "the temporary file has a name of its own";
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    files += entry.is_regular_file();
+  }
+  EXPECT_EQ(files, 2) << "nothing else is left";
 }
 
 TEST(Profile, SaysWhatIsWrongButNeverTheKey) {
