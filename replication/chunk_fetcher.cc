@@ -171,11 +171,8 @@ void ChunkFetcher::OnReply(ReplicaId from, ChunkFetchReply reply) {
     ++(repair ? counters_.repaired : counters_.fetched);
     Arrived(chunk, &bytes);
   };
-  if (repair) {
-    storage_.RepairChunk(reply.chunk, reply.ciphertext, reply.crc32c, std::move(stored));
-  } else {
-    storage_.WriteChunk(reply.chunk, reply.ciphertext, reply.crc32c, std::move(stored));
-  }
+  // Also one that was never here: it is the group's already, not new data.
+  storage_.RepairChunk(reply.chunk, reply.ciphertext, reply.crc32c, std::move(stored));
 }
 
 void ChunkFetcher::Store(storage::ChunkId chunk, Buffer ciphertext, uint32_t crc32c,

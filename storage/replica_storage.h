@@ -120,7 +120,9 @@ class ReplicaStorage {
   };
   using ChunkRead = std::function<void(absl::StatusOr<StoredChunk>)>;
   virtual void ReadChunkLater(ChunkId chunk, ChunkRead done) const = 0;
-  // A corrupt copy is superseded by these bytes, once a peer has delivered good ones.
+  // Good bytes that a peer has delivered, of a chunk that is corrupt or missing here. They are not
+  // new data: a disk that refuses that takes them as long as it can, since its replica cannot pass
+  // the entries that need them, and until it does nothing is freed anywhere in the group (P8).
   virtual void RepairChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) = 0;
   // Length and checksum of the ciphertext, nullopt if the chunk is not here.
   struct ChunkInfo {

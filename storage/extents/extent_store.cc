@@ -24,11 +24,14 @@ using extent_format::kFirstRecordOffset;
 using extent_format::RecordBytes;
 using extent_format::RecordHeader;
 
+// How many extents' space a write leaves to those that matter more on a full disk.
+enum class Leaves : uint64_t { kTwo = 2, kOne = 1, kNone = 0 };
+
 struct Pending {
   ChunkIdentity identity;
   Buffer ciphertext;
   uint64_t queued_bytes = 0;
-  bool relocation = false;
+  Leaves leaves = Leaves::kTwo;
   ExtentStore::Done done;
   absl::StatusOr<ChunkLocation> outcome = ChunkLocation();  // not OK: not written
 };
@@ -79,10 +82,13 @@ class ExtentStoreImpl final : public ExtentStore {
   }
 
   void Append(const ChunkIdentity& identity, Buffer ciphertext, Done done) override {
-    Enqueue(identity, std::move(ciphertext), /*relocation=*/false, std::move(done));
+    Enqueue(identity, std::move(ciphertext), Leaves::kTwo, std::move(done));
+  }
+  void Restore(const ChunkIdentity& identity, Buffer ciphertext, Done done) override {
+    Enqueue(identity, std::move(ciphertext), Leaves::kOne, std::move(done));
   }
   void Relocate(const ChunkIdentity& identity, Buffer ciphertext, Done done) override {
-    Enqueue(identity, std::move(ciphertext), /*relocation=*/true, std::move(done));
+    Enqueue(identity, std::move(ciphertext), Leaves::kNone, std::move(done));
   }
 
   absl::StatusOr<Buffer> Read(const ChunkLocation& location, const ChunkIdentity& expected,
@@ -148,10 +154,10 @@ class ExtentStoreImpl final : public ExtentStore {
   absl::Status health() const override { return disk_.health(); }
 
  private:
-  void Enqueue(const ChunkIdentity& identity, Buffer ciphertext, bool relocation, Done done) {
+  void Enqueue(const ChunkIdentity& identity, Buffer ciphertext, Leaves leaves, Done done) {
     Pending pending;
     pending.identity = identity;
-    pending.relocation = relocation;
+    pending.leaves = leaves;
     pending.done = std::move(done);
     absl::MutexLock lock(&mutex_);
     CHECK_INVARIANT(recovered_, "nothing is allocated before all references are told");
@@ -254,7 +260,7 @@ class ExtentStoreImpl final : public ExtentStore {
       return absl::InvalidArgumentError("a chunk's bytes do not match their checksum");
     }
     const auto length = static_cast<uint32_t>(pending.ciphertext.size());
-    ASSIGN_OR_RETURN(const ChunkLocation location, Allocate(length, pending.relocation));
+    ASSIGN_OR_RETURN(const ChunkLocation location, Allocate(length, pending.leaves));
     ASSIGN_OR_RETURN(const std::shared_ptr<ExtentFile> file, FileOf(location));
     const absl::Status status = file->WriteRecord(
         {.identity = pending.identity, .location = location}, pending.ciphertext.view());
@@ -266,11 +272,11 @@ class ExtentStoreImpl final : public ExtentStore {
     return location;
   }
 
-  absl::StatusOr<ChunkLocation> Allocate(uint32_t length, bool relocation) {
+  absl::StatusOr<ChunkLocation> Allocate(uint32_t length, Leaves leaves) {
     absl::MutexLock lock(&mutex_);
     std::optional<ChunkLocation> location = table_.Allocate(length);
     while (!location) {
-      RETURN_IF_ERROR(OpenAnother(RecordBytes(length), relocation));
+      RETURN_IF_ERROR(OpenAnother(RecordBytes(length), leaves));
       location = table_.Allocate(length);
     }
     return *location;
@@ -278,12 +284,12 @@ class ExtentStoreImpl final : public ExtentStore {
 
   // Opens an extent, not always one with that much room: the end of a partly filled one is found
   // only by looking.
-  absl::Status OpenAnother(uint64_t record_bytes, bool relocation)
+  absl::Status OpenAnother(uint64_t record_bytes, Leaves leaves)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     table_.Close();
     const Extent* next = table_.NextToOpen(record_bytes);
     if (next == nullptr) {
-      RETURN_IF_ERROR(CreateExtent(relocation));
+      RETURN_IF_ERROR(CreateExtent(leaves));
       next = table_.NextToOpen(record_bytes);
       CHECK_INVARIANT(next != nullptr, "a new extent holds any chunk");
     }
@@ -317,21 +323,22 @@ class ExtentStoreImpl final : public ExtentStore {
     return begin;
   }
 
-  absl::Status CreateExtent(bool relocation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  absl::Status CreateExtent(Leaves leaves) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const FileHeader header{.extent = table_.next_number(),
                             .disk_id = options_.disk_id,
                             .size_bytes = options_.extent_bytes};
     mutex_.Unlock();
-    absl::StatusOr<std::shared_ptr<ExtentFile>> file = Create(header, relocation);
+    absl::StatusOr<std::shared_ptr<ExtentFile>> file = Create(header, leaves);
     mutex_.Lock();
     RETURN_IF_ERROR(file.status());
     table_.Add(*std::move(file));
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::shared_ptr<ExtentFile>> Create(const FileHeader& header, bool relocation) {
+  absl::StatusOr<std::shared_ptr<ExtentFile>> Create(const FileHeader& header, Leaves leaves) {
     ASSIGN_OR_RETURN(const uint64_t free_bytes, disk_.FreeBytes());
-    const uint64_t kept = options_.reserve_bytes + (relocation ? 0 : header.size_bytes);
+    const uint64_t kept =
+        options_.reserve_bytes + static_cast<uint64_t>(leaves) * header.size_bytes;
     if (free_bytes < header.size_bytes + kept) {
       return absl::ResourceExhaustedError(
           "no space for another extent: " + std::to_string(free_bytes) + " bytes are free, " +

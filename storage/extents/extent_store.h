@@ -83,11 +83,13 @@ class ExtentStore {
   virtual absl::Status FinishRecovery() = 0;
 
   // Writes a chunk; `done` is called once it is durable. Its bytes count as live from the start.
-  // Never called from within this call.
+  // Never called from within this call. New data leaves the space of two extents.
   virtual void Append(const ChunkIdentity& identity, Buffer ciphertext, Done done) = 0;
-  // The same, of what is on this disk already and gives up its place for it: may take the space of
-  // one extent more, which Append leaves, so that a full disk can be compacted and its journal
-  // emptied.
+  // The same, of what the disk owes its group, whose other replicas have it: may take the first of
+  // those two, so that a full disk can catch up with the deletes that give space back.
+  virtual void Restore(const ChunkIdentity& identity, Buffer ciphertext, Done done) = 0;
+  // The same, of what is on this disk already and gives up its place for it: may take both, so that
+  // a full disk can be compacted and its journal emptied.
   virtual void Relocate(const ChunkIdentity& identity, Buffer ciphertext, Done done) = 0;
 
   // The bytes [offset, offset + size) of the ciphertext; the whole record is verified first:

@@ -96,7 +96,9 @@ void Checkpointer::Loop() {
 }
 
 absl::Status Checkpointer::EmptySegmentsOrFail() {
-  const absl::Status status = EmptySegments();
+  absl::Status status = EmptySegments();
+  // What it wants may be the very space that waits to be given back.
+  if (absl::IsResourceExhausted(status) && GiveBack().ok()) status = EmptySegments();
   if (status.ok()) {
     failed_attempts_ = 0;
   } else if (!absl::IsResourceExhausted(status) && !absl::IsCancelled(status) &&
@@ -142,6 +144,11 @@ absl::Status Checkpointer::FlushAndFree() {
   }
   for (const ChunkLocation& place : frees) parts_.extents.MarkFree(place);
   return absl::OkStatus();
+}
+
+absl::Status Checkpointer::GiveBack() {
+  RETURN_IF_ERROR(FlushAndFree());
+  return Compact();
 }
 
 absl::Status Checkpointer::PackBodies(uint64_t life) {

@@ -59,6 +59,8 @@ class Checkpointer {
   // Whether what could not be read so is given up.
   bool IsLost(const absl::Status& read) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   absl::Status FlushAndFree() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
+  // Wins space without emptying segments.
+  absl::Status GiveBack() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   absl::Status Compact() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
 
   absl::Status PackBodies(uint64_t life) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);

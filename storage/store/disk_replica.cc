@@ -274,8 +274,7 @@ void DiskReplica::PlaceChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, 
   placed.crc32c = crc32c;
   // P2: bytes, then their place in the journal, then the answer. Runs on the extents' thread, which
   // ends before the pipeline does; this replica may have gone, so nothing of it is used.
-  parts_.extents.Append(
-      {.container = id_.container, .chunk = chunk, .crc32c = crc32c}, std::move(ciphertext),
+  ExtentStore::Done placed_in_extent =
       [placed, owner = id_.replica, &pipeline = parts_.pipeline, &strand = parts_.strand,
        &out_of_service = parts_.out_of_service,
        done = OnStrand(std::move(done))](const absl::StatusOr<ChunkLocation>& place) mutable {
@@ -287,7 +286,13 @@ void DiskReplica::PlaceChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, 
         placed.location = *place;
         pipeline.Append(RecordType::kChunkPlaced, owner,
                         {Buffer::FromString(EncodeChunkPlaced(placed))}, std::move(done));
-      });
+      };
+  const ChunkIdentity identity = {.container = id_.container, .chunk = chunk, .crc32c = crc32c};
+  if (replaces) {
+    parts_.extents.Restore(identity, std::move(ciphertext), std::move(placed_in_extent));
+  } else {
+    parts_.extents.Append(identity, std::move(ciphertext), std::move(placed_in_extent));
+  }
 }
 
 absl::StatusOr<Buffer> DiskReplica::ReadChunk(ChunkId chunk, size_t offset, size_t size) const {

@@ -92,6 +92,7 @@ class DiskReplica : public ReplicaStorage {
   void Write(PersistRequest request, uint64_t ticket);
   void OnPersisted(uint64_t ticket, const absl::Status& status);
   void ShrinkCache();
+  // `replaces`: is not new data, and supersedes what is here.
   void PlaceChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, bool replaces, Done done);
   void OnInstallFlushed(const absl::Status& status, const Done& done);
   absl::StatusOr<LogEntry> ReadEntry(LogIndex index) const;

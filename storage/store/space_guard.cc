@@ -8,8 +8,8 @@ namespace meridian::storage {
 absl::Status SpaceGuard::Admit() const {
   ASSIGN_OR_RETURN(const uint64_t free_bytes, disk_.FreeBytes());
   const uint64_t to_pack = journal_.SegmentsInUse().size() * sizes_.segment_bytes;
-  // One that new data may begin, and the one that it leaves (ExtentStore::Relocate).
-  const uint64_t needed = to_pack + 2 * sizes_.extent_bytes;
+  // One that new data may begin, and the two that it leaves (ExtentStore::Append).
+  const uint64_t needed = to_pack + 3 * sizes_.extent_bytes;
   if (free_bytes >= sizes_.reserve_bytes + needed) return absl::OkStatus();
   const uint64_t unreserved =
       free_bytes > sizes_.reserve_bytes ? free_bytes - sizes_.reserve_bytes : 0;

@@ -13,12 +13,13 @@ namespace meridian::replication {
 
 // Outlives the storages of all of a replica's lives.
 struct StorageFaults {
-  bool full = false;        // what changes rows answers RESOURCE_EXHAUSTED
-  int busy_writes = 0;      // so many chunk writes find the queue full
-  bool busy_reads = false;  // ReadLogLater and ReadChunkLater find the queue full
-  bool hold_reads = false;  // of ReadLogLater and ReadChunkLater
-  size_t runs_listed = 0;   // by ListRuns
-  bool hold_begin = false;  // BeginInstall is not answered
+  bool full = false;              // what changes rows answers RESOURCE_EXHAUSTED
+  bool refuses_new_data = false;  // has room for all else
+  int busy_writes = 0;            // so many chunk writes find the queue full
+  bool busy_reads = false;        // ReadLogLater and ReadChunkLater find the queue full
+  bool hold_reads = false;        // of ReadLogLater and ReadChunkLater
+  size_t runs_listed = 0;         // by ListRuns
+  bool hold_begin = false;        // BeginInstall is not answered
   std::vector<std::function<void()>> held;
   // The log's base when the run was dropped.
   std::map<RunId, LogIndex> base_at_drop;
@@ -60,10 +61,10 @@ class FaultyStorage : public storage::ReplicaStorage {
   LogIndex base_index() const override { return inner_->base_index(); }
   std::unique_ptr<storage::KvReader> NewView() const override { return inner_->NewView(); }
   absl::Status AdmitNewData() const override {
-    return faults_.full ? Full() : inner_->AdmitNewData();
+    return faults_.full || faults_.refuses_new_data ? Full() : inner_->AdmitNewData();
   }
   void WriteChunk(storage::ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) override {
-    if (faults_.full) return done(Full());
+    if (faults_.full || faults_.refuses_new_data) return done(Full());
     if (faults_.busy_writes > 0) {
       --faults_.busy_writes;
       return done(absl::ResourceExhaustedError("the disk's queue is full"));
@@ -75,6 +76,7 @@ class FaultyStorage : public storage::ReplicaStorage {
     return inner_->ReadChunk(chunk, offset, size);
   }
   void RepairChunk(storage::ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) override {
+    if (faults_.full) return done(Full());
     inner_->RepairChunk(chunk, std::move(ciphertext), crc32c, std::move(done));
   }
   absl::StatusOr<std::optional<ChunkInfo>> StatChunk(storage::ChunkId chunk) const override {

@@ -56,6 +56,21 @@ TEST(ReplicaFaults, BodiesThatWaitForTheirApplyAreNoOrphans) {
   EXPECT_EQ(reports, 0);
 }
 
+// P8: else the group could free nothing, on any disk, and the disk never had room again.
+TEST(ReplicaFaults, ADiskThatRefusesNewDataCatchesUpSoThatWhatIsDeletedIsFreedEverywhere) {
+  ReplicaGroup group(3);
+  int leader = group.Leader();
+  int refusing = leader == 3 ? 2 : 3;
+  group.faults(refusing).refuses_new_data = true;
+  RunId run = group.NewRun();
+  ASSERT_TRUE(group.PutRun(leader, run, 2, kBytes).ok());
+  group.RunFor(absl::Seconds(5));
+  EXPECT_EQ(group.disk(refusing).Chunks().size(), 2u) << "fetched from a peer";
+  ASSERT_TRUE(group.Propose(leader, "drop " + run.ToHex()).ok());
+  group.RunFor(absl::Seconds(5));
+  for (int n = 1; n <= 3; ++n) EXPECT_EQ(group.disk(n).Chunks().size(), 0u) << n;
+}
+
 void LeaveBehind(ReplicaGroup& group, int leader, int member) {
   group.Isolate(member);
   for (int i = 0; i < 100; ++i) {

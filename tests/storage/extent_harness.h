@@ -62,22 +62,27 @@ class ExtentHarness {
             .crc32c = Crc32c(bytes)};
   }
 
-  absl::StatusOr<ChunkLocation> Append(const ChunkIdentity& identity, const std::string& bytes) {
+  using Writer = void (ExtentStore::*)(const ChunkIdentity&, Buffer, ExtentStore::Done);
+  absl::StatusOr<ChunkLocation> Append(const ChunkIdentity& identity, const std::string& bytes,
+                                       Writer writer = &ExtentStore::Append) {
     absl::Notification done;
     absl::StatusOr<ChunkLocation> result;
-    store->Append(identity, Buffer::FromString(bytes),
-                  [&](const absl::StatusOr<ChunkLocation>& location) {
-                    result = location;
-                    done.Notify();
-                  });
+    (*store.*writer)(identity, Buffer::FromString(bytes),
+                     [&](const absl::StatusOr<ChunkLocation>& location) {
+                       result = location;
+                       done.Notify();
+                     });
     done.WaitForNotification();
     return result;
   }
+  absl::Status Restore(uint32_t number, size_t size) {
+    return Put(number, size, &ExtentStore::Restore);
+  }
   // Appends random bytes as that chunk and indexes it.
-  absl::Status Put(uint32_t number, size_t size) {
+  absl::Status Put(uint32_t number, size_t size, Writer writer = &ExtentStore::Append) {
     const std::string bytes = RandomBytes(size);
     const ChunkIdentity identity = IdentityOf(number, bytes);
-    const auto location = Append(identity, bytes);
+    const auto location = Append(identity, bytes, writer);
     if (!location.ok()) return location.status();
     index[number] = {identity, *location, bytes};
     return absl::OkStatus();

@@ -259,13 +259,13 @@ TEST(ExtentStore, AReadErrorIsUnavailableAndTheDiskGoesOn) {
 
 TEST(ExtentStore, AFullDiskRefusesChunksUntilSpaceIsBack) {
   ExtentHarness h;
-  h.fault().set_capacity_bytes((200 << 10) + h.options.reserve_bytes);
+  h.fault().set_capacity_bytes((264 << 10) + h.options.reserve_bytes);
   ASSERT_TRUE(h.Open().ok());
   uint32_t last = 0;
   absl::Status status;
   while ((status = h.Put(last, 10000)).ok()) ++last;
   EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
-  EXPECT_EQ(h.FileCount(), 2u) << "the space of a third is left for relocations";
+  EXPECT_EQ(h.FileCount(), 2u) << "the space of two more is left";
   EXPECT_TRUE(h.store->health().ok());
   EXPECT_EQ(h.Damage(), "") << "reads go on";
   EXPECT_GE(*h.disk().FreeBytes(), h.options.reserve_bytes);
@@ -319,9 +319,28 @@ TEST(ExtentStore, EvacuationWinsTheSpaceOfFragmentedExtents) {
   EXPECT_EQ(h.Damage(), "");
 }
 
+TEST(ExtentStore, AFullDiskHasTheSpaceToCatchUpAndStillToBeCompacted) {
+  ExtentHarness h;
+  h.fault().set_capacity_bytes((264 << 10) + h.options.reserve_bytes);
+  ASSERT_TRUE(h.Open().ok());
+  uint32_t last = 0;
+  while (h.Put(last, 10000).ok()) ++last;
+  absl::Status status;
+  uint32_t restored = 0;
+  for (; status.ok(); ++restored) status = h.Restore(last + restored, 10000);
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_GT(restored, 4u);
+  EXPECT_EQ(h.FileCount(), 3u);
+  h.Free(0);
+  std::vector<uint32_t> damaged;
+  ASSERT_TRUE(h.store->Evacuate(h.index[1].location.extent, Evacuate(h, damaged)).ok());
+  EXPECT_EQ(h.FileCount(), 4u);
+  EXPECT_EQ(h.Damage(), "");
+}
+
 TEST(ExtentStore, AFullDiskHasTheSpaceToBeCompacted) {
   ExtentHarness h;
-  h.fault().set_capacity_bytes((200 << 10) + h.options.reserve_bytes);
+  h.fault().set_capacity_bytes((264 << 10) + h.options.reserve_bytes);
   ASSERT_TRUE(h.Open().ok());
   uint32_t last = 0;
   while (h.Put(last, 10000).ok()) ++last;

@@ -37,6 +37,18 @@ class DiskStoreFaults : public testing::Test {
     return harness_.Persist(
         {.hard_state = HardState{Epoch(epoch)}, .truncate_from = std::nullopt, .entries = {}});
   }
+  // Chunks until there is no room for new ones: one of a run.
+  std::vector<RunId> Fill(const std::string& bytes) {
+    std::vector<RunId> runs;
+    absl::Status status;
+    while (status.ok() && runs.size() < 1000) {
+      runs.push_back(RunId::Draw(harness_.random()));
+      status = harness_.WriteChunk({.run = runs.back(), .number = 0}, bytes);
+    }
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+    runs.pop_back();
+    return runs;
+  }
   std::vector<std::string> Names(const std::string& dir) {
     return harness_.disk().List(dir).value();
   }
@@ -105,17 +117,63 @@ TEST_F(DiskStoreFaults, AFullDiskRefusesNewDataOnlyAndComesBack) {
   EXPECT_TRUE(harness_.WriteChunk({.run = next, .number = 0}, "chunk").ok());
 }
 
+// P8: what a replica lacks keeps it from the deletes that would make room.
+TEST_F(DiskStoreFaults, ADiskThatRefusesNewDataTakesWhatAPeerDelivers) {
+  disk_.set_capacity_bytes(16 << 20);
+  const std::string bytes(200 << 10, 'x');
+  const std::vector<RunId> runs = Fill(bytes);
+  ASSERT_GT(runs.size(), 10u);
+  const RunId owed = RunId::Draw(harness_.random());
+  // An extent's worth.
+  for (uint32_t i = 0; i < 4; ++i) {
+    const absl::Status restored = harness_.RepairChunk({.run = owed, .number = i}, bytes);
+    EXPECT_TRUE(restored.ok()) << i << " " << restored;
+    EXPECT_TRUE(absl::IsResourceExhausted(harness_.store().AdmitNewData()));
+  }
+  harness_.Crash();
+  for (uint32_t i = 0; i < 4; ++i) {
+    EXPECT_TRUE(harness_.storage().ReadChunk({.run = owed, .number = i}, 0, bytes.size()).ok());
+  }
+  EXPECT_EQ(failures(), 0u);
+}
+
+// Else the journal would wait for space, and the space for the journal.
+TEST_F(DiskStoreFaults, WhatWasDroppedMakesRoomForTheBodiesOfTheJournal) {
+  disk_.set_capacity_bytes(16 << 20);
+  const std::string bytes(200 << 10, 'x');
+  std::vector<RunId> runs = Fill(bytes);
+  // Another user of the file system takes the rest.
+  disk_.set_capacity_bytes((16 << 20) - (*harness_.disk().FreeBytes() - (1 << 20)));
+  for (absl::Status status; status.ok();) {
+    runs.push_back(RunId::Draw(harness_.random()));
+    status = harness_.RepairChunk({.run = runs.back(), .number = 0}, bytes);
+  }
+  const std::string body(30 << 10, 'b');
+  std::vector<RunId> bodies;
+  for (uint64_t index = 1; index <= 20; ++index) {
+    bodies.push_back(RunId::Draw(harness_.random()));
+    PersistRequest request;
+    request.entries.push_back(
+        DiskStoreHarness::WithBody(DiskStoreHarness::Entry(1, index), bodies.back(), body));
+    ASSERT_TRUE(harness_.Persist(std::move(request)).ok());
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(harness_.store().Checkpoint()));
+  for (const RunId run : runs) ASSERT_TRUE(harness_.storage().DropRun(run).ok());
+  const absl::Status emptied = harness_.store().Checkpoint();
+  EXPECT_TRUE(emptied.ok()) << emptied;
+  EXPECT_EQ(harness_.store().Stats()->segments_in_use, 1u);
+  EXPECT_TRUE(harness_.store().AdmitNewData().ok()) << harness_.store().AdmitNewData();
+  for (const RunId run : bodies) {
+    EXPECT_EQ(harness_.storage().ReadChunk({.run = run, .number = 0}, 0, body.size())->view(),
+              body);
+  }
+  EXPECT_EQ(failures(), 0u);
+}
+
 TEST_F(DiskStoreFaults, OnAFullDiskLittleGarbageInManyExtentsIsSpaceToo) {
   disk_.set_capacity_bytes(16 << 20);
-  std::vector<RunId> runs;
-  absl::Status status;
-  while (status.ok() && runs.size() < 1000) {
-    runs.push_back(RunId::Draw(harness_.random()));
-    status = harness_.WriteChunk({.run = runs.back(), .number = 0}, std::string(100 << 10, 'x'));
-  }
-  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  const std::vector<RunId> runs = Fill(std::string(100 << 10, 'x'));
   EXPECT_TRUE(absl::IsResourceExhausted(harness_.store().AdmitNewData()));
-  runs.pop_back();
   ASSERT_GT(runs.size(), 40u);
   // A quarter of each extent.
   std::vector<RunId> kept;
