@@ -1,6 +1,5 @@
 #include "crypto/local_keyring.h"
 
-#include <algorithm>
 #include <array>
 #include <cstdlib>
 
@@ -11,6 +10,7 @@
 #include "crypto/hash.h"
 #include "crypto/internal/encoding.h"
 #include "crypto/internal/file_util.h"
+#include "crypto/key_name.h"
 #include "crypto/keyring_file.h"
 #include "crypto/sealing_key.h"
 
@@ -19,14 +19,6 @@ namespace {
 
 constexpr size_t kMaxPassphraseBytes = 4096;
 constexpr size_t kMaxFileBytes = 64 << 20;
-constexpr size_t kMaxNameBytes = 128;
-
-bool IsKeyName(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxNameBytes &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '/';
-         });
-}
 
 std::string WrapContext(std::string_view name, std::string_view context) {
   return EncodeFields("local keyring 1", name, context);

@@ -21,7 +21,8 @@ absl::StatusOr<std::string> PassphraseFromEnvironment(const char* variable);
 // Writes 256 random bits in hex to a new file that only its owner can read. ALREADY_EXISTS.
 absl::Status WriteNewPassphraseFile(const std::string& path, Random& random);
 
-// The file is replaced as a whole and durably at each change; one process uses it at a time.
+// The file is replaced as a whole and durably at each change. One process uses it at a time, or any
+// number that change nothing.
 class LocalKeyring {
  public:
   // Of the key derivation (scrypt N, a power of two; r = 8, p = 1). Tests take less.

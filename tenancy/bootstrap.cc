@@ -29,13 +29,35 @@ absl::StatusOr<Cluster> Open(std::string_view encoded, crypto::Kms& kms) {
   if (!id) return absl::DataLossError("the cluster's record is damaged");
   absl::StatusOr<crypto::SecretKey> key =
       crypto::ClusterKey::Unwrap(kms, *id, record.wrapped_cluster_key());
+  if (absl::IsNotFound(key.status())) {
+    return absl::DataLossError("the KMS has no key that the cluster's could be wrapped by");
+  }
   if (!key.ok()) return Annotate(key.status(), "unwrapping the cluster's key");
   return Cluster{*id, *std::move(key), std::nullopt};
 }
 
-// nullopt: another caller made the cluster first.
-absl::StatusOr<std::optional<Cluster>> Make(coordination::CoordinationStore& store,
-                                            crypto::Kms& kms, Clock& clock, Random& random) {
+using Found = std::optional<coordination::KeyValue>;
+
+absl::StatusOr<Found> ReadRecord(coordination::CoordinationStore& store) {
+  return Await<Found>(CatalogStore::kDeadline,
+                      [&](auto done) { store.Get(kClusterKey, std::move(done)); });
+}
+
+absl::Status Exists() { return absl::AlreadyExistsError("the cluster has been made already"); }
+
+}  // namespace
+
+absl::StatusOr<Cluster> OpenCluster(coordination::CoordinationStore& store, crypto::Kms& kms) {
+  ASSIGN_OR_RETURN(const Found found, ReadRecord(store));
+  if (!found) return absl::NotFoundError("the cluster has not been made");
+  return Open(found->value, kms);
+}
+
+absl::StatusOr<Cluster> CreateCluster(coordination::CoordinationStore& store, crypto::Kms& kms,
+                                      Clock& clock, Random& random) {
+  // Before a key is made in the KMS.
+  ASSIGN_OR_RETURN(const Found found, ReadRecord(store));
+  if (found) return Exists();
   const ClusterId id = ClusterId::Draw(random);
   internal::v1::ClusterRecord record;
   record.set_format_version(kFormatVersion);
@@ -53,26 +75,17 @@ absl::StatusOr<std::optional<Cluster>> Make(coordination::CoordinationStore& sto
                                                {{kClusterKey, record.SerializeAsString()},
                                                 catalog.Put(AccessKeyKey(administrator.record.id),
                                                             Encode(administrator.record))}}));
-  if (!made) return std::nullopt;
+  if (!made) return Exists();
   return Cluster{id, std::move(key), std::move(administrator.token)};
 }
 
-}  // namespace
-
 absl::StatusOr<Cluster> OpenOrCreateCluster(coordination::CoordinationStore& store,
                                             crypto::Kms& kms, Clock& clock, Random& random) {
-  using Found = std::optional<coordination::KeyValue>;
-  const auto read = [&] {
-    return Await<Found>(CatalogStore::kDeadline,
-                        [&](auto done) { store.Get(kClusterKey, std::move(done)); });
-  };
-  ASSIGN_OR_RETURN(const Found found, read());
-  if (found) return Open(found->value, kms);
-  ASSIGN_OR_RETURN(std::optional<Cluster> made, Make(store, kms, clock, random));
-  if (made) return *std::move(made);
-  ASSIGN_OR_RETURN(const Found others, read());
-  if (!others) return absl::InternalError("the cluster's record came and went");
-  return Open(others->value, kms);
+  absl::StatusOr<Cluster> cluster = OpenCluster(store, kms);
+  if (!absl::IsNotFound(cluster.status())) return cluster;
+  cluster = CreateCluster(store, kms, clock, random);
+  if (!absl::IsAlreadyExists(cluster.status())) return cluster;
+  return OpenCluster(store, kms);
 }
 
 }  // namespace meridian::tenancy

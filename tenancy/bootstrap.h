@@ -23,9 +23,16 @@ struct Cluster {
   std::optional<std::string> administrator_token;
 };
 
-// Reads the cluster's record, or makes cluster and administrator key in one transaction; of several
-// callers at once one makes it. Blocks. DATA_LOSS: the KMS is not the one that the cluster was made
-// with.
+// Reads the cluster's record. Blocks. NOT_FOUND: the cluster has not been made. DATA_LOSS: the KMS
+// is not the one that it was made with, or the record is damaged.
+absl::StatusOr<Cluster> OpenCluster(coordination::CoordinationStore& store, crypto::Kms& kms);
+
+// Makes cluster and administrator key in one transaction. Blocks. ALREADY_EXISTS: the cluster has
+// been made, nothing was changed. UNAVAILABLE: it may have been made.
+absl::StatusOr<Cluster> CreateCluster(coordination::CoordinationStore& store, crypto::Kms& kms,
+                                      Clock& clock, Random& random);
+
+// Opens it, or makes it; of several callers at once one does.
 absl::StatusOr<Cluster> OpenOrCreateCluster(coordination::CoordinationStore& store,
                                             crypto::Kms& kms, Clock& clock, Random& random);
 

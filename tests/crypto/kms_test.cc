@@ -1,4 +1,5 @@
-// Every Kms passes the conformance test; the local keyring also survives what happens to files.
+// Every Kms passes the conformance test (tests/tenancy/shared_kms_test.cc has another one); the
+// local keyring also survives what happens to files.
 #include "crypto/kms.h"
 
 #include <gtest/gtest.h>
@@ -7,13 +8,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <memory>
 #include <sstream>
 
 #include "absl/strings/escaping.h"
 #include "crypto/keyring_file.h"
 #include "crypto/local_keyring.h"
+#include "tests/crypto/kms_conformance.h"
 #include "tests/crypto/memory_kms.h"
 #include "tests/crypto/testing.h"
 #include "tests/temp_folder.h"
@@ -40,70 +41,15 @@ int PermissionsOf(const std::string& path) {
   return stat(path.c_str(), &info) == 0 ? info.st_mode & 0777 : -1;
 }
 
-struct Provider {
-  const char* name;
-  std::function<std::unique_ptr<Kms>(const std::string& folder, Random&)> make;
-};
-
-class KmsConformance : public ::testing::TestWithParam<Provider> {
- protected:
-  TempFolder folder_;
-  SystemRandom random_;
-  const std::unique_ptr<Kms> kms_ = GetParam().make(folder_.path(), random_);
-};
-
-TEST_P(KmsConformance, WrapsAndUnwrapsUnderANamedKey) {
-  ASSERT_TRUE(kms_->CreateKey("tenant/1").ok());
-  const std::string wrapped = *kms_->Wrap("tenant/1", "context", CountingKey());
-  EXPECT_EQ(wrapped.find(Counting(32)), std::string::npos);
-  EXPECT_EQ(kms_->Unwrap("tenant/1", "context", wrapped)->bytes(), Counting(32));
-}
-
-TEST_P(KmsConformance, UnwrapsOnlyUnderTheSameNameAndContext) {
-  ASSERT_TRUE(kms_->CreateKey("a").ok());
-  ASSERT_TRUE(kms_->CreateKey("b").ok());
-  const std::string wrapped = *kms_->Wrap("a", "context", CountingKey());
-  EXPECT_TRUE(absl::IsDataLoss(kms_->Unwrap("b", "context", wrapped).status()));
-  EXPECT_TRUE(absl::IsDataLoss(kms_->Unwrap("a", "other", wrapped).status()));
-  EXPECT_TRUE(absl::IsDataLoss(kms_->Unwrap("a", "context", Flipped(wrapped, 30)).status()));
-  EXPECT_TRUE(absl::IsDataLoss(kms_->Unwrap("a", "context", "").status()));
-}
-
-TEST_P(KmsConformance, CreatingAKeyTwiceChangesNothing) {
-  ASSERT_TRUE(kms_->CreateKey("a").ok());
-  const std::string wrapped = *kms_->Wrap("a", "c", CountingKey());
-  EXPECT_TRUE(absl::IsAlreadyExists(kms_->CreateKey("a")));
-  EXPECT_TRUE(kms_->Unwrap("a", "c", wrapped).ok());
-}
-
-TEST_P(KmsConformance, MissingKeysAndBadNamesAreRefused) {
-  EXPECT_TRUE(absl::IsNotFound(kms_->Wrap("missing", "c", CountingKey()).status()));
-  EXPECT_TRUE(absl::IsNotFound(kms_->Unwrap("missing", "c", "x").status()));
-  EXPECT_TRUE(absl::IsNotFound(kms_->DestroyKey("missing")));
-  EXPECT_TRUE(absl::IsInvalidArgument(kms_->CreateKey("")));
-  EXPECT_TRUE(absl::IsInvalidArgument(kms_->CreateKey("Upper")));
-}
-
-// I11.
-TEST_P(KmsConformance, ADestroyedKeyIsGoneAndItsNameIsNeverUsedAgain) {
-  ASSERT_TRUE(kms_->CreateKey("a").ok());
-  const std::string wrapped = *kms_->Wrap("a", "c", CountingKey());
-  ASSERT_TRUE(kms_->DestroyKey("a").ok());
-  EXPECT_TRUE(absl::IsNotFound(kms_->Unwrap("a", "c", wrapped).status()));
-  EXPECT_TRUE(absl::IsNotFound(kms_->Wrap("a", "c", CountingKey()).status()));
-  EXPECT_TRUE(absl::IsFailedPrecondition(kms_->CreateKey("a")));
-  EXPECT_TRUE(kms_->DestroyKey("a").ok()) << "destroying again is no error";
-}
-
 INSTANTIATE_TEST_SUITE_P(
     All, KmsConformance,
     ::testing::Values(Provider{"Memory",
-                               [](const std::string&, Random& random) -> std::unique_ptr<Kms> {
-                                 return std::make_unique<MemoryKms>(random);
+                               [](const std::string&, Random& random) -> std::shared_ptr<Kms> {
+                                 return std::make_shared<MemoryKms>(random);
                                }},
                       Provider{
                           "LocalKeyring",
-                          [](const std::string& folder, Random& random) -> std::unique_ptr<Kms> {
+                          [](const std::string& folder, Random& random) -> std::shared_ptr<Kms> {
                             const std::string path = folder + "/keyring";
                             EXPECT_TRUE(
                                 LocalKeyring::Create(path, kPassphrase, random, kFastScryptN).ok());
