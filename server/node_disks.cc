@@ -1,5 +1,7 @@
 #include "server/node_disks.h"
 
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -22,6 +24,11 @@ class NodeDisks::OpenedDisk {
   static absl::StatusOr<std::unique_ptr<OpenedDisk>> Open(const Options& options,
                                                           const DiskFolder& folder,
                                                           crypto::Kms& kms) {
+    const std::filesystem::path parent = std::filesystem::path(folder.store).parent_path();
+    if (std::error_code error; !std::filesystem::is_directory(parent, error)) {
+      return absl::NotFoundError(
+          absl::StrCat("folder ", parent.string(), " does not exist: is its disk mounted?"));
+    }
     ASSIGN_OR_RETURN(const crypto::SecretKey key,
                      OpenNodeKeyFile(folder.key_file, folder.store, options.store.node, kms,
                                      *options.store.random));

@@ -46,6 +46,8 @@ int Main(int argc, const char* const* argv, std::ostream& out, std::ostream& err
   AddClusterCommands(app, context);
   AddNodeCommands(app, context);
   AddDevCommands(app, context);
+  AddCaCommands(app, context);
+  AddKeyringCommands(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -20,6 +20,8 @@ void AddGetCommand(CLI::App& app, Context& context);
 void AddClusterCommands(CLI::App& app, Context& context);
 void AddNodeCommands(CLI::App& app, Context& context);
 void AddDevCommands(CLI::App& app, Context& context);
+void AddCaCommands(CLI::App& app, Context& context);
+void AddKeyringCommands(CLI::App& app, Context& context);
 
 // The whole program.
 int Main(int argc, const char* const* argv, std::ostream& out, std::ostream& err);

@@ -59,10 +59,11 @@ std::shared_ptr<Endpoint> Session::FindServer(const Subject& subject,
   const grpc::Status status = front->stubs().cluster->GetRoute(
       NewContext(std::min(kRouteTimeout, options_.attempt_timeout)).get(), request, &route);
   if (!status.ok()) {
-    // The call itself goes to the front and brings back the error, if it is one for the caller.
+    // The call itself goes to the front and brings back the error, if it is one for the caller. A
+    // server that cannot tell, whatever its reason, is left for one that may know more.
     if (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
         status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
-      Learn(Subject(), *front, FromGrpc(status));
+      LeaveFront(*front);
     }
     return Front();
   }
@@ -86,7 +87,10 @@ void Session::Learn(const Subject& subject, const Endpoint& server, const absl::
     }
   }
   // A server that answered with a reason is alive; only one that did not is left.
-  if (!ReasonOf(failure).empty()) return;
+  if (ReasonOf(failure).empty()) LeaveFront(server);
+}
+
+void Session::LeaveFront(const Endpoint& server) {
   size_t index = front_.load(std::memory_order_relaxed);
   if (profile_.endpoints[index % profile_.endpoints.size()] == server.address()) {
     front_.compare_exchange_strong(index, index + 1, std::memory_order_relaxed);

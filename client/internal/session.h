@@ -51,6 +51,8 @@ class Session {
 
  private:
   std::shared_ptr<Endpoint> Front();
+  // If it is the front, another one is from now on.
+  void LeaveFront(const Endpoint& server);
 
   const Profile profile_;
   const ClientOptions options_;
