@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "replication/transport/node_transport.h"
 #include "server/await.h"
+#include "server/catalog_warmer.h"
 #include "server/cluster_records.h"
 #include "server/log.h"
 #include "server/node_service.h"
@@ -31,6 +32,8 @@ namespace {
 // Of calls that are cancelled when they may not go on any longer.
 constexpr absl::Duration kCancelTime = absl::Milliseconds(500);
 constexpr absl::Duration kExpiryInterval = absl::Minutes(1);
+// Between looks for what requests will need of the catalog.
+constexpr absl::Duration kWarmInterval = absl::Seconds(2);
 constexpr absl::Duration kExpiryTimeout = absl::Seconds(10);
 constexpr absl::Duration kPublishTimeout = absl::Seconds(10);
 constexpr absl::Duration kPublishRetry = absl::Seconds(1);
@@ -89,12 +92,14 @@ class ServingNode final : public Node {
     RETURN_IF_ERROR(StartTransport());
     StartReplicas();
     RETURN_IF_ERROR(StartServer());
+    MakeWarmer();
     RETURN_IF_ERROR(Publish());
     published_ = true;
     presence_ = platform_.coordination.Announce(AliveKeyOf(options_.id), "", kPresenceTtl);
     placement_ = std::make_unique<PlacementKeeper>(PlacementKeeper::Environment{
         options_.id, *host_, api_->view, platform_.random, options_.placement});
     ScheduleExpiry();
+    WarmCatalog();
     server_->SetServing(true);
     return absl::OkStatus();
   }
@@ -125,6 +130,8 @@ class ServingNode final : public Node {
   void Upkeep(absl::Duration delay, Task task) ABSL_LOCKS_EXCLUDED(upkeep_mutex_);
   void ScheduleExpiry();
   void ForgetExpired();
+  void MakeWarmer();
+  void WarmCatalog();
   void Stop();
 
   const Platform& platform_;
@@ -144,7 +151,8 @@ class ServingNode final : public Node {
   // Publishes, and forgets what has expired. Null once the node stops.
   std::unique_ptr<Executor> upkeep_ ABSL_GUARDED_BY(upkeep_mutex_) =
       MakeThreadExecutor(options_.id + "-upkeep");
-  std::atomic<bool> published_{false};  // once
+  std::atomic<bool> published_{false};     // once
+  std::unique_ptr<CatalogWarmer> warmer_;  // used on upkeep_
   std::unique_ptr<coordination::CoordinationStore::Presence> presence_;
   std::unique_ptr<PlacementKeeper> placement_;
 };
@@ -271,6 +279,26 @@ void ServingNode::ForgetExpired() {
                        ": cannot forget what has expired: ", status.ToString()));
     }
   }
+}
+
+void ServingNode::MakeWarmer() {
+  const auto partitions = [this] {
+    std::map<PartitionId, PartitionRecord> here;
+    for (const std::shared_ptr<HostedReplica>& replica : host_->List()) {
+      const PartitionId partition = replica->identity().partition;
+      if (auto record = api_->view.FindPartition(partition)) here[partition] = *std::move(record);
+    }
+    return here;
+  };
+  warmer_ = std::make_unique<CatalogWarmer>(CatalogWarmer::Environment{
+      partitions, api_->store, api_->catalog_changes, api_->directory, api_->authenticator});
+}
+
+void ServingNode::WarmCatalog() {
+  Upkeep(kWarmInterval, [this] {
+    warmer_->Round();
+    WarmCatalog();
+  });
 }
 
 void ServingNode::Stop() {

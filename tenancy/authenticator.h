@@ -46,6 +46,9 @@ class Authenticator {
   // at once while it is silent.
   absl::StatusOr<Principal> AuthenticateNow(std::string_view token);
 
+  // Reads the key if it is not known here, so that Authenticate need not: OK also if there is none.
+  absl::Status Learn(AccessKeyId key);
+
  private:
   using Record = std::shared_ptr<const AccessKeyRecord>;
 

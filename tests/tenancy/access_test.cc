@@ -519,6 +519,20 @@ TEST_F(BootstrapTest, AnotherKmsDoesNotOpenTheCluster) {
   EXPECT_TRUE(absl::IsDataLoss(Open(other).status()));
 }
 
+TEST_F(BootstrapTest, AClusterIsMadeOnceAndOpenedOnlyIfItWasMade) {
+  EXPECT_TRUE(absl::IsNotFound(OpenCluster(store_, kms_).status()));
+  ASSERT_TRUE(CreateCluster(store_, kms_, clock_, random_).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(CreateCluster(store_, kms_, clock_, random_).status()));
+  EXPECT_TRUE(OpenCluster(store_, kms_).ok());
+}
+
+TEST_F(BootstrapTest, AKmsWithoutTheKeyIsNotTakenForAMissingCluster) {
+  ASSERT_TRUE(Open(kms_).ok());
+  crypto::MemoryKms empty(random_);
+  EXPECT_TRUE(absl::IsDataLoss(OpenCluster(store_, empty).status()));
+  EXPECT_TRUE(absl::IsDataLoss(Open(empty).status()));
+}
+
 TEST_F(BootstrapTest, AStoreThatIsDownMakesNoNewCluster) {
   store_.reachable = false;
   EXPECT_TRUE(absl::IsUnavailable(Open(kms_).status()));
