@@ -47,6 +47,9 @@ class DiskStoreImpl final : public DiskStore {
   absl::Status CreateReplica(const ReplicaOnDisk& replica) override;
   absl::Status RemoveReplica(ReplicaId replica) override;
   std::vector<ReplicaOnDisk> ListReplicas() const override { return index_->Replicas(); }
+  absl::StatusOr<Epoch> DurablePromise(ReplicaId replica) const override {
+    return index_->FindPromise(replica);
+  }
   absl::StatusOr<std::unique_ptr<ReplicaStorage>> OpenReplica(ReplicaId replica) override;
   absl::Status AdmitNewData() const override { return space_->Admit(); }
   absl::Status Checkpoint() override { return checkpointer_->Run(); }

@@ -115,6 +115,9 @@ class DiskStore {
   // another replica is touched (P6). FAILED_PRECONDITION while it is open.
   virtual absl::Status RemoveReplica(ReplicaId replica) = 0;
   virtual std::vector<ReplicaOnDisk> ListReplicas() const = 0;
+  // What the replica has promised durably: nobody was ever told more. Open or not; reads one row,
+  // and nothing of the log. NOT_FOUND if there is no such replica.
+  virtual absl::StatusOr<Epoch> DurablePromise(ReplicaId replica) const = 0;
 
   // To be used and destroyed on the strand; one at a time for a replica (FAILED_PRECONDITION).
   // NOT_FOUND if there is no such replica.

@@ -72,6 +72,18 @@ absl::StatusOr<ReplicaOnDisk> DiskIndex::FindReplica(ReplicaId replica) const {
   return found->second.id;
 }
 
+absl::StatusOr<Epoch> DiskIndex::ReadPromise(ReplicaId replica) const {
+  ASSIGN_OR_RETURN(const auto promise, kv_.Get(Family::kMeta, PromiseKey(replica)));
+  if (!promise.has_value()) return Epoch();
+  return DecodePromise(*promise);
+}
+
+absl::StatusOr<Epoch> DiskIndex::FindPromise(ReplicaId replica) const {
+  absl::MutexLock lock(&mutex_);
+  if (!replicas_.contains(replica)) return NoReplica(replica);
+  return ReadPromise(replica);
+}
+
 std::optional<ReplicaOnDisk> DiskIndex::FindOwner(ContainerId container) const {
   absl::MutexLock lock(&mutex_);
   for (const auto& [id, replica] : replicas_) {
@@ -106,10 +118,7 @@ absl::StatusOr<RecoveredReplica> DiskIndex::Recover(ReplicaId id) const {
   const Replica& replica = found->second;
   RecoveredReplica recovered;
   recovered.installing = replica.installing;
-  ASSIGN_OR_RETURN(const auto promise, kv_.Get(Family::kMeta, PromiseKey(id)));
-  if (promise.has_value()) {
-    ASSIGN_OR_RETURN(recovered.hard_state.promised, DecodePromise(*promise));
-  }
+  ASSIGN_OR_RETURN(recovered.hard_state.promised, ReadPromise(id));
   ASSIGN_OR_RETURN(const auto base, kv_.Get(Family::kMeta, BaseKey(id)));
   if (base.has_value()) {
     ASSIGN_OR_RETURN(const LogBase decoded, DecodeBase(*base));

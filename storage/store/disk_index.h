@@ -58,6 +58,8 @@ class DiskIndex {
   // ---- Replicas
   std::vector<ReplicaOnDisk> Replicas() const;
   absl::StatusOr<ReplicaOnDisk> FindReplica(ReplicaId replica) const;
+  // In the rows, which hold every promise that was answered.
+  absl::StatusOr<Epoch> FindPromise(ReplicaId replica) const;
   // nullopt if no replica here owns the container's range.
   std::optional<ReplicaOnDisk> FindOwner(ContainerId container) const;
   // One opening at a time: FAILED_PRECONDITION. The result is the log's base, for as long as
@@ -131,6 +133,7 @@ class DiskIndex {
   };
 
   absl::StatusOr<Replica> LoadReplica(const ReplicaOnDisk& id) const;
+  absl::StatusOr<Epoch> ReadPromise(ReplicaId replica) const;
   absl::Status CommitLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddLocked(const Record& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddEntry(Replica& replica, const Record& record)

@@ -120,6 +120,26 @@ TEST_F(DiskStoreTest, AFirstOpeningThatWasCutOffIsBegunAgain) {
   EXPECT_TRUE(status.ok()) << status;
 }
 
+// P11: whether a replica may be removed is asked without opening it.
+TEST_F(DiskStoreTest, TellsWhatAReplicaHasPromisedOpenOrNot) {
+  harness_.Open();
+  const ReplicaId replica = harness_.replica().replica;
+  auto promised = [&] { return harness_.store().DurablePromise(replica); };
+  EXPECT_EQ(promised().value(), Epoch(0));
+  ASSERT_TRUE(harness_.Persist({.hard_state = HardState{Epoch(7)}}).ok());
+  EXPECT_EQ(promised().value(), Epoch(7));
+  harness_.CloseReplica();
+  EXPECT_EQ(promised().value(), Epoch(7));
+  EXPECT_TRUE(harness_.store().OpenReplica(replica).ok()) << "the question has opened it";
+  harness_.Close();
+  ASSERT_TRUE(harness_.TryOpen().ok());
+  EXPECT_EQ(promised().value(), Epoch(7));
+  EXPECT_TRUE(absl::IsNotFound(
+      harness_.store().DurablePromise(ReplicaId::Draw(harness_.random())).status()));
+  ASSERT_TRUE(harness_.store().RemoveReplica(replica).ok());
+  EXPECT_TRUE(absl::IsNotFound(promised().status()));
+}
+
 // P6.
 TEST_F(DiskStoreTest, ARangeHasOneOwner) {
   harness_.Open();
