@@ -197,7 +197,8 @@ absl::Status ServingNode::StartTransport() {
 void ServingNode::StartReplicas() {
   auto host = std::make_unique<ReplicaHost>(ReplicaHost::Environment{
       options_.id, *strand_, platform_.clock, platform_.random, *transport_, platform_.coordination,
-      disks_->stores(), state_machine_, objects::EncodeAbortRun, options_.replica});
+      disks_->stores(), state_machine_, objects::EncodeAbortRun, options_.replica,
+      options_.placement.keep_unnamed});
   // The strand reads host_.
   AwaitUntil<bool>(absl::InfiniteFuture(), [&](std::function<void(bool)> done) {
     strand_->Post([this, &host, done = std::move(done)] {

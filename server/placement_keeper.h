@@ -23,6 +23,8 @@ struct PlacementOptions {
   absl::Duration interval = absl::Seconds(1);
   // A replica that its leader has not heard for this long is replaced elsewhere.
   absl::Duration patience = absl::Minutes(10);
+  // A replica that its group no longer names keeps its data for this long.
+  absl::Duration keep_unnamed = absl::Minutes(10);
   // Groups led here whose members change at the same time.
   size_t max_changes = 2;
 };

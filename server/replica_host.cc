@@ -268,10 +268,11 @@ absl::Status ReplicaHost::RemoveUnnamed(const std::vector<Group>& groups) {
       const auto group = by_partition.find(replica.partition);
       // A configuration that is merely missing is no reason to remove anything.
       if (group == by_partition.end() ||
-          group->second->config.Names(replica.replica, environment_.node)) {
+          group->second->config.Names(replica.replica, environment_.node) ||
+          IsKept(replica, *group->second)) {
         continue;
       }
-      const absl::Status status = RemoveUnnamed(*disk, replica, group->second->config);
+      const absl::Status status = RemoveUnnamed(*disk, replica, *group->second);
       if (status.ok()) continue;
       if (result.ok()) result = status;
       absl::MutexLock lock(&mutex_);
@@ -281,9 +282,21 @@ absl::Status ReplicaHost::RemoveUnnamed(const std::vector<Group>& groups) {
   return result;
 }
 
+bool ReplicaHost::IsKept(const storage::ReplicaOnDisk& replica, const Group& group) {
+  // A node has one replica of a group (P6).
+  if (group.local) return false;
+  const absl::Duration now = environment_.clock.MonotonicNow();
+  const auto [since, first] = unnamed_since_.emplace(replica.replica, now);
+  const absl::Duration left = since->second + environment_.keep_unnamed - now;
+  if (left <= absl::ZeroDuration()) return false;
+  absl::MutexLock lock(&mutex_);
+  if (first && !stopping_) worker_->PostAfter(left, [this] { ScheduleReconcile(); });
+  return true;
+}
+
 absl::Status ReplicaHost::RemoveUnnamed(storage::DiskStore& disk,
-                                        const storage::ReplicaOnDisk& replica,
-                                        const replication::GroupConfig& config) {
+                                        const storage::ReplicaOnDisk& replica, const Group& group) {
+  const replication::GroupConfig& config = group.config;
   if (DropHosted(replica.partition, replica.replica)) return absl::OkStatus();
   using Promise = absl::StatusOr<Epoch>;
   const std::optional<Promise> promised =
@@ -308,6 +321,7 @@ absl::Status ReplicaHost::RemoveUnnamed(storage::DiskStore& disk,
         ": is it restored from a backup? The replica is kept"));
   }
   RETURN_IF_ERROR(disk.RemoveReplica(replica.replica));
+  unnamed_since_.erase(replica.replica);
   Log(absl::StrCat("node ", environment_.node, ": removed replica ", replica.replica.ToHex(),
                    " of partition ", replica.partition.ToHex(), ", which has others in its place"));
   return absl::OkStatus();

@@ -22,8 +22,9 @@
 namespace meridian::server {
 
 // Follows the keys group/ in the coordination store. A group that names a disk of this node gets
-// its replica here. A replica whose group was deleted on purpose (removed/), or names other
-// replicas in its place by now, is removed with its data (P6). Thread-safe.
+// its replica here. A replica whose group was deleted on purpose (removed/) is removed with its
+// data; so is one that its group no longer names (P6), after a time in which members may still
+// fetch from it what they have found damaged. Thread-safe.
 class ReplicaHost {
  public:
   // All outlive the host, except that it must be stopped before any of them goes.
@@ -38,6 +39,7 @@ class ReplicaHost {
     const storage::StateMachine& state_machine;
     std::function<std::string(RunId)> encode_abort_run;
     replication::ReplicaOptions options;
+    absl::Duration keep_unnamed;
   };
 
   explicit ReplicaHost(Environment environment);
@@ -92,7 +94,10 @@ class ReplicaHost {
   absl::Status RemoveDeleted();
   absl::Status RemoveUnnamed(const std::vector<Group>& groups) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status RemoveUnnamed(storage::DiskStore& disk, const storage::ReplicaOnDisk& replica,
-                             const replication::GroupConfig& config);
+                             const Group& group);
+  // Whether it is to stay for a while yet.
+  bool IsKept(const storage::ReplicaOnDisk& replica, const Group& group)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   // Whether one was running; then its end schedules another round.
   bool DropHosted(PartitionId partition, ReplicaId replica) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status OpenGroup(const Group& group);
@@ -116,6 +121,8 @@ class ReplicaHost {
   bool scheduled_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status last_error_;  // of the worker's last round
+  // Replicas that their groups do not name, and when that was first seen; on the worker only.
+  std::map<ReplicaId, absl::Duration> unnamed_since_;
   std::unique_ptr<coordination::CoordinationStore::WatchHandle> watch_;
   // Blocks on the coordination store and on disks, which the strand must not.
   std::unique_ptr<Executor> worker_ ABSL_GUARDED_BY(mutex_);

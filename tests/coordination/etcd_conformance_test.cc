@@ -6,7 +6,9 @@
 
 #include "coordination/etcd/etcd_store.h"
 #include "tests/coordination/etcd_cluster.h"
-#include "tests/coordination/store_conformance.h"
+#include "tests/coordination/presence_conformance.h"
+#include "tests/coordination/transaction_conformance.h"
+#include "tests/coordination/watch_conformance.h"
 
 namespace meridian::coordination {
 namespace {
@@ -50,7 +52,9 @@ class EtcdSubject final : public Subject {
   std::unique_ptr<EtcdStore> store_;
 };
 
-INSTANTIATE_TYPED_TEST_SUITE_P(Etcd, CoordinationStoreConformance, EtcdSubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(Etcd, TransactionConformance, EtcdSubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(Etcd, WatchConformance, EtcdSubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(Etcd, PresenceConformance, EtcdSubject);
 
 }  // namespace
 }  // namespace meridian::coordination

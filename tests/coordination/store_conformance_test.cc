@@ -1,12 +1,13 @@
 // The stores of one process.
-#include "tests/coordination/store_conformance.h"
-
 #include <filesystem>
 #include <memory>
 
 #include "base/executor.h"
 #include "coordination/embedded/embedded_store.h"
 #include "coordination/in_memory.h"
+#include "tests/coordination/presence_conformance.h"
+#include "tests/coordination/transaction_conformance.h"
+#include "tests/coordination/watch_conformance.h"
 #include "tests/storage/rocks/keystream_ciphers.h"
 
 namespace meridian::coordination {
@@ -43,8 +44,12 @@ class EmbeddedSubject final : public Subject {
   std::unique_ptr<CoordinationStore> store_;
 };
 
-INSTANTIATE_TYPED_TEST_SUITE_P(InMemory, CoordinationStoreConformance, InMemorySubject);
-INSTANTIATE_TYPED_TEST_SUITE_P(Embedded, CoordinationStoreConformance, EmbeddedSubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(InMemory, TransactionConformance, InMemorySubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(InMemory, WatchConformance, InMemorySubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(InMemory, PresenceConformance, InMemorySubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(Embedded, TransactionConformance, EmbeddedSubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(Embedded, WatchConformance, EmbeddedSubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(Embedded, PresenceConformance, EmbeddedSubject);
 
 }  // namespace
 }  // namespace meridian::coordination

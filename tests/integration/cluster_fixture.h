@@ -19,6 +19,7 @@
 #include "client/profile.h"
 #include "server/dev/dev_cluster.h"
 #include "tests/temp_folder.h"
+#include "tests/until.h"
 
 namespace meridian {
 
@@ -135,15 +136,6 @@ class ClusterFixture : public testing::Test {
       for (const v1::Disk& disk : node.disks()) sum += disk.body_bytes();
     }
     return sum;
-  }
-  // Waits until `holds`, for at most so long.
-  static bool Until(const std::function<bool()>& holds,
-                    absl::Duration at_most = absl::Seconds(60)) {
-    for (const absl::Time end = absl::Now() + at_most; absl::Now() < end;) {
-      if (holds()) return true;
-      absl::SleepFor(absl::Milliseconds(20));
-    }
-    return holds();
   }
 
   ShiftedClock clock_;

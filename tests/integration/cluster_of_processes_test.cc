@@ -28,6 +28,7 @@
 #include "tests/integration/local_cluster.h"
 #include "tests/integration/server_process.h"
 #include "tests/temp_folder.h"
+#include "tests/until.h"
 
 namespace meridian {
 namespace {
@@ -102,14 +103,6 @@ class ClusterOfProcesses : public testing::Test {
     for (const v1::Replica& member : group.members()) digests.insert(member.state_digest());
     return group.health() == v1::Group::HEALTHY && group.members_size() == 3 &&
            digests.size() == 1 && !digests.contains("");
-  }
-
-  static bool Until(const std::function<bool()>& holds, absl::Duration at_most) {
-    for (const absl::Time end = absl::Now() + at_most; absl::Now() < end;) {
-      if (holds()) return true;
-      absl::SleepFor(absl::Milliseconds(50));
-    }
-    return holds();
   }
 
   static TempFolder* folder_;

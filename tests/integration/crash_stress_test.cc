@@ -35,6 +35,7 @@
 #include "client/client.h"
 #include "tests/integration/server_process.h"
 #include "tests/temp_folder.h"
+#include "tests/until.h"
 
 namespace meridian {
 namespace {
@@ -194,9 +195,7 @@ class CrashStressTest : public testing::Test {
   // Whether the writers have got so many more acknowledgements.
   bool WaitForWrites(int more) {
     const int enough = acknowledged_ + more;
-    const absl::Time end = absl::Now() + kPatience;
-    while (acknowledged_ < enough && absl::Now() < end) absl::SleepFor(absl::Milliseconds(2));
-    return acknowledged_ >= enough;
+    return Until([&] { return acknowledged_ >= enough; }, kPatience);
   }
 
   // Of the region that the containers are in.
@@ -292,12 +291,7 @@ TEST_F(CrashStressTest, LosesNothingAndKeepsEveryReplicaInService) {  // I1, I4,
   ASSERT_FALSE(HasFailure());
 
   std::string wrong;
-  const absl::Time end = absl::Now() + kPatience;
-  do {
-    absl::SleepFor(absl::Milliseconds(100));
-    wrong = WhatIsWrong();
-  } while (!wrong.empty() && absl::Now() < end);
-  EXPECT_EQ(wrong, "");
+  EXPECT_TRUE(Until([&] { return (wrong = WhatIsWrong()).empty(); }, kPatience)) << wrong;
   Client client(profile_);
   size_t objects = 0;
   for (const Writer& writer : writers_) {

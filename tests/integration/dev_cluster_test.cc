@@ -104,11 +104,7 @@ TEST_F(DevClusterTest, ServesZrsWhileAnyZoneIsDown) {
     }
     ASSERT_TRUE(admin_->StartZone(zone).ok());
     // One at a time: the zone has caught up before the next goes.
-    for (const absl::Time end = absl::Now() + absl::Seconds(30); absl::Now() < end;) {
-      if (GroupOf(kZrs).health() == v1::Group::HEALTHY) break;
-      absl::SleepFor(absl::Milliseconds(50));
-    }
-    ASSERT_EQ(GroupOf(kZrs).health(), v1::Group::HEALTHY) << zone;
+    ASSERT_TRUE(Until([&] { return GroupOf(kZrs).health() == v1::Group::HEALTHY; })) << zone;
   }
 }
 
@@ -168,16 +164,12 @@ TEST_F(DevClusterTest, ReplicasAreEqualByHash) {
     ASSERT_TRUE(Put(*client_, kZrs, absl::StrCat("o", i), RandomBody(10'000)).ok());
   }
   std::set<std::string> digests;
-  for (const absl::Time end = absl::Now() + absl::Seconds(20); absl::Now() < end;) {
+  ASSERT_TRUE(Until([&] {
     digests.clear();
     const v1::Group group = GroupOf(kZrs, /*with_digest=*/true);
-    for (const v1::Replica& replica : group.members()) {
-      digests.insert(replica.state_digest());
-    }
-    if (digests.size() == 1) break;
-    absl::SleepFor(absl::Milliseconds(50));
-  }
-  ASSERT_EQ(digests.size(), 1u);
+    for (const v1::Replica& replica : group.members()) digests.insert(replica.state_digest());
+    return group.members_size() == 3 && digests.size() == 1;
+  }));
   EXPECT_NE(*digests.begin(), "");
 }
 

@@ -15,6 +15,7 @@
 #include "server/api.h"
 #include "server/cluster_records.h"
 #include "tests/tenancy/testing.h"
+#include "tests/until.h"
 
 namespace meridian::server {
 namespace {
@@ -150,10 +151,10 @@ class ForeignLookup : public testing::Test {
     auto api = std::make_unique<Api>(platform_, std::move(place));
     EXPECT_TRUE(api->view.WaitUntilRead(absl::Seconds(30)).ok());
     // What is read before the first poll was answered is read once more after it.
-    while (api->catalog_changes.count(owner_.id) == 0 ||
-           api->catalog_changes.count(stranger_.id) == 0) {
-      absl::SleepFor(absl::Milliseconds(1));
-    }
+    EXPECT_TRUE(Until([&] {
+      return api->catalog_changes.count(owner_.id) != 0 &&
+             api->catalog_changes.count(stranger_.id) != 0;
+    }));
     return api;
   }
 
@@ -181,9 +182,9 @@ class ForeignLookup : public testing::Test {
   }
 
   tenancy::TestCatalog catalog_;
-  const Platform platform_{IdOf<ClusterId>(9), catalog_.clock,       catalog_.random,
-                           catalog_.kms,       catalog_.cluster_key, catalog_.coordination,
-                           nullptr};
+  const Platform platform_{
+      IdOf<ClusterId>(9),   catalog_.clock,        catalog_.random, catalog_.kms,
+      catalog_.cluster_key, catalog_.coordination, nullptr};
   std::atomic<int> nodes_asked_{0};
   tenancy::TenantRecord owner_, stranger_;
   tenancy::CreatedAccessKey owners_key_, strangers_key_;

@@ -178,11 +178,7 @@ class FullDisk : public ClusterFixture, public testing::WithParamInterface<Kind>
   // Nobody does anything for it but wait.
   absl::Status Eventually(const std::function<absl::Status()>& action) {
     absl::Status status;
-    for (const absl::Time end = absl::Now() + absl::Seconds(60); absl::Now() < end;) {
-      status = action();
-      if (status.ok()) break;
-      absl::SleepFor(absl::Milliseconds(50));
-    }
+    Until([&] { return (status = action()).ok(); });
     return status;
   }
 

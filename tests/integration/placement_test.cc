@@ -86,6 +86,7 @@ class PlacementTest : public ClusterFixture {
   void Configure(server::DevOptions& options) override {
     options.placement.interval = absl::Milliseconds(100);
     options.placement.patience = absl::Seconds(3);
+    options.placement.keep_unnamed = absl::Seconds(1);
   }
 
   v1::Node NodeNamed(const std::string& name) {

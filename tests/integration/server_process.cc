@@ -81,8 +81,10 @@ absl::StatusOr<Profile> ServerProcess::AdminProfile() const {
   return LoadProfile(data_folder_ + "/admin.profile");
 }
 
+void ServerProcess::Terminate() { kill(pid_, SIGTERM); }
+
 absl::Status ServerProcess::Stop() {
-  kill(pid_, SIGTERM);
+  Terminate();
   int status = 0;
   waitpid(pid_, &status, 0);
   pid_ = 0;

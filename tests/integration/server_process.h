@@ -35,7 +35,9 @@ class ServerProcess {
   ServerProcess(const ServerProcess&) = delete;
 
   absl::StatusOr<Profile> AdminProfile() const;
-  // Asks it to end, and waits. An error unless it exits with 0.
+  // Asks it to end.
+  void Terminate();
+  // The same, and waits. An error unless it exits with 0.
   absl::Status Stop();
   // kill -9.
   void Kill();

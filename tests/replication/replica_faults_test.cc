@@ -206,14 +206,25 @@ void CorruptOn(ReplicaGroup& group, std::vector<int> members, storage::ChunkId c
   }
 }
 
+class LostChunks : public testing::Test {
+ protected:
+  // A run of so many chunks, of which the member that is behind knows nothing.
+  RunId PutWhileOneIsAway(uint32_t chunks) {
+    group.Isolate(behind);
+    RunId run = group.NewRun();
+    EXPECT_TRUE(group.PutRun(leader, run, chunks, kBytes).ok());
+    return run;
+  }
+
+  ReplicaGroup group{3};
+  const int leader = group.Leader();
+  const int behind = leader == 3 ? 2 : 3;
+  const int other = 6 - leader - behind;
+};
+
 // A group that has lost a chunk must not lose its redundancy with it.
-TEST(ReplicaFaults, ASnapshotIsInstalledThoughAChunkIsLostEverywhere) {
-  ReplicaGroup group(3);
-  int leader = group.Leader();
-  int behind = leader == 3 ? 2 : 3, other = 6 - leader - behind;
-  group.Isolate(behind);
-  RunId run = group.NewRun();
-  ASSERT_TRUE(group.PutRun(leader, run, 2, kBytes).ok());
+TEST_F(LostChunks, ASnapshotIsInstalledThoughAChunkIsLostEverywhere) {
+  RunId run = PutWhileOneIsAway(2);
   LeaveBehind(group, leader, behind);
   CorruptOn(group, {leader, other}, {run, 0});
   group.RunFor(absl::Seconds(60));
@@ -230,13 +241,8 @@ TEST(ReplicaFaults, ASnapshotIsInstalledThoughAChunkIsLostEverywhere) {
 }
 
 // A rebuild that waits is better than the loss of what a silent member has.
-TEST(ReplicaFaults, AChunkThatASilentMemberMayHaveIsWaitedFor) {
-  ReplicaGroup group(3);
-  int leader = group.Leader();
-  int behind = leader == 3 ? 2 : 3, other = 6 - leader - behind;
-  group.Isolate(behind);
-  RunId run = group.NewRun();
-  ASSERT_TRUE(group.PutRun(leader, run, 1, kBytes).ok());
+TEST_F(LostChunks, AChunkThatASilentMemberMayHaveIsWaitedFor) {
+  RunId run = PutWhileOneIsAway(1);
   LeaveBehind(group, leader, behind);
   CorruptOn(group, {leader}, {run, 0});
   group.Isolate(other);
@@ -252,13 +258,8 @@ TEST(ReplicaFaults, AChunkThatASilentMemberMayHaveIsWaitedFor) {
   EXPECT_TRUE(FetchStatus(group, behind, {run, 0}).ok());
 }
 
-TEST(ReplicaFaults, AChunkThatABusyMemberHasIsNeverLost) {
-  ReplicaGroup group(3);
-  int leader = group.Leader();
-  int behind = leader == 3 ? 2 : 3, other = 6 - leader - behind;
-  group.Isolate(behind);
-  RunId run = group.NewRun();
-  ASSERT_TRUE(group.PutRun(leader, run, 1, kBytes).ok());
+TEST_F(LostChunks, AChunkThatABusyMemberHasIsNeverLost) {
+  RunId run = PutWhileOneIsAway(1);
   LeaveBehind(group, leader, behind);
   CorruptOn(group, {leader}, {run, 0});
   group.faults(other).busy_reads = true;
@@ -272,13 +273,8 @@ TEST(ReplicaFaults, AChunkThatABusyMemberHasIsNeverLost) {
   EXPECT_TRUE(FetchStatus(group, behind, {run, 0}).ok());
 }
 
-TEST(ReplicaFaults, ACommittedEntryWhoseChunkIsLostEverywhereDoesNotHoldAMember) {
-  ReplicaGroup group(3);
-  int leader = group.Leader();
-  int behind = leader == 3 ? 2 : 3, other = 6 - leader - behind;
-  group.Isolate(behind);
-  RunId run = group.NewRun();
-  ASSERT_TRUE(group.PutRun(leader, run, 1, kBytes).ok());
+TEST_F(LostChunks, ACommittedEntryWhoseChunkIsLostEverywhereDoesNotHoldAMember) {
+  RunId run = PutWhileOneIsAway(1);
   CorruptOn(group, {leader, other}, {run, 0});
   group.Heal();
   group.RunFor(absl::Seconds(30));

@@ -16,6 +16,7 @@
 #include "server/cluster_records.h"
 #include "storage/objects/records.h"
 #include "tests/server/ops/fake_replica.h"
+#include "tests/until.h"
 
 namespace meridian::server {
 namespace {
@@ -150,13 +151,6 @@ class PartitionRemoval : public testing::Test {
     done.WaitForNotification();
     return status;
   }
-  bool OpensWithin(absl::Duration timeout) {
-    for (const absl::Time end = absl::Now() + timeout; absl::Now() < end;) {
-      if (Write().ok()) return true;
-      absl::SleepFor(absl::Milliseconds(20));
-    }
-    return false;
-  }
   void Settle() {
     absl::Notification done;
     strand_->Post([&done] { done.Notify(); });
@@ -222,7 +216,7 @@ TEST_F(PartitionRemoval, OfUnknownOutcomeKeepsThePartitionClosedUntilTheStoreIsB
   EXPECT_TRUE(absl::IsUnavailable(Write()));
   EXPECT_TRUE(absl::IsAborted(Remove()));
   store_.Set(LossyStore::Mode::kWorks);
-  EXPECT_TRUE(OpensWithin(absl::Seconds(20)));
+  EXPECT_TRUE(Until([this] { return Write().ok(); }));
   EXPECT_FALSE(store_.ReleaseHeld());
 }
 

@@ -20,6 +20,7 @@
 #include "storage/posix_disk.h"
 #include "storage/rocks/node_file_ciphers.h"
 #include "tests/temp_folder.h"
+#include "tests/until.h"
 
 namespace meridian::server {
 namespace {
@@ -65,20 +66,17 @@ class ReplicaHostTest : public testing::Test {
     EXPECT_TRUE(opened.ok()) << opened.status();
     store_ = *std::move(opened);
 
-    replication::GroupConfig config;
-    config.epoch = Epoch(1);
+    config_.epoch = Epoch(1);
     for (const auto& [replica, node] : {std::pair(self_, "a"), {b_, "b"}, {c_, "c"}}) {
       const DiskId disk = replica == self_ ? store_->disk_id() : DiskId::Draw(random_);
-      config.members.push_back({replica, node, disk});
+      config_.members.push_back({replica, node, disk});
     }
     const PartitionRecord record{TenantId::Draw(random_), ContainerId::Draw(random_), "r"};
-    absl::Notification written;
-    coordination_.Commit(
-        {{},
-         {{replication::GroupConfigKey(partition_), replication::EncodeGroupConfig(config)},
-          {PartitionKeyOf(partition_), EncodePartitionRecord(record)}}},
-        [&written](auto) { written.Notify(); });
-    written.WaitForNotification();
+    Write(PartitionKeyOf(partition_), EncodePartitionRecord(record));
+    Write(replication::GroupConfigKey(partition_), replication::EncodeGroupConfig(config_));
+    StartHost(absl::Minutes(10));
+  }
+  void StartHost(absl::Duration keep_unnamed) {
     host_ = std::make_unique<ReplicaHost>(ReplicaHost::Environment{"a",
                                                                    *strand_,
                                                                    clock_,
@@ -88,7 +86,8 @@ class ReplicaHostTest : public testing::Test {
                                                                    {store_.get()},
                                                                    state_machine_,
                                                                    objects::EncodeAbortRun,
-                                                                   {}});
+                                                                   {},
+                                                                   keep_unnamed});
     host_->Start();
   }
   ~ReplicaHostTest() override {
@@ -97,13 +96,27 @@ class ReplicaHostTest : public testing::Test {
     strand_.reset();
   }
 
-  // A member asks whether the leader is heard (P3), which is always answered.
-  void Probe(ReplicaId from, const NodeId& sender, uint64_t round) {
-    replication::EncodedBody body =
-        replication::EncodeBody(replication::CoreMessage(replication::Probe{Epoch(1), round}));
+  void Write(const std::string& key, const std::string& value) {
+    absl::Notification written;
+    coordination_.Commit({{}, {{key, value}}}, [&written](auto) { written.Notify(); });
+    written.WaitForNotification();
+  }
+  // Another replica, elsewhere, takes the place of the one here.
+  void LeaveOut(Epoch epoch) {
+    replication::GroupConfig config = config_;
+    config.epoch = epoch;
+    config.members[0] = {ReplicaId::Draw(random_), "d", DiskId::Draw(random_)};
+    Write(replication::GroupConfigKey(partition_), replication::EncodeGroupConfig(config));
+  }
+  void Send(ReplicaId from, const NodeId& sender, const replication::CoreMessage& message) {
+    replication::EncodedBody body = replication::EncodeBody(message);
     strand_->Post([=, this, body = std::move(body.body)] {
       host_->OnMessage(sender, {partition_, from, self_, body, {}});
     });
+  }
+  // A member asks whether the leader is heard (P3), which is always answered.
+  void Probe(ReplicaId from, const NodeId& sender, uint64_t round) {
+    Send(from, sender, replication::Probe{Epoch(1), round});
   }
 
   SystemClock clock_;
@@ -120,6 +133,7 @@ class ReplicaHostTest : public testing::Test {
   const ReplicaId self_ = ReplicaId::Draw(random_);
   const ReplicaId b_ = ReplicaId::Draw(random_);
   const ReplicaId c_ = ReplicaId::Draw(random_);
+  replication::GroupConfig config_;
   Outbox outbox_;
   std::unique_ptr<Executor> strand_ = MakeThreadExecutor("strand");
   std::unique_ptr<storage::DiskStore> store_;
@@ -146,6 +160,54 @@ TEST_F(ReplicaHostTest, ANodeSpeaksForItsOwnReplicasOnly) {
     EXPECT_EQ(message.to, b_);
   }
   EXPECT_EQ(reply->round, 4u) << "the first three went unanswered";
+}
+
+// P6. Members may still fetch from it what they have found damaged.
+TEST_F(ReplicaHostTest, AReplicaThatItsGroupNoLongerNamesStaysForAWhile) {
+  LeaveOut(Epoch(2));
+  // The host has seen it once it lets the new member speak.
+  EXPECT_TRUE(Until([this] {
+    absl::Notification looked;
+    bool told = false;
+    strand_->Post([&] {
+      told = !host_->Find(partition_)->HasMember(self_, "a");
+      looked.Notify();
+    });
+    looked.WaitForNotification();
+    return told;
+  }));
+  EXPECT_EQ(store_->ListReplicas().size(), 1u);
+  EXPECT_TRUE(host_->Problems().empty());
+}
+
+TEST_F(ReplicaHostTest, AfterThatItIsRemovedWithItsData) {
+  host_->Stop();
+  StartHost(absl::ZeroDuration());
+  ASSERT_EQ(store_->ListReplicas().size(), 1u);
+  LeaveOut(Epoch(2));
+  EXPECT_TRUE(Until([this] { return store_->ListReplicas().empty(); }));
+  EXPECT_EQ(host_->Find(partition_), nullptr);
+}
+
+// P11: a store from the past is no reason to remove anything.
+TEST_F(ReplicaHostTest, AReplicaThatHasPromisedMoreThanTheStoreKnowsIsKept) {
+  host_->Stop();
+  StartHost(absl::ZeroDuration());
+  replication::GroupConfig fenced = config_;
+  fenced.epoch = Epoch(5);
+  fenced.leader = b_;
+  Send(b_, "b", replication::Fence{fenced});
+  // It answers once its promise is durable.
+  for (bool promised = false; !promised;) {
+    const auto [to, message] = outbox_.Take();
+    const auto body = replication::DecodeBody(message.body, message.attachments);
+    ASSERT_TRUE(body.ok()) << body.status();
+    const auto* core = std::get_if<replication::CoreMessage>(&*body);
+    promised = core != nullptr && std::holds_alternative<replication::FenceReply>(*core);
+  }
+  LeaveOut(Epoch(3));
+  EXPECT_TRUE(Until([this] { return host_->Problems().contains(partition_); }));
+  EXPECT_EQ(store_->ListReplicas().size(), 1u);
 }
 
 }  // namespace

@@ -12,23 +12,13 @@
 #include "base/clock.h"
 #include "crypto/certificate_authority.h"
 #include "replication/transport/envelope.h"
+#include "tests/until.h"
 
 namespace meridian::replication {
 namespace {
 
 using crypto::CertificateAuthority;
 using crypto::TlsIdentity;
-
-constexpr absl::Duration kPatience = absl::Seconds(20);
-
-// Waits for something that another thread brings about.
-bool Eventually(const std::function<bool()>& condition) {
-  for (const absl::Time end = absl::Now() + kPatience; absl::Now() < end;) {
-    if (condition()) return true;
-    absl::SleepFor(absl::Milliseconds(2));
-  }
-  return false;
-}
 
 // What a node has received.
 class Inbox {
@@ -91,7 +81,7 @@ class NodeTransportTest : public testing::Test {
   }
   static bool Connected(NodeTransport& a, const NodeId& a_id, NodeTransport& b,
                         const NodeId& b_id) {
-    return Eventually(
+    return Until(
         [&] { return a.GetLinkStatus(b_id).connected && b.GetLinkStatus(a_id).connected; });
   }
 
@@ -115,8 +105,8 @@ TEST_F(NodeTransportTest, DeliversBothWaysInOrder) {
     from_a.push_back(absl::StrCat("a:", i));
     from_b.push_back(absl::StrCat("b:", i));
   }
-  EXPECT_TRUE(Eventually([&] { return inbox_b.bodies().size() == 2000; }));
-  EXPECT_TRUE(Eventually([&] { return inbox_a.bodies().size() == 2000; }));
+  EXPECT_TRUE(Until([&] { return inbox_b.bodies().size() == 2000; }));
+  EXPECT_TRUE(Until([&] { return inbox_a.bodies().size() == 2000; }));
   EXPECT_EQ(inbox_b.bodies(), from_a);
   EXPECT_EQ(inbox_a.bodies(), from_b);
   EXPECT_EQ(a->GetLinkStatus("b").dropped_messages, 0u);
@@ -141,7 +131,7 @@ TEST_F(NodeTransportTest, ConnectsEveryPairOfThree) {
     for (auto& [peer, other] : nodes) node->Send(peer, Message("hello"));
   }
   for (auto& [id, inbox] : inboxes) {
-    EXPECT_TRUE(Eventually([&] { return inbox.bodies().size() == 3; }));
+    EXPECT_TRUE(Until([&] { return inbox.bodies().size() == 3; }));
     for (const char* from : {"a", "b", "c"}) {
       EXPECT_TRUE(inbox.Contains(absl::StrCat(from, ":hello")));
     }
@@ -156,7 +146,7 @@ TEST_F(NodeTransportTest, ReconnectsToAPeerThatRestarted) {
   Introduce(*a, "a", *b, "b");
   ASSERT_TRUE(Connected(*a, "a", *b, "b"));
   b.reset();
-  ASSERT_TRUE(Eventually([&] { return !a->GetLinkStatus("b").connected; }));
+  ASSERT_TRUE(Until([&] { return !a->GetLinkStatus("b").connected; }));
   EXPECT_NE(a->GetLinkStatus("b").last_error, "");
   a->Send("b", Message("lost"));
   EXPECT_GE(a->GetLinkStatus("b").dropped_messages, 1u);
@@ -166,7 +156,7 @@ TEST_F(NodeTransportTest, ReconnectsToAPeerThatRestarted) {
   b = Start(std::move(same), inbox_b2.handler());
   ASSERT_TRUE(Connected(*a, "a", *b, "b"));
   a->Send("b", Message("found"));
-  EXPECT_TRUE(Eventually([&] { return inbox_b2.Contains("a:found"); }));
+  EXPECT_TRUE(Until([&] { return inbox_b2.Contains("a:found"); }));
   EXPECT_FALSE(inbox_b2.Contains("a:lost"));
 }
 
@@ -181,7 +171,7 @@ TEST_F(NodeTransportTest, FollowsAPeerToAnotherAddress) {
   Introduce(*a, "a", *b, "b");
   ASSERT_TRUE(Connected(*a, "a", *b, "b"));
   b->Send("a", Message("back"));
-  EXPECT_TRUE(Eventually([&] { return inbox_a.Contains("b:back"); }));
+  EXPECT_TRUE(Until([&] { return inbox_a.Contains("b:back"); }));
 }
 
 TEST_F(NodeTransportTest, RefusesANodeOfAnotherCluster) {
@@ -191,7 +181,7 @@ TEST_F(NodeTransportTest, RefusesANodeOfAnotherCluster) {
   const auto a = Start(std::move(foreign), inbox.handler());
   const auto b = Start(Options("b"), inbox.handler());
   Introduce(*a, "a", *b, "b");
-  EXPECT_TRUE(Eventually([&] {
+  EXPECT_TRUE(Until([&] {
     return a->GetLinkStatus("b").last_error.find("PERMISSION_DENIED") != std::string::npos;
   })) << a->GetLinkStatus("b").last_error;
   EXPECT_FALSE(a->GetLinkStatus("b").connected);
@@ -204,7 +194,7 @@ TEST_F(NodeTransportTest, RefusesACertificateOfAnotherAuthority) {
   const auto a = Start(OptionsOf("a", "a", *other), inbox.handler());
   const auto b = Start(Options("b"), inbox.handler());
   Introduce(*a, "a", *b, "b");
-  EXPECT_TRUE(Eventually([&] { return !a->GetLinkStatus("b").last_error.empty(); }));
+  EXPECT_TRUE(Until([&] { return !a->GetLinkStatus("b").last_error.empty(); }));
   EXPECT_FALSE(a->GetLinkStatus("b").connected);
   EXPECT_FALSE(b->GetLinkStatus("a").connected);
 }
@@ -214,7 +204,7 @@ TEST_F(NodeTransportTest, RefusesADiallerWhoseCertificateNamesAnotherNode) {
   const auto a = Start(OptionsOf("a", "mallory", *ca_), inbox.handler());
   const auto b = Start(Options("b"), inbox.handler());
   Introduce(*a, "a", *b, "b");
-  EXPECT_TRUE(Eventually([&] {
+  EXPECT_TRUE(Until([&] {
     return a->GetLinkStatus("b").last_error.find("mallory") != std::string::npos;
   })) << a->GetLinkStatus("b").last_error;
   EXPECT_FALSE(b->GetLinkStatus("a").connected);
@@ -225,7 +215,7 @@ TEST_F(NodeTransportTest, RefusesAListenerWhoseCertificateNamesAnotherNode) {
   const auto a = Start(Options("a"), inbox.handler());
   const auto b = Start(OptionsOf("b", "mallory", *ca_), inbox.handler());
   Introduce(*a, "a", *b, "b");
-  EXPECT_TRUE(Eventually([&] { return !a->GetLinkStatus("b").last_error.empty(); }));
+  EXPECT_TRUE(Until([&] { return !a->GetLinkStatus("b").last_error.empty(); }));
   EXPECT_FALSE(a->GetLinkStatus("b").connected);
   EXPECT_FALSE(b->GetLinkStatus("a").connected);
 }
@@ -241,7 +231,7 @@ TEST_F(NodeTransportTest, RefusesEnvelopesForAnotherReceiver) {
   options.private_key = identity->private_key_pem;
   const auto c = Start(std::move(options), inbox.handler());
   a->SetPeerAddress("b", c->listen_address());
-  EXPECT_TRUE(Eventually([&] {
+  EXPECT_TRUE(Until([&] {
     return a->GetLinkStatus("b").last_error.find("an envelope for b came to c") !=
            std::string::npos;
   })) << a->GetLinkStatus("b").last_error;
@@ -269,7 +259,7 @@ TEST_F(NodeTransportTest, DropsWhatDoesNotFitTheQueueAndNeverBlocks) {
   EXPECT_GT(dropped, 0u);
   EXPECT_LT(dropped, kMessages);
   go_on.Notify();
-  EXPECT_TRUE(Eventually([&] {
+  EXPECT_TRUE(Until([&] {
     absl::MutexLock lock(&mutex);
     return received + dropped == kMessages;
   }));
@@ -307,7 +297,7 @@ TEST_F(NodeTransportTest, EndsAStreamOfGarbageAndServesTheOthers) {
   Introduce(*a, "a", *b, "b");
   ASSERT_TRUE(Connected(*a, "a", *b, "b"));
   a->Send("b", Message("still here"));
-  EXPECT_TRUE(Eventually([&] { return inbox.Contains("a:still here"); }));
+  EXPECT_TRUE(Until([&] { return inbox.Contains("a:still here"); }));
 }
 
 TEST_F(NodeTransportTest, SaysWhyItCannotListen) {

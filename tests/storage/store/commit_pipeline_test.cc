@@ -19,6 +19,7 @@
 #include "tests/fakes/fault_disk.h"
 #include "tests/fakes/fault_env.h"
 #include "tests/storage/rocks/keystream_ciphers.h"
+#include "tests/until.h"
 
 namespace meridian::storage {
 namespace {
@@ -80,6 +81,29 @@ class HeldStrand : public Executor {
   bool blocked_ = false;
 };
 
+// A disk's index over RocksDB on a disk that may be full.
+class DiskIndexTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    RocksOptions rocks;
+    rocks.folder = "/rocks";
+    rocks.ciphers = &ciphers_;
+    rocks.base_env = env_.get();
+    auto kv = RocksKv::Open(rocks);
+    ASSERT_TRUE(kv.ok()) << kv.status();
+    kv_ = *std::move(kv);
+    index_ = std::make_unique<DiskIndex>(*kv_);
+    ASSERT_TRUE(index_->Load().ok());
+  }
+
+  FaultDisk fault_disk_{1};
+  const std::unique_ptr<Disk> disk_ = fault_disk_.Attach();
+  const std::unique_ptr<rocksdb::Env> env_ = NewFaultEnv(*disk_);
+  KeystreamCiphers ciphers_;
+  std::unique_ptr<RocksKv> kv_;
+  std::unique_ptr<DiskIndex> index_;
+};
+
 LogEntry Entry(uint64_t epoch, uint64_t index) {
   LogEntry entry;
   entry.epoch = Epoch(epoch);
@@ -88,27 +112,17 @@ LogEntry Entry(uint64_t epoch, uint64_t index) {
   return entry;
 }
 
+using CommitPipelineTest = DiskIndexTest;
+
 // I4, P2: all of a batch is in the rows before any of it is answered; the journal's position would
 // leave the rest behind.
-TEST(CommitPipeline, IndexesTheWholeBatchAfterAFullDiskInItsMiddle) {
+TEST_F(CommitPipelineTest, IndexesTheWholeBatchAfterAFullDiskInItsMiddle) {
   SystemRandom random;
   SystemClock clock;
-  FaultDisk fault_disk(1);
-  const std::unique_ptr<Disk> disk = fault_disk.Attach();
-  const auto env = NewFaultEnv(*disk);
-  KeystreamCiphers ciphers;
-  RocksOptions rocks;
-  rocks.folder = "/rocks";
-  rocks.ciphers = &ciphers;
-  rocks.base_env = env.get();
-  auto kv = RocksKv::Open(rocks);
-  ASSERT_TRUE(kv.ok()) << kv.status();
-  DiskIndex index(**kv);
-  ASSERT_TRUE(index.Load().ok());
-  OutOfService out_of_service(*disk, nullptr);
+  OutOfService out_of_service(*disk_, nullptr);
   HeldStrand strand;
   HeldJournal journal;
-  CommitPipeline pipeline(index, strand, clock, out_of_service, 1 << 20);
+  CommitPipeline pipeline(*index_, strand, clock, out_of_service, 1 << 20);
   pipeline.Start(journal);
   const ReplicaId replica = ReplicaId::Draw(random);
   std::atomic<int> answered = 0;
@@ -129,8 +143,8 @@ TEST(CommitPipeline, IndexesTheWholeBatchAfterAFullDiskInItsMiddle) {
   append(RecordType::kHardState, EncodeHardState(Epoch(1)));
   journal.CompleteGroup();
   strand.WaitUntilBlocked();
-  fault_disk.set_capacity_bytes(0);
-  EXPECT_TRUE(absl::IsResourceExhausted((*kv)->Flush()));
+  fault_disk_.set_capacity_bytes(0);
+  EXPECT_TRUE(absl::IsResourceExhausted(kv_->Flush()));
   append(RecordType::kHardState, EncodeHardState(Epoch(2)));
   append(RecordType::kTruncate, EncodeTruncate(LogIndex(3)));
   append(RecordType::kEntry, EncodeEntryHead(Entry(2, 3)));
@@ -140,11 +154,11 @@ TEST(CommitPipeline, IndexesTheWholeBatchAfterAFullDiskInItsMiddle) {
   EXPECT_TRUE(absl::IsResourceExhausted(pipeline.WaitUntilIndexed()));
   EXPECT_EQ(answered, 7);
 
-  fault_disk.set_capacity_bytes(uint64_t{1} << 40);
-  ASSERT_TRUE((*kv)->Flush().ok());
-  while (!pipeline.WaitUntilIndexed().ok()) absl::SleepFor(absl::Milliseconds(1));
+  fault_disk_.set_capacity_bytes(uint64_t{1} << 40);
+  ASSERT_TRUE(kv_->Flush().ok());
+  ASSERT_TRUE(Until([&] { return pipeline.WaitUntilIndexed().ok(); }));
   EXPECT_EQ(answered, 11);
-  const auto recovered = index.Recover(replica);
+  const auto recovered = index_->Recover(replica);
   ASSERT_TRUE(recovered.ok()) << recovered.status();
   EXPECT_EQ(recovered->epochs, (std::vector<Epoch>{Epoch(1), Epoch(1), Epoch(2), Epoch(2)}));
   EXPECT_EQ(recovered->hard_state.promised, Epoch(2));
@@ -152,20 +166,8 @@ TEST(CommitPipeline, IndexesTheWholeBatchAfterAFullDiskInItsMiddle) {
 
 // I4: a write that was under way when its chunk was recorded as lost is acknowledged, so it is
 // here.
-TEST(DiskIndex, ARecordOfAChunkComesAfterItsLossAndGoesBeforeIt) {
+TEST_F(DiskIndexTest, ARecordOfAChunkComesAfterItsLossAndGoesBeforeIt) {
   SystemRandom random;
-  FaultDisk fault_disk(1);
-  const std::unique_ptr<Disk> disk = fault_disk.Attach();
-  const auto env = NewFaultEnv(*disk);
-  KeystreamCiphers ciphers;
-  RocksOptions rocks;
-  rocks.folder = "/rocks";
-  rocks.ciphers = &ciphers;
-  rocks.base_env = env.get();
-  auto kv = RocksKv::Open(rocks);
-  ASSERT_TRUE(kv.ok()) << kv.status();
-  DiskIndex index(**kv);
-  ASSERT_TRUE(index.Load().ok());
   const ReplicaId replica = ReplicaId::Draw(random);
   const ContainerId container = ContainerId::Draw(random);
   GroupNumber group = 0;
@@ -173,22 +175,22 @@ TEST(DiskIndex, ARecordOfAChunkComesAfterItsLossAndGoesBeforeIt) {
     const DiskIndex::Record record = {
         .type = type, .owner = replica, .payload = payload, .location = {}, .group = ++group};
     std::span<const DiskIndex::Record> records(&record, 1);
-    ASSERT_TRUE(index.Add(records).ok());
+    ASSERT_TRUE(index_->Add(records).ok());
   };
   add(RecordType::kReplicaCreated, EncodeReplicaCreated({PartitionId::Draw(random), container}));
   ChunkPlaced placed;
   placed.chunk = {.run = RunId::Draw(random), .number = 0};
   placed.location.length = 7;
-  ASSERT_TRUE(index.PlaceLost(container, placed.chunk, Timestamp(5)).ok());
-  EXPECT_EQ(index.CountLost(container), 1u);
+  ASSERT_TRUE(index_->PlaceLost(container, placed.chunk, Timestamp(5)).ok());
+  EXPECT_EQ(index_->CountLost(container), 1u);
   add(RecordType::kChunkPlaced, EncodeChunkPlaced(placed));
   for (int i = 0; i < 2; ++i) {
-    const auto row = index.FindChunk(container, placed.chunk);
+    const auto row = index_->FindChunk(container, placed.chunk);
     ASSERT_TRUE(row.ok() && row->has_value());
     EXPECT_EQ((*row)->place, ChunkPlace::kExtent);
     EXPECT_EQ((*row)->extent, placed.location);
-    EXPECT_EQ(index.CountLost(container), 0u);
-    ASSERT_TRUE(index.PlaceLost(container, placed.chunk, Timestamp(6)).ok());
+    EXPECT_EQ(index_->CountLost(container), 0u);
+    ASSERT_TRUE(index_->PlaceLost(container, placed.chunk, Timestamp(6)).ok());
   }
 }
 

@@ -9,6 +9,7 @@
 #include "tests/fakes/fault_disk.h"
 #include "tests/fakes/fault_env.h"
 #include "tests/storage/store/disk_store_harness.h"
+#include "tests/until.h"
 
 namespace meridian::storage {
 namespace {
@@ -311,7 +312,7 @@ TEST(DiskStoreFullRows, RecordsThatWaitForSpaceInRocksDbAreAllIndexed) {
   EXPECT_TRUE(absl::IsResourceExhausted(harness.store().Checkpoint()));
   rocks_disk.set_capacity_bytes(uint64_t{1} << 40);
   // It makes RocksDB go on, and does not wait for the rows that wait for that.
-  while (!harness.store().Checkpoint().ok()) absl::SleepFor(absl::Milliseconds(1));
+  ASSERT_TRUE(Until([&] { return harness.store().Checkpoint().ok(); }));
   harness.strand().RunUntil([&] { return answer.has_value(); });
   ASSERT_TRUE(answer->ok()) << *answer;
   persist({.hard_state = {}, .entries = {DiskStoreHarness::Entry(2, 5)}});
@@ -369,7 +370,7 @@ TEST_F(DiskStoreFaults, TheStrandGoesOnWhileTheDiskReadsForPeers) {
   harness_.storage().ReadLogLater(LogIndex(1), LogIndex(5), 1 << 20,
                                   [&](auto entries) { log = std::move(entries); });
   harness_.storage().ReadChunkLater({run, 0}, [&](auto stored) { chunk = std::move(stored); });
-  while (disk_.held_reads() < 2) absl::SleepFor(absl::Milliseconds(1));
+  ASSERT_TRUE(Until([&] { return disk_.held_reads() >= 2; }));
   EXPECT_TRUE(PersistEntry(6).ok());
   EXPECT_TRUE(Promise(7).ok());
   EXPECT_FALSE(log.has_value() || chunk.has_value());
@@ -390,7 +391,7 @@ TEST_F(DiskStoreFaults, AReadOfTheLogThatATruncationOvertakesIsNotUsed) {
   std::optional<absl::Status> read;
   harness_.storage().ReadLogLater(LogIndex(1), LogIndex(5), 1 << 20,
                                   [&](const auto& entries) { read = entries.status(); });
-  while (disk_.held_reads() < 1) absl::SleepFor(absl::Milliseconds(1));
+  ASSERT_TRUE(Until([&] { return disk_.held_reads() >= 1; }));
   ASSERT_TRUE(harness_
                   .Persist({.hard_state = std::nullopt,
                             .truncate_from = LogIndex(3),
@@ -409,7 +410,7 @@ TEST_F(DiskStoreFaults, AReadOfTheLogThatATrimOvertakesIsOutOfRangeWhateverItFin
   std::optional<absl::Status> read;
   harness_.storage().ReadLogLater(LogIndex(1), LogIndex(5), 1 << 20,
                                   [&](const auto& entries) { read = entries.status(); });
-  while (disk_.held_reads() < 1) absl::SleepFor(absl::Milliseconds(1));
+  ASSERT_TRUE(Until([&] { return disk_.held_reads() >= 1; }));
   ASSERT_TRUE(harness_.storage().Apply(KvBatch(), LogIndex(5), Timestamp(1005)).ok());
   ASSERT_TRUE(harness_.storage().TrimTo(LogIndex(5)).ok());
   for (const std::string& name : names) {
