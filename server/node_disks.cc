@@ -1,6 +1,7 @@
 #include "server/node_disks.h"
 
 #include <filesystem>
+#include <map>
 #include <system_error>
 #include <utility>
 
@@ -21,29 +22,10 @@ namespace meridian::server {
 // A disk's key, what is made from it, and the store that uses it: in the order of dependence.
 class NodeDisks::OpenedDisk {
  public:
-  static absl::StatusOr<std::unique_ptr<OpenedDisk>> Open(const Options& options,
-                                                          const DiskFolder& folder,
-                                                          crypto::Kms& kms) {
-    const std::filesystem::path parent = std::filesystem::path(folder.store).parent_path();
-    if (std::error_code error; !std::filesystem::is_directory(parent, error)) {
-      return absl::NotFoundError(
-          absl::StrCat("folder ", parent.string(), " does not exist: is its disk mounted?"));
-    }
-    ASSIGN_OR_RETURN(const crypto::SecretKey key,
-                     OpenNodeKeyFile(folder.key_file, folder.store, options.store.node, kms,
-                                     *options.store.random));
-    ASSIGN_OR_RETURN(std::unique_ptr<storage::Disk> disk, options.open_disk(folder.store));
-    std::unique_ptr<OpenedDisk> opened(new OpenedDisk(key, *options.store.random, std::move(disk)));
-    RETURN_IF_ERROR(opened->OpenStore(options, folder));
-    return opened;
-  }
-
-  storage::DiskStore& store() const { return *store_; }
-
- private:
   OpenedDisk(const crypto::SecretKey& key, Random& random, std::unique_ptr<storage::Disk> disk)
       : key_(key), file_ciphers_(key_, random), record_sealers_(key_), disk_(std::move(disk)) {}
 
+  // Once, before store().
   absl::Status OpenStore(const Options& options, const DiskFolder& folder) {
     storage::DiskStoreOptions store = options.store;
     store.file_ciphers = &file_ciphers_;
@@ -58,6 +40,9 @@ class NodeDisks::OpenedDisk {
     return absl::OkStatus();
   }
 
+  storage::DiskStore& store() const { return *store_; }
+
+ private:
   const crypto::NodeKey key_;
   storage::NodeFileCiphers file_ciphers_;
   const storage::NodeRecordSealers record_sealers_;
@@ -65,19 +50,66 @@ class NodeDisks::OpenedDisk {
   std::unique_ptr<storage::DiskStore> store_;
 };
 
-absl::StatusOr<std::unique_ptr<NodeDisks>> NodeDisks::Open(Options options, crypto::Kms& kms) {
-  std::unique_ptr<NodeDisks> disks(new NodeDisks(options.store.node));
-  absl::Status first_problem;
-  for (const DiskFolder& folder : options.folders) {
-    auto opened = OpenedDisk::Open(options, folder, kms);
-    Slot slot{folder, nullptr, Annotate(opened.status(), folder.store)};
-    if (absl::IsFailedPrecondition(opened.status())) return slot.problem;
-    if (opened.ok()) slot.disk = *std::move(opened);
-    if (first_problem.ok()) first_problem = slot.problem;
-    disks->slots_.push_back(std::move(slot));
+namespace {
+
+absl::StatusOr<std::unique_ptr<storage::Disk>> OpenFolder(const NodeDisks::Options& options,
+                                                          const DiskFolder& folder) {
+  const std::filesystem::path parent = std::filesystem::path(folder.store).parent_path();
+  if (std::error_code error; !std::filesystem::is_directory(parent, error)) {
+    return absl::NotFoundError(
+        absl::StrCat("folder ", parent.string(), " does not exist: is its disk mounted?"));
   }
-  if (disks->slots_.empty()) return absl::InvalidArgumentError("a node needs a disk");
-  if (disks->stores().empty()) return first_problem;
+  ASSIGN_OR_RETURN(std::unique_ptr<storage::Disk> disk, options.open_disk(folder.store));
+  // Before the key, which of another node's disk is no better than a damaged one.
+  RETURN_IF_ERROR(storage::DiskStore::CheckOwner(*disk, options.store.cluster, options.store.node));
+  return disk;
+}
+
+}  // namespace
+
+absl::Status NodeDisks::OpenKeys(const Options& options, crypto::Kms& kms) {
+  for (const DiskFolder& folder : options.folders) {
+    Slot& slot = slots_.emplace_back(Slot{folder, nullptr, absl::OkStatus()});
+    auto disk = OpenFolder(options, folder);
+    slot.problem = Annotate(disk.status(), folder.store);
+    if (absl::IsFailedPrecondition(slot.problem)) return slot.problem;
+    if (!disk.ok()) continue;
+    const auto key = OpenNodeKeyFile(folder.key_file, folder.store, options.store.node, kms,
+                                     *options.store.random);
+    slot.problem = Annotate(key.status(), folder.store);
+    if (!key.ok() && !absl::IsDataLoss(slot.problem)) return slot.problem;
+    if (!key.ok()) continue;
+    slot.disk = std::make_unique<OpenedDisk>(*key, *options.store.random, *std::move(disk));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status NodeDisks::OpenStores(const Options& options) {
+  std::map<DiskId, std::string> folders;
+  for (Slot& slot : slots_) {
+    if (slot.disk == nullptr) continue;
+    slot.problem = Annotate(slot.disk->OpenStore(options, slot.folder), slot.folder.store);
+    if (absl::IsFailedPrecondition(slot.problem)) return slot.problem;
+    if (!slot.problem.ok()) {
+      slot.disk.reset();
+      continue;
+    }
+    const auto [other, first] = folders.emplace(slot.disk->store().disk_id(), slot.folder.store);
+    if (first) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        slot.folder.store, " and ", other->second, " hold the same disk: one is a copy of the ",
+        "other, and a copy must never serve. Take the copy out of the configuration"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<NodeDisks>> NodeDisks::Open(Options options, crypto::Kms& kms) {
+  if (options.folders.empty()) return absl::InvalidArgumentError("a node needs a disk");
+  std::unique_ptr<NodeDisks> disks(new NodeDisks(options.store.node));
+  // All keys first: the KMS fails before anything is opened, or not at all.
+  RETURN_IF_ERROR(disks->OpenKeys(options, kms));
+  RETURN_IF_ERROR(disks->OpenStores(options));
+  if (disks->stores().empty()) return disks->slots_.front().problem;
   for (const Slot& slot : disks->slots_) {
     if (slot.problem.ok()) continue;
     Log(absl::StrCat("node ", disks->node_, ": goes on without a disk: ", slot.problem.ToString()));

@@ -42,9 +42,10 @@ class NodeDisks {
     std::function<void()> on_out_of_service;
   };
 
-  // FAILED_PRECONDITION: a folder belongs to another cluster, node or version, or is in use: none
-  // is opened then, since that is a mistake and no damage. Any other disk that cannot be opened is
-  // left out, and reported by Describe; an error only if no disk is left. `kms` is not used after.
+  // FAILED_PRECONDITION: a folder belongs to another cluster, node or version, is in use, or is a
+  // copy of another one: none is opened then, since that is a mistake and no damage. Any error of
+  // `kms` too fails all: it says nothing about a disk. Any other disk that cannot be opened is left
+  // out, and reported by Describe; an error only if no disk is left. `kms` is not used after.
   static absl::StatusOr<std::unique_ptr<NodeDisks>> Open(Options options, crypto::Kms& kms);
   ~NodeDisks();
 
@@ -70,6 +71,9 @@ class NodeDisks {
   };
 
   explicit NodeDisks(NodeId node);
+  // One after the other: fill slots_. Errors as of Open.
+  absl::Status OpenKeys(const Options& options, crypto::Kms& kms);
+  absl::Status OpenStores(const Options& options);
 
   const NodeId node_;
   std::vector<Slot> slots_;

@@ -24,7 +24,25 @@ absl::Status CheckUnused(const std::string& path, const std::string& folder) {
                      " holds data that only its key opens. Put it back; nothing was changed"));
   }
   if (!error || error == std::errc::no_such_file_or_directory) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(folder, ": ", error.message()));
+  return absl::DataLossError(absl::StrCat(folder, ": ", error.message()));
+}
+
+// What the file holds; NOT_FOUND. Trouble with its disk is no trouble of the KMS.
+absl::StatusOr<std::string> Read(const std::string& path) {
+  absl::StatusOr<std::string> bytes = crypto::ReadSmallFile(path, kMaxKeyFileBytes);
+  if (bytes.ok() || absl::IsNotFound(bytes.status())) return bytes;
+  return absl::DataLossError(bytes.status().message());
+}
+
+// The wrapped key that is in the file afterwards: another process may have made it meanwhile.
+absl::StatusOr<std::string> Create(const std::string& path, const NodeId& node, crypto::Kms& kms,
+                                   Random& random) {
+  ASSIGN_OR_RETURN(std::string wrapped, crypto::NodeKey::CreateWrapped(kms, node, random));
+  const absl::Status written =
+      crypto::WriteFileAtomically(path, wrapped, {.secret = true, .must_be_new = true});
+  if (absl::IsAlreadyExists(written)) return Read(path);
+  if (!written.ok()) return absl::DataLossError(written.message());
+  return wrapped;
 }
 
 }  // namespace
@@ -32,12 +50,10 @@ absl::Status CheckUnused(const std::string& path, const std::string& folder) {
 absl::StatusOr<crypto::SecretKey> OpenNodeKeyFile(const std::string& path,
                                                   const std::string& folder, const NodeId& node,
                                                   crypto::Kms& kms, Random& random) {
-  absl::StatusOr<std::string> wrapped = crypto::ReadSmallFile(path, kMaxKeyFileBytes);
+  absl::StatusOr<std::string> wrapped = Read(path);
   if (absl::IsNotFound(wrapped.status())) {
     RETURN_IF_ERROR(CheckUnused(path, folder));
-    wrapped = crypto::NodeKey::CreateWrapped(kms, node, random);
-    RETURN_IF_ERROR(wrapped.status());
-    RETURN_IF_ERROR(crypto::WriteFileAtomically(path, *wrapped, {}));
+    wrapped = Create(path, node, kms, random);
   }
   RETURN_IF_ERROR(wrapped.status());
   absl::StatusOr<crypto::SecretKey> key = crypto::NodeKey::Unwrap(kms, node, *wrapped);

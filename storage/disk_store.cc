@@ -312,6 +312,10 @@ absl::StatusOr<DiskStats> DiskStoreImpl::Stats() const {
 
 }  // namespace
 
+absl::Status DiskStore::CheckOwner(Disk& disk, ClusterId cluster, const NodeId& node) {
+  return CheckDiskOwner(disk, cluster, node);
+}
+
 absl::StatusOr<std::unique_ptr<DiskStore>> DiskStore::Open(Disk& disk, DiskStoreOptions options) {
   CHECK_INVARIANT(options.strand != nullptr && options.clock != nullptr &&
                       options.random != nullptr && options.file_ciphers != nullptr &&

@@ -102,6 +102,10 @@ class DiskStore {
   // not come back under their ids (P9). `disk` outlives the store.
   static absl::StatusOr<std::unique_ptr<DiskStore>> Open(Disk& disk, DiskStoreOptions options);
 
+  // FAILED_PRECONDITION if the folder is another cluster's or node's; changes nothing. OK also if
+  // nothing that can be read there says whose it is.
+  static absl::Status CheckOwner(Disk& disk, ClusterId cluster, const NodeId& node);
+
   // Flushes nothing. All replicas have been destroyed before.
   virtual ~DiskStore() = default;
 

@@ -6,6 +6,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <random>
+
+#include "absl/strings/str_cat.h"
 
 namespace meridian::crypto {
 namespace {
@@ -55,9 +58,14 @@ bool WriteAll(int fd, std::string_view bytes) {
   return true;
 }
 
+// A name of nobody else's: two processes may be writing the same file.
+std::string TemporaryName(const std::string& path) {
+  std::random_device random;
+  return absl::StrCat(path, ".", absl::Hex(random(), absl::kZeroPad8),
+                      absl::Hex(random(), absl::kZeroPad8), ".tmp");
+}
+
 absl::Status WriteTemporary(const std::string& path, std::string_view bytes, bool secret) {
-  // What a crash left behind may have another mode.
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) return Failed("cannot replace", path);
   const File file(
       open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, secret ? 0600 : 0644));
   if (!file.ok()) return Failed("cannot create", path);
@@ -94,14 +102,14 @@ absl::StatusOr<std::string> ReadSmallFile(const std::string& path, size_t max_by
 
 absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes,
                                  WriteFileOptions options) {
-  const std::string temporary = path + ".tmp";
+  const std::string temporary = TemporaryName(path);
   absl::Status status = WriteTemporary(temporary, bytes, options.secret);
-  if (!status.ok()) return status;
   // link refuses a name that is taken; rename replaces it.
-  const bool named = options.must_be_new ? link(temporary.c_str(), path.c_str()) == 0
-                                         : rename(temporary.c_str(), path.c_str()) == 0;
-  if (!named) status = Failed("cannot write", path);
-  if (options.must_be_new || !named) unlink(temporary.c_str());
+  if (status.ok() && (options.must_be_new ? link(temporary.c_str(), path.c_str())
+                                          : rename(temporary.c_str(), path.c_str())) != 0) {
+    status = Failed("cannot write", path);
+  }
+  if (options.must_be_new || !status.ok()) unlink(temporary.c_str());
   if (!status.ok()) return status;
   return SyncFolderOf(path);
 }

@@ -13,8 +13,9 @@ namespace meridian::crypto {
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path, size_t max_bytes);
 
 // What `path` holds is, after any crash, what it was or all of `bytes`; durable on return. Readable
-// by its owner only if `secret`. With `must_be_new`, ALREADY_EXISTS if there is a file. After an
-// error either may be there.
+// by its owner only if `secret`. With `must_be_new`, ALREADY_EXISTS if there is a file, whoever
+// writes it meanwhile. After any other error either may be there. A crash may leave PATH.<16
+// hex>.tmp.
 struct WriteFileOptions {
   bool secret = true;
   bool must_be_new = false;

@@ -33,6 +33,20 @@ absl::StatusOr<DiskIdentity> TakeFolder(Disk& disk, ClusterId cluster, const Nod
                       .initialised = false};
 }
 
+absl::Status CheckOwner(const DiskIdentity& identity, ClusterId cluster, const NodeId& node) {
+  if (identity.cluster != cluster) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the folder belongs to cluster ", identity.cluster.ToHex(), ", this node to cluster ",
+        cluster.ToHex(), ": put its own back; nothing was changed"));
+  }
+  if (identity.node != node) {
+    return absl::FailedPreconditionError(absl::StrCat("the folder belongs to node '", identity.node,
+                                                      "', this is '", node,
+                                                      "': put its own back; nothing was changed"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::string EncodeIdentity(const DiskIdentity& identity) {
@@ -81,19 +95,19 @@ absl::StatusOr<DiskIdentity> ClaimDisk(Disk& disk, ClusterId cluster, const Node
     RETURN_IF_ERROR(bytes.status());
     ASSIGN_OR_RETURN(identity, DecodeIdentity(*bytes));
   }
-  if (identity.cluster != cluster) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the folder belongs to cluster ", identity.cluster.ToHex(), ", this node to cluster ",
-        cluster.ToHex(), ": put its own back; nothing was changed"));
-  }
-  if (identity.node != node) {
-    return absl::FailedPreconditionError(absl::StrCat("the folder belongs to node '", identity.node,
-                                                      "', this is '", node,
-                                                      "': put its own back; nothing was changed"));
-  }
+  RETURN_IF_ERROR(CheckOwner(identity, cluster, node));
   ++identity.incarnation;
   RETURN_IF_ERROR(WriteIdentity(disk, identity));
   return identity;
+}
+
+absl::Status CheckDiskOwner(Disk& disk, ClusterId cluster, const NodeId& node) {
+  const absl::StatusOr<std::string> bytes = ReadWholeFile(disk, kFile, kMaxFileBytes);
+  if (!bytes.ok()) return absl::OkStatus();
+  const absl::StatusOr<DiskIdentity> identity = DecodeIdentity(*bytes);
+  if (absl::IsDataLoss(identity.status())) return absl::OkStatus();
+  RETURN_IF_ERROR(identity.status());
+  return CheckOwner(*identity, cluster, node);
 }
 
 absl::Status WriteIdentity(Disk& disk, const DiskIdentity& identity) {

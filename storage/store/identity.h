@@ -36,6 +36,8 @@ absl::StatusOr<DiskIdentity> DecodeIdentity(std::string_view bytes);
 // incarnation up, durably. FAILED_PRECONDITION if it is somebody else's or of a newer version.
 absl::StatusOr<DiskIdentity> ClaimDisk(Disk& disk, ClusterId cluster, const NodeId& node,
                                        Random& random);
+// The check alone, without a change: OK also if nothing that can be read says whose the folder is.
+absl::Status CheckDiskOwner(Disk& disk, ClusterId cluster, const NodeId& node);
 absl::Status WriteIdentity(Disk& disk, const DiskIdentity& identity);
 
 }  // namespace meridian::storage

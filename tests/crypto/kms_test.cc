@@ -124,11 +124,12 @@ TEST_F(LocalKeyringTest, IsNeverOverwrittenByANewOne) {
 
 TEST_F(LocalKeyringTest, AKeyThatCouldNotBeMadeDurableDoesNotExist) {
   const auto kms = *Open();
-  // The replacement's name is taken by a folder: it cannot be written.
-  ASSERT_TRUE(std::filesystem::create_directories(path_ + ".tmp/x"));
+  // No file replaces a folder.
+  std::filesystem::remove(path_);
+  ASSERT_TRUE(std::filesystem::create_directories(path_ + "/x"));
   EXPECT_FALSE(kms->CreateKey("a").ok());
   EXPECT_TRUE(absl::IsNotFound(kms->Wrap("a", "c", CountingKey()).status()));
-  std::filesystem::remove_all(path_ + ".tmp");
+  std::filesystem::remove_all(path_);
   EXPECT_TRUE(kms->CreateKey("a").ok());
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <string>
@@ -103,6 +104,41 @@ TEST_F(NodeDisksTest, AFolderInUseIsAMistakeThatStopsTheNode) {
   ASSERT_TRUE(first.ok()) << first.status();
   const auto second = Open({FolderOf("b"), FolderOf("a")});
   EXPECT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
+}
+
+TEST_F(NodeDisksTest, ADiskOfAnotherNodeIsAMistakeThatStopsTheNode) {
+  ASSERT_TRUE(Open({FolderOf("a")}, "other").ok());
+  const auto disks = Open({FolderOf("b"), FolderOf("a")});
+  EXPECT_TRUE(absl::IsFailedPrecondition(disks.status())) << disks.status();
+  EXPECT_NE(disks.status().message().find("belongs to node 'other'"), std::string::npos);
+}
+
+TEST_F(NodeDisksTest, ADamagedKeyIsAReasonToLeaveItsDiskOut) {
+  ASSERT_TRUE(Open({FolderOf("a"), FolderOf("b")}).ok());
+  std::ofstream(FolderOf("b").key_file) << "damaged";
+  const auto disks = Open({FolderOf("a"), FolderOf("b")});
+  ASSERT_TRUE(disks.ok()) << disks.status();
+  EXPECT_EQ((*disks)->InService().size(), 1u);
+}
+
+// An election of the store that the KMS lives in is no reason to rebuild a disk elsewhere.
+TEST_F(NodeDisksTest, AKmsThatIsAwayForAMomentCostsNoDisk) {
+  ASSERT_TRUE(Open({FolderOf("a"), FolderOf("b")}).ok());
+  kms_.set_reachable(false);
+  kms_.during_unwrap = [this] { kms_.set_reachable(true); };
+  const auto disks = Open({FolderOf("a"), FolderOf("b")});
+  EXPECT_TRUE(absl::IsUnavailable(disks.status())) << disks.status();
+  EXPECT_EQ((*Open({FolderOf("a"), FolderOf("b")}))->InService().size(), 2u);
+}
+
+TEST_F(NodeDisksTest, ADiskAndItsCopyAreAMistakeThatStopsTheNode) {
+  ASSERT_TRUE(Open({FolderOf("a")}).ok());
+  std::filesystem::remove(folder_.path() + "/b");
+  std::filesystem::copy(folder_.path() + "/a", folder_.path() + "/b",
+                        std::filesystem::copy_options::recursive);
+  const auto disks = Open({FolderOf("a"), FolderOf("b")});
+  EXPECT_TRUE(absl::IsFailedPrecondition(disks.status())) << disks.status();
+  EXPECT_NE(disks.status().message().find("hold the same disk"), std::string::npos);
 }
 
 TEST_F(NodeDisksTest, ADiskThatFailsGoesOutOfServiceAlone) {
