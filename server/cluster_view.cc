@@ -144,9 +144,14 @@ class ClusterView::State : public std::enable_shared_from_this<State> {
     std::map<NodeId, NodeRecord> nodes;
     std::vector<Topology::Node> places;
     for (const coordination::KeyValue& row : rows) {
-      auto record = DecodeNodeRecord(row.value);
-      if (!record.ok()) continue;
       const NodeId node = row.key.substr(sizeof(kNodeKeyPrefix) - 1);
+      auto record = DecodeNodeRecord(row.value);
+      if (!record.ok()) {
+        // Of a newer version, perhaps: no reason to take the node for gone.
+        const std::optional<NodeRecord> before = Find(&Known::nodes, node);
+        if (!before) continue;
+        record = *before;
+      }
       places.push_back({node, record->zone, record->region});
       nodes[node] = *std::move(record);
     }

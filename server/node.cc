@@ -97,7 +97,7 @@ class ServingNode final : public Node {
     published_ = true;
     presence_ = platform_.coordination.Announce(AliveKeyOf(options_.id), "", kPresenceTtl);
     placement_ = std::make_unique<PlacementKeeper>(PlacementKeeper::Environment{
-        options_.id, *host_, api_->view, platform_.random, options_.placement});
+        options_.id, *host_, api_->view, platform_.clock, platform_.random, options_.placement});
     ScheduleExpiry();
     WarmCatalog();
     server_->SetServing(true);

@@ -48,6 +48,8 @@ pb::ReplicaStatus Describe(HostedReplica& replica, bool with_digest, absl::Time 
   proto.set_applied_index(status->applied_index.value());
   proto.set_corrupt_chunks(status->corrupt_chunks);
   proto.set_repaired_chunks(status->repaired_chunks);
+  proto.set_chunks_without_copy(status->chunks_without_copy);
+  proto.set_chunks_awaited(status->chunks_awaited);
   if (!status->health.ok()) proto.set_problem(status->health.ToString());
   if (!with_digest) return proto;
   using Digest = absl::StatusOr<std::pair<LogIndex, std::string>>;

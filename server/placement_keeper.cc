@@ -1,13 +1,13 @@
 #include "server/placement_keeper.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/await.h"
 #include "server/log.h"
+#include "server/placement_disks.h"
 
 namespace meridian::server {
 namespace {
@@ -26,6 +26,19 @@ std::optional<replication::PlacementPolicy> PolicyOf(const PartitionRecord& reco
   }
 }
 
+std::string NodesOf(const std::vector<replication::Member>& members) {
+  std::string nodes;
+  for (const replication::Member& member : members) {
+    absl::StrAppend(&nodes, nodes.empty() ? "" : ", ", member.node);
+  }
+  return nodes;
+}
+
+absl::Status TooSlow(const std::vector<replication::Member>& members, absl::Duration taken) {
+  return absl::UnavailableError(absl::StrCat("on the way to ", NodesOf(members), " for ",
+                                             absl::ToInt64Minutes(taken), " minutes"));
+}
+
 }  // namespace
 
 PlacementKeeper::PlacementKeeper(const Environment& environment)
@@ -33,9 +46,18 @@ PlacementKeeper::PlacementKeeper(const Environment& environment)
   ScheduleTurn();
 }
 
-PlacementKeeper::~PlacementKeeper() { worker_.reset(); }
+PlacementKeeper::~PlacementKeeper() {
+  std::unique_ptr<Executor> worker;
+  {
+    absl::MutexLock lock(&mutex_);
+    worker = std::move(worker_);
+  }
+  worker.reset();  // a turn that runs comes to its end
+}
 
 void PlacementKeeper::ScheduleTurn() {
+  absl::MutexLock lock(&mutex_);
+  if (worker_ == nullptr) return;
   worker_->PostAfter(env_.options.interval, [this] {
     Turn();
     ScheduleTurn();
@@ -43,45 +65,36 @@ void PlacementKeeper::ScheduleTurn() {
 }
 
 void PlacementKeeper::Turn() {
-  const std::vector<DiskInPlan> disks = Disks();
+  const std::vector<DiskInPlan> disks = PlacementDisks(env_.view);
   std::vector<Change> changes;
-  std::map<PartitionId, std::vector<replication::Member>> plans;
   for (const std::shared_ptr<HostedReplica>& replica : env_.host.List()) {
     std::optional<Change> change = PlanOf(replica, disks);
     if (change) changes.push_back(*std::move(change));
   }
   // What is under way goes on; then those with the fewest copies.
   std::stable_sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) {
-    return std::pair(a.under_way, a.silent) > std::pair(b.under_way, b.silent);
+    return std::pair(!a.under_way, a.copies) < std::pair(!b.under_way, b.copies);
   });
+  std::map<PartitionId, Plan> plans;
   size_t running = 0;
   for (const Change& change : changes) {
     if (!change.under_way && running >= env_.options.max_changes) break;
-    ++running;
+    const PartitionId partition = change.replica->identity().partition;
+    Plan plan{change.members, env_.clock.MonotonicNow()};
+    const auto last = plans_.find(partition);
+    if (last != plans_.end() && last->second.members == plan.members)
+      plan.since = last->second.since;
+    // One that does not come to its end leaves its turn to others, and says so.
+    const absl::Duration taken = env_.clock.MonotonicNow() - plan.since;
+    if (taken < env_.options.patience) {
+      ++running;
+    } else {
+      env_.host.SetPlacementProblem(partition, TooSlow(change.members, taken));
+    }
     Begin(change);
-    plans[change.replica->identity().partition] = change.members;
+    plans[partition] = std::move(plan);
   }
   plans_ = std::move(plans);
-}
-
-std::vector<DiskInPlan> PlacementKeeper::Disks() const {
-  std::map<DiskId, size_t> replicas;
-  for (const auto& [partition, group] : env_.view.groups()) {
-    for (const auto* set : {&group.config.members, &group.config.learners}) {
-      for (const replication::Member& member : *set) ++replicas[member.disk];
-    }
-  }
-  const std::set<NodeId> alive = env_.view.alive();
-  const std::set<NodeId> draining = env_.view.draining();
-  std::vector<DiskInPlan> disks;
-  for (const auto& [node, record] : env_.view.nodes()) {
-    for (const DiskId& disk : record.disks) {
-      disks.push_back({{node, record.zone, record.region, disk, replicas[disk]},
-                       alive.contains(node),
-                       draining.contains(node)});
-    }
-  }
-  return disks;
 }
 
 std::optional<PlacementKeeper::Change> PlacementKeeper::PlanOf(
@@ -93,24 +106,24 @@ std::optional<PlacementKeeper::Change> PlacementKeeper::PlanOf(
       });
   const std::optional<PartitionRecord> record = env_.view.FindPartition(partition);
   const auto policy = record ? PolicyOf(*record) : std::nullopt;
-  absl::Status problem;
-  std::optional<Change> change;
-  if (status && status->is_serving && policy) {
-    const replication::GroupConfig& config = status->config;
-    GroupInPlan group{*policy, record->region, config, status->silence, {}};
-    if (const auto last = plans_.find(partition); last != plans_.end()) {
-      group.last_plan = last->second;
-    }
-    auto planned = PlanMembers(group, disks, env_.options.patience, env_.random);
-    problem = planned.status();
-    const bool under_way = !config.joint_old.empty() || !config.learners.empty();
-    if (planned.ok() && (under_way || *planned != config.members)) {
-      change = Change{replica, *std::move(planned), under_way,
-                      CountSilent(group, env_.options.patience)};
-    }
+  if (!status || !policy) return std::nullopt;
+  if (!status->is_serving) {
+    env_.host.SetPlacementProblem(partition, absl::OkStatus());
+    return std::nullopt;
   }
+  const replication::GroupConfig& config = status->config;
+  GroupInPlan group{*policy, record->region, config, status->silence, {}};
+  if (const auto last = plans_.find(partition); last != plans_.end()) {
+    group.last_plan = last->second.members;
+  }
+  auto planned = PlanMembers(group, disks, env_.options.patience, env_.random);
+  const bool under_way = !config.joint_old.empty() || !config.learners.empty();
+  const bool settled = planned.ok() && !under_way && *planned == config.members;
+  absl::Status problem = planned.status();
+  if (planned.ok() && !settled) problem = status->last_swap;
   env_.host.SetPlacementProblem(partition, problem);
-  return change;
+  if (!planned.ok() || settled) return std::nullopt;
+  return Change{replica, *std::move(planned), under_way, CountCopies(group, env_.options.patience)};
 }
 
 void PlacementKeeper::Begin(const Change& change) {
@@ -124,12 +137,10 @@ void PlacementKeeper::Begin(const Change& change) {
     Log(absl::StrCat("node ", env_.node, ": cannot change the members of partition ",
                      partition.ToHex(), ": ", status->ToString()));
   }
-  if (plans_[partition] == change.members) return;
-  std::string nodes;
-  for (const replication::Member& member : change.members) {
-    absl::StrAppend(&nodes, nodes.empty() ? "" : ", ", member.node);
-  }
-  Log(absl::StrCat("node ", env_.node, ": partition ", partition.ToHex(), " goes to ", nodes));
+  const auto last = plans_.find(partition);
+  if (last != plans_.end() && last->second.members == change.members) return;
+  Log(absl::StrCat("node ", env_.node, ": partition ", partition.ToHex(), " goes to ",
+                   NodesOf(change.members)));
 }
 
 }  // namespace meridian::server

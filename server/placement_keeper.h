@@ -9,7 +9,10 @@
 #include <optional>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/clock.h"
 #include "base/executor.h"
 #include "base/id.h"
 #include "base/random.h"
@@ -25,7 +28,8 @@ struct PlacementOptions {
   absl::Duration patience = absl::Minutes(10);
   // A replica that its group no longer names keeps its data for this long.
   absl::Duration keep_unnamed = absl::Minutes(10);
-  // Groups led here whose members change at the same time.
+  // Groups led here whose members change at the same time. One that takes longer than `patience` is
+  // not counted any more, and told as a problem.
   size_t max_changes = 2;
 };
 
@@ -37,6 +41,7 @@ class PlacementKeeper {
     NodeId node;
     ReplicaHost& host;
     const ClusterView& view;
+    Clock& clock;
     Random& random;
     PlacementOptions options;
   };
@@ -50,20 +55,25 @@ class PlacementKeeper {
     std::shared_ptr<HostedReplica> replica;
     std::vector<replication::Member> members;
     bool under_way = false;
-    size_t silent = 0;
+    size_t copies = 0;
+  };
+  struct Plan {
+    std::vector<replication::Member> members;
+    absl::Duration since;
   };
 
-  void ScheduleTurn();
+  void ScheduleTurn() ABSL_LOCKS_EXCLUDED(mutex_);
   void Turn();
-  std::vector<DiskInPlan> Disks() const;
   std::optional<Change> PlanOf(const std::shared_ptr<HostedReplica>& replica,
                                const std::vector<DiskInPlan>& disks);
   void Begin(const Change& change);
 
   const Environment env_;
   // Of the groups whose members change; on the worker only.
-  std::map<PartitionId, std::vector<replication::Member>> plans_;
-  std::unique_ptr<Executor> worker_;
+  std::map<PartitionId, Plan> plans_;
+  absl::Mutex mutex_;
+  // Null once it is being destroyed.
+  std::unique_ptr<Executor> worker_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace meridian::server

@@ -30,10 +30,20 @@ std::optional<Member> FindAt(const std::vector<Member>& members, const PlacedRep
   return std::nullopt;
 }
 
-// Whether a replica that is on the node, on a disk that the node still has, is not to stay: until
-// it has left, the node takes no other of the group (P6).
-bool HasLeaving(const GroupInPlan& group, const std::vector<DiskInPlan>& disks,
-                const NodeId& node) {
+// The place of a member whose disk is not among `disks`, but whose node is.
+std::optional<replication::PlacementDisk> PlaceOnNode(const std::vector<DiskInPlan>& disks,
+                                                      const Member& member) {
+  for (const DiskInPlan& disk : disks) {
+    if (disk.disk.node != member.node) continue;
+    return replication::PlacementDisk{member.node, disk.disk.zone, disk.disk.region, member.disk,
+                                      0};
+  }
+  return std::nullopt;
+}
+
+// Whether a member of the group is on the node, on a disk that the node still has: until it has
+// left, the node takes no other of the group (P6).
+bool HasOther(const GroupInPlan& group, const std::vector<DiskInPlan>& disks, const NodeId& node) {
   return std::any_of(group.config.members.begin(), group.config.members.end(),
                      [&](const Member& member) {
                        return member.node == node && FindDisk(disks, member) != nullptr;
@@ -45,24 +55,48 @@ bool HasLeaving(const GroupInPlan& group, const std::vector<DiskInPlan>& disks,
 absl::StatusOr<std::vector<Member>> PlanMembers(const GroupInPlan& group,
                                                 const std::vector<DiskInPlan>& disks,
                                                 absl::Duration patience, Random& random) {
+  std::vector<replication::PlacementDisk> usable;
+  const auto is_usable = [&](const PlacedReplica& place) {
+    return std::any_of(usable.begin(), usable.end(), [&](const auto& disk) {
+      return disk.node == place.node && disk.disk == place.disk;
+    });
+  };
   std::vector<Member> staying;
-  std::vector<PlacedReplica> places;
+  replication::PresentReplicas present;
   for (const Member& member : group.config.members) {
     const DiskInPlan* disk = FindDisk(disks, member);
-    if (disk == nullptr || disk->draining || IsSilent(group, member, patience)) continue;
+    if ((disk != nullptr && disk->draining) || IsSilent(group, member, patience)) continue;
+    std::optional<replication::PlacementDisk> place;
+    if (disk != nullptr) place = disk->disk;
+    // Of a disk that is not known, the node's zone is.
+    if (!place) place = PlaceOnNode(disks, member);
+    if (!place) continue;
+    usable.push_back(*place);
     staying.push_back(member);
-    places.push_back({member.node, member.disk});
+    present.whole.push_back({member.node, member.disk});
   }
-  std::vector<replication::PlacementDisk> usable;
   for (const DiskInPlan& disk : disks) {
     const PlacedReplica place{disk.disk.node, disk.disk.disk};
-    const bool taken = std::find(places.begin(), places.end(), place) != places.end();
-    if (taken || (disk.present && !disk.draining && !HasLeaving(group, disks, disk.disk.node))) {
+    if (!is_usable(place) && disk.present && !disk.draining &&
+        !HasOther(group, disks, disk.disk.node)) {
       usable.push_back(disk.disk);
     }
   }
+  std::vector<Member> begun;
+  for (const auto* made : {&group.config.learners, &group.last_plan}) {
+    for (const Member& member : *made) {
+      const PlacedReplica place{member.node, member.disk};
+      if (!is_usable(place) || FindAt(begun, place) || FindAt(staying, place)) continue;
+      if (IsSilent(group, member, patience)) {
+        std::erase_if(usable, [&](const auto& disk) { return disk.disk == place.disk; });
+        continue;
+      }
+      begun.push_back(member);
+      present.begun.push_back(place);
+    }
+  }
   ASSIGN_OR_RETURN(const std::vector<PlacedReplica> placed,
-                   replication::PlaceGroup(group.policy, group.region, usable, places));
+                   replication::PlaceGroup(group.policy, group.region, usable, present));
   std::vector<Member> planned;
   // In the order of the configuration, so that an unchanged group compares equal.
   for (const Member& member : staying) {
@@ -71,17 +105,16 @@ absl::StatusOr<std::vector<Member>> PlanMembers(const GroupInPlan& group,
   }
   for (const PlacedReplica& place : placed) {
     if (FindAt(staying, place)) continue;
-    std::optional<Member> begun = FindAt(group.config.learners, place);
-    if (!begun) begun = FindAt(group.last_plan, place);
-    planned.push_back(begun.value_or(Member{ReplicaId::Draw(random), place.node, place.disk}));
+    planned.push_back(
+        FindAt(begun, place).value_or(Member{ReplicaId::Draw(random), place.node, place.disk}));
   }
   return planned;
 }
 
-size_t CountSilent(const GroupInPlan& group, absl::Duration patience) {
+size_t CountCopies(const GroupInPlan& group, absl::Duration patience) {
   return static_cast<size_t>(
       std::count_if(group.config.members.begin(), group.config.members.end(),
-                    [&](const Member& member) { return IsSilent(group, member, patience); }));
+                    [&](const Member& member) { return !IsSilent(group, member, patience); }));
 }
 
 }  // namespace meridian::server

@@ -35,15 +35,17 @@ struct GroupInPlan {
 };
 
 // The group's members to be: config.members if all is as it should be. A replica moves if its disk
-// drains or is not among `disks`, if it was not heard for `patience`, or if the policy demands it;
-// the others stay. A replica that is new, and everything that a disk has lost, gets a fresh id
-// (P4). FAILED_PRECONDITION: the policy cannot be kept with the disks there are; what it lacks.
+// drains, if it was not heard for `patience`, or if the policy demands it; the others stay, and so
+// does one whose disk is unknown, as long as it is heard: what nodes publish may be late. What is
+// being made goes on where it was begun, unless that place drains, is gone or silent. A replica
+// that is new, and everything that a disk has lost, gets a fresh id (P4). FAILED_PRECONDITION: the
+// policy cannot be kept with the disks there are; what it lacks.
 absl::StatusOr<std::vector<replication::Member>> PlanMembers(const GroupInPlan& group,
                                                              const std::vector<DiskInPlan>& disks,
                                                              absl::Duration patience,
                                                              Random& random);
 
-// Members that have not answered their leader for `patience`: what makes a repair urgent.
-size_t CountSilent(const GroupInPlan& group, absl::Duration patience);
+// Members that their leader has heard within `patience`: the fewer, the more urgent is a repair.
+size_t CountCopies(const GroupInPlan& group, absl::Duration patience);
 
 }  // namespace meridian::server

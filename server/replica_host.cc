@@ -145,16 +145,27 @@ absl::Status ReplicaHost::TryReconcile() {
   absl::Status result = RemoveUnnamed(groups);
   for (const Group& group : groups) {
     std::shared_ptr<HostedReplica> changed;
+    std::optional<ReplicaId> before;
     bool open = false;
     {
       absl::MutexLock lock(&mutex_);
       const auto hosted = hosted_.find(group.partition);
+      if (hosted != hosted_.end() && group.local &&
+          hosted->second.replica->identity().replica != group.local->replica) {
+        before = hosted->second.replica->identity().replica;
+      }
       open = hosted == hosted_.end() && group.local.has_value();
       if (hosted != hosted_.end() && hosted->second.config_revision != group.revision) {
         hosted->second.config_revision = group.revision;
         hosted->second.config = group.config;
         changed = hosted->second.replica;
       }
+    }
+    // Of a disk that is out of service: another of this node's has taken its place. Its end
+    // schedules the next round, which opens that one.
+    if (before) {
+      DropHosted(group.partition, *before);
+      continue;
     }
     if (changed != nullptr) environment_.strand.Post([changed] { changed->OnConfigHint(); });
     if (!open) continue;
@@ -210,8 +221,11 @@ std::optional<replication::Member> ReplicaHost::LocalMember(
     const replication::GroupConfig& config) const {
   for (const auto* set : {&config.members, &config.joint_old, &config.learners}) {
     for (const replication::Member& member : *set) {
-      // A disk that was replaced has another id, and none of the old one's replicas (P4).
-      if (member.node == environment_.node && FindDisk(member.disk) != nullptr) return member;
+      // A disk that was replaced has another id, and none of the old one's replicas (P4); one that
+      // is out of service makes room for another of this node's.
+      if (member.node != environment_.node) continue;
+      const storage::DiskStore* disk = FindDisk(member.disk);
+      if (disk != nullptr && disk->health().ok()) return member;
     }
   }
   return std::nullopt;
@@ -233,6 +247,7 @@ absl::Status ReplicaHost::RemoveDeleted() {
     }
   }
   for (storage::DiskStore* disk : environment_.disks) {
+    if (!disk->health().ok()) continue;
     for (const storage::ReplicaOnDisk& replica : disk->ListReplicas()) {
       if (!removed.contains(replica.partition)) continue;
       if (DropHosted(replica.partition, replica.replica)) continue;
@@ -254,6 +269,7 @@ bool ReplicaHost::DropHosted(PartitionId partition, ReplicaId replica) {
     }
     open = std::move(hosted->second.replica);
     hosted_.erase(hosted);
+    placement_problems_.erase(partition);
   }
   Drop(std::move(open));
   return true;
@@ -264,6 +280,7 @@ absl::Status ReplicaHost::RemoveUnnamed(const std::vector<Group>& groups) {
   for (const Group& group : groups) by_partition[group.partition] = &group;
   absl::Status result;
   for (storage::DiskStore* disk : environment_.disks) {
+    if (!disk->health().ok()) continue;
     for (const storage::ReplicaOnDisk& replica : disk->ListReplicas()) {
       const auto group = by_partition.find(replica.partition);
       // A configuration that is merely missing is no reason to remove anything.
@@ -298,30 +315,23 @@ absl::Status ReplicaHost::RemoveUnnamed(storage::DiskStore& disk,
                                         const storage::ReplicaOnDisk& replica, const Group& group) {
   const replication::GroupConfig& config = group.config;
   if (DropHosted(replica.partition, replica.replica)) return absl::OkStatus();
-  using Promise = absl::StatusOr<Epoch>;
-  const std::optional<Promise> promised =
-      AwaitUntil<Promise>(absl::InfiniteFuture(), [&](std::function<void(Promise)> done) {
-        environment_.strand.Post([&disk, &replica, done = std::move(done)] {
-          auto storage = disk.OpenReplica(replica.replica);
-          if (!storage.ok()) {
-            done(storage.status());
-            return;
-          }
-          done((*storage)->recovered().hard_state.promised);
-        });
-      });
-  // Still used by a running call: its end schedules the next round.
-  if (absl::IsFailedPrecondition(promised->status())) return absl::OkStatus();
-  RETURN_IF_ERROR(promised->status());
+  ASSIGN_OR_RETURN(const Epoch promised, disk.DurablePromise(replica.replica));
   // Who left was told of every epoch before the one that left it out.
-  if (**promised >= config.epoch) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "replica ", replica.replica.ToHex(), " has promised epoch ", (*promised)->value(),
-        ", and the coordination store, which does not name it, is only at ", config.epoch.value(),
-        ": is it restored from a backup? The replica is kept"));
+  if (promised >= config.epoch) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("replica ", replica.replica.ToHex(), " has promised epoch ", promised.value(),
+                     ", and the coordination store, which does not name it, is only at ",
+                     config.epoch.value(), ": is it restored from a backup? The replica is kept"));
   }
-  RETURN_IF_ERROR(disk.RemoveReplica(replica.replica));
+  const absl::Status removed = disk.RemoveReplica(replica.replica);
+  // Still used by a running call: its end schedules the next round.
+  if (absl::IsFailedPrecondition(removed)) return absl::OkStatus();
+  RETURN_IF_ERROR(removed);
   unnamed_since_.erase(replica.replica);
+  {
+    absl::MutexLock lock(&mutex_);
+    problems_.erase(replica.partition);
+  }
   Log(absl::StrCat("node ", environment_.node, ": removed replica ", replica.replica.ToHex(),
                    " of partition ", replica.partition.ToHex(), ", which has others in its place"));
   return absl::OkStatus();

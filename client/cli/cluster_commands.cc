@@ -32,8 +32,19 @@ std::string GroupLines(const v1::Group& group) {
                  ? absl::StrFormat("applied %d, committed %d, durable %d", replica.applied_index(),
                                    replica.commit_index(), replica.durable_index())
                  : std::string("does not answer");
+    if (replica.chunks_awaited() > 0) {
+      lines += absl::StrFormat(", waits for %d chunks", replica.chunks_awaited());
+    }
+    if (replica.chunks_without_copy() > 0) {
+      lines += absl::StrFormat(", lacks %d chunks", replica.chunks_without_copy());
+    }
     if (!replica.state_digest().empty()) lines += "  " + replica.state_digest();
   }
+  for (const v1::Replica& replica : group.learners()) {
+    lines += absl::StrFormat("\n  %-12s catching up, applied %d", replica.node(),
+                             replica.applied_index());
+  }
+  if (!group.placement_problem().empty()) lines += "\n  " + Printable(group.placement_problem());
   return lines;
 }
 

@@ -90,7 +90,8 @@ struct FetchLogReply {
   std::vector<storage::LogEntry> entries;
 };
 
-// The leader of `epoch` gives it up: the receiver should swap itself in at once, without a probe.
+// Who leads `epoch`, or has just won it, would rather not: the receiver should swap itself in at
+// once, without a probe.
 struct HandOver {
   Epoch epoch;
 };

@@ -207,6 +207,8 @@ class ReplicaCore {
   // keeps up.
   std::deque<LogIndex> committed_lately_;
   absl::Duration next_committed_;
+  // To whom this leader, which leaves the group, has offered the leadership last.
+  ReplicaId last_offer_;
   // The epoch that a leader has offered to hand over, whose configuration is being read; and until
   // when the offer stands.
   std::optional<Epoch> offered_;

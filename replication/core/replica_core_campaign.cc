@@ -122,7 +122,7 @@ void ReplicaCore::GiveTo(ReplicaId better, Epoch epoch, absl::Duration now) {
 }
 
 void ReplicaCore::On(ReplicaId, const HandOver& hand_over, absl::Duration now) {
-  // Safe without a probe: who held the epoch gives it up, and fencing decides in any case.
+  // Safe without a probe: who holds the epoch offers it, and fencing decides in any case.
   if (hand_over.epoch < promised_ || hand_over.epoch < config_.epoch) {
     ++counters_.stale_epochs_rejected;
     return;

@@ -135,21 +135,24 @@ bool ReplicaCore::KeepsUp(const Member& member, absl::Duration now) const {
          now - peer->last_heard() < options_.leadership.election_timeout;
 }
 
-// Offers the leadership to the member that has most of the log, and goes on leading until that one
-// fences it: while the coordination store is down nobody else can lead (I12).
+// Offers the leadership to the members that keep up, one after the other (the store may be down for
+// one of them alone), and goes on leading until one fences it: while the coordination store is down
+// for all, nobody else can lead (I12).
 void ReplicaCore::HandOverToMember(absl::Duration now) {
-  const Member* best = nullptr;
-  for (const Member& member : config_.members) {
+  const std::vector<Member>& members = config_.members;
+  const auto last = std::find_if(members.begin(), members.end(), [&](const Member& member) {
+    return member.replica == last_offer_;
+  });
+  const size_t first = last == members.end() ? 0 : static_cast<size_t>(last - members.begin()) + 1;
+  for (size_t i = 0; i < members.size(); ++i) {
+    const Member& member = members[(first + i) % members.size()];
     if (!KeepsUp(member, now)) continue;
-    if (best == nullptr || leadership_->progress(member.replica)->match() >
-                               leadership_->progress(best->replica)->match()) {
-      best = &member;
-    }
+    ++counters_.hand_overs;
+    last_offer_ = member.replica;
+    Send(member.replica, HandOver{promised_});
+    swap_deadline_ = now + options_.leadership.election_timeout;
+    return;
   }
-  if (best == nullptr) return;
-  ++counters_.hand_overs;
-  Send(best->replica, HandOver{promised_});
-  swap_deadline_ = now + options_.leadership.election_timeout;
 }
 
 }  // namespace meridian::replication

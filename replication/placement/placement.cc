@@ -10,39 +10,44 @@
 namespace meridian::replication {
 namespace {
 
+enum class Copy { kWhole, kBegun, kNone };
+
 // The best disk of each node: nodes that have a replica of the group first, then the least loaded;
 // loads count whole nodes.
 struct Candidate {
-  bool vacant = true;  // no replica of the group is here
+  Copy copy = Copy::kNone;  // of the group, on the disk
   size_t node_replicas = 0;
   const PlacementDisk* disk = nullptr;  // with the group's replica, else with the fewest replicas
 
   bool operator<(const Candidate& other) const {
-    return std::tie(vacant, node_replicas, disk->node) <
-           std::tie(other.vacant, other.node_replicas, other.disk->node);
+    return std::tie(copy, node_replicas, disk->node) <
+           std::tie(other.copy, other.node_replicas, other.disk->node);
   }
 };
 
 using ZoneCandidates = std::map<std::string, std::vector<Candidate>>;
 
-bool Has(const std::vector<PlacedReplica>& present, const PlacementDisk& disk) {
-  return std::find(present.begin(), present.end(), PlacedReplica{disk.node, disk.disk}) !=
-         present.end();
+Copy CopyOn(const PresentReplicas& present, const PlacementDisk& disk) {
+  const auto has = [&](const std::vector<PlacedReplica>& replicas) {
+    return std::find(replicas.begin(), replicas.end(), PlacedReplica{disk.node, disk.disk}) !=
+           replicas.end();
+  };
+  return has(present.whole) ? Copy::kWhole : has(present.begun) ? Copy::kBegun : Copy::kNone;
 }
 
 ZoneCandidates CandidatesOf(const std::string& region, const std::vector<PlacementDisk>& disks,
-                            const std::vector<PlacedReplica>& present) {
+                            const PresentReplicas& present) {
   std::map<std::string, std::map<NodeId, Candidate>> zones;
   for (const PlacementDisk& disk : disks) {
     if (disk.region != region) continue;
     Candidate& candidate = zones[disk.zone][disk.node];
     candidate.node_replicas += disk.replica_count;
-    const bool vacant = !Has(present, disk);
+    const Copy copy = CopyOn(present, disk);
     if (candidate.disk == nullptr ||
-        std::tie(vacant, disk.replica_count, disk.disk) <
-            std::tie(candidate.vacant, candidate.disk->replica_count, candidate.disk->disk)) {
+        std::tie(copy, disk.replica_count, disk.disk) <
+            std::tie(candidate.copy, candidate.disk->replica_count, candidate.disk->disk)) {
       candidate.disk = &disk;
-      candidate.vacant = vacant;
+      candidate.copy = copy;
     }
   }
   ZoneCandidates sorted;
@@ -56,15 +61,17 @@ ZoneCandidates CandidatesOf(const std::string& region, const std::vector<Placeme
 absl::StatusOr<std::vector<PlacedReplica>> PlaceInOneZone(const std::string& region,
                                                           const ZoneCandidates& zones) {
   const std::vector<Candidate>* best = nullptr;
-  std::pair<size_t, size_t> best_cost;
+  std::tuple<size_t, size_t, size_t> best_cost;
   size_t most_nodes = 0;
   for (const auto& [zone, nodes] : zones) {
     most_nodes = std::max(most_nodes, nodes.size());
     if (nodes.size() < kReplicasOfAGroup) continue;
-    std::pair<size_t, size_t> cost;  // replicas to make, load of the nodes
+    std::tuple<size_t, size_t, size_t> cost;
+    auto& [to_make, to_begin, load] = cost;
     for (size_t i = 0; i < kReplicasOfAGroup; ++i) {
-      cost.first += nodes[i].vacant;
-      cost.second += nodes[i].node_replicas;
+      to_make += nodes[i].copy != Copy::kWhole;
+      to_begin += nodes[i].copy == Copy::kNone;
+      load += nodes[i].node_replicas;
     }
     if (best == nullptr || cost < best_cost) {
       best = &nodes;
@@ -105,7 +112,7 @@ absl::StatusOr<std::vector<PlacedReplica>> PlaceInThreeZones(const std::string& 
 absl::StatusOr<std::vector<PlacedReplica>> PlaceGroup(PlacementPolicy policy,
                                                       const std::string& region,
                                                       const std::vector<PlacementDisk>& disks,
-                                                      const std::vector<PlacedReplica>& present) {
+                                                      const PresentReplicas& present) {
   const ZoneCandidates zones = CandidatesOf(region, disks, present);
   if (zones.empty()) {
     return absl::FailedPreconditionError(

@@ -33,11 +33,19 @@ struct PlacedReplica {
   bool operator==(const PlacedReplica&) const = default;
 };
 
-// As many of `present`, the replicas that the group has, as the policy allows stay where they are;
-// those on a disk that is not among `disks` cannot. Deterministic: the same disks in any order give
-// the same answer. FAILED_PRECONDITION, saying what the region lacks, if the policy cannot be kept.
-absl::StatusOr<std::vector<PlacedReplica>> PlaceGroup(
-    PlacementPolicy policy, const std::string& region, const std::vector<PlacementDisk>& disks,
-    const std::vector<PlacedReplica>& present = {});
+// What a group has already: copies that are whole, and copies that are being made.
+struct PresentReplicas {
+  std::vector<PlacedReplica> whole;
+  std::vector<PlacedReplica> begun;
+};
+
+// As many of the present replicas as the policy allows stay where they are, those that are whole
+// first, whatever the disks' loads are; those on a disk that is not among `disks` cannot.
+// Deterministic: the same disks in any order give the same answer. FAILED_PRECONDITION, saying what
+// the region lacks, if the policy cannot be kept.
+absl::StatusOr<std::vector<PlacedReplica>> PlaceGroup(PlacementPolicy policy,
+                                                      const std::string& region,
+                                                      const std::vector<PlacementDisk>& disks,
+                                                      const PresentReplicas& present = {});
 
 }  // namespace meridian::replication

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "replication/replica.h"
 #include "server/await.h"
 #include "server/cluster_records.h"
 #include "server/control/convert.h"
@@ -54,29 +55,46 @@ v1::Disk ToProto(const pb::DiskStatus& status) {
   return disk;
 }
 
-// Not sealed, so not through the catalog's store. NOT_FOUND.
-absl::StatusOr<PartitionRecord> ReadPartition(coordination::CoordinationStore& store,
-                                              PartitionId partition) {
+absl::StatusOr<std::optional<coordination::KeyValue>> GetFrom(
+    coordination::CoordinationStore& store, const std::string& key) {
   using Answer = absl::StatusOr<std::optional<coordination::KeyValue>>;
-  const std::optional<Answer> row =
-      AwaitUntil<Answer>(absl::Now() + kStatusTimeout, [&](std::function<void(Answer)> done) {
-        store.Get(PartitionKeyOf(partition), std::move(done));
-      });
+  const std::optional<Answer> row = AwaitUntil<Answer>(
+      absl::Now() + kStatusTimeout,
+      [&](std::function<void(Answer)> done) { store.Get(key, std::move(done)); });
   if (!row) return absl::UnavailableError("the coordination store does not answer");
-  RETURN_IF_ERROR(row->status());
-  if (!row->value()) return absl::NotFoundError("the partition is gone");
-  return DecodePartitionRecord((*row)->value().value);
+  return *row;
 }
 
-absl::StatusOr<coordination::CommitResult> CommitTo(coordination::CoordinationStore& store,
-                                                    coordination::Transaction transaction) {
+absl::StatusOr<std::vector<coordination::KeyValue>> ListFrom(coordination::CoordinationStore& store,
+                                                             const std::string& prefix) {
+  using Answer = absl::StatusOr<std::vector<coordination::KeyValue>>;
+  const std::optional<Answer> rows = AwaitUntil<Answer>(
+      absl::Now() + kStatusTimeout,
+      [&](std::function<void(Answer)> done) { store.List(prefix, std::move(done)); });
+  if (!rows) return absl::UnavailableError("the coordination store does not answer");
+  return *rows;
+}
+
+// ABORTED: what it was decided by has changed meanwhile.
+absl::Status CommitTo(coordination::CoordinationStore& store,
+                      coordination::Transaction transaction) {
   using Answer = absl::StatusOr<coordination::CommitResult>;
   const std::optional<Answer> result =
       AwaitUntil<Answer>(absl::Now() + kStatusTimeout, [&](std::function<void(Answer)> done) {
         store.Commit(std::move(transaction), std::move(done));
       });
   if (!result) return absl::UnavailableError("the coordination store does not answer");
-  return *result;
+  RETURN_IF_ERROR(result->status());
+  if ((*result)->succeeded) return absl::OkStatus();
+  return absl::AbortedError("the node has changed meanwhile: look at it, and ask again");
+}
+
+// Not sealed, so not through the catalog's store. NOT_FOUND.
+absl::StatusOr<PartitionRecord> ReadPartition(coordination::CoordinationStore& store,
+                                              PartitionId partition) {
+  ASSIGN_OR_RETURN(const auto row, GetFrom(store, PartitionKeyOf(partition)));
+  if (!row) return absl::NotFoundError("the partition is gone");
+  return DecodePartitionRecord(row->value);
 }
 
 void DescribeNode(const pb::NodeStatus& status, v1::Node& node) {
@@ -180,40 +198,55 @@ std::map<NodeId, int32_t> ClusterOps::AssignedReplicas() const {
 absl::StatusOr<v1::DrainNodeResponse> ClusterOps::DrainNode(const Principal& principal,
                                                             const v1::DrainNodeRequest& request) {
   RETURN_IF_ERROR(env_.authorizer.AuthorizeAdministrator(principal));
-  if (!env_.view.nodes().contains(request.node())) {
-    return NodeOrZoneMissing(v1::ResourceMissing::NODE, request.node());
-  }
+  coordination::CoordinationStore& store = env_.store.coordination();
+  ASSIGN_OR_RETURN(const auto node, GetFrom(store, NodeKeyOf(request.node())));
+  if (!node) return NodeOrZoneMissing(v1::ResourceMissing::NODE, request.node());
   coordination::Transaction change;
+  change.compares.push_back({node->key, node->mod_revision});
   change.writes.push_back({DrainKeyOf(request.node()), std::nullopt});
   if (!request.cancel()) change.writes.back().value = "1";
-  RETURN_IF_ERROR(CommitTo(env_.store.coordination(), std::move(change)).status());
+  RETURN_IF_ERROR(CommitTo(store, std::move(change)));
   return v1::DrainNodeResponse();
 }
 
+// By what the store holds, not by what was last seen of it: a node that has just come back keeps
+// its place.
 absl::StatusOr<v1::RemoveNodeResponse> ClusterOps::RemoveNode(
     const Principal& principal, const v1::RemoveNodeRequest& request) {
   RETURN_IF_ERROR(env_.authorizer.AuthorizeAdministrator(principal));
   const NodeId& node = request.node();
-  if (!env_.view.nodes().contains(node)) {
-    return NodeOrZoneMissing(v1::ResourceMissing::NODE, node);
-  }
-  // Placement never chooses a node that drains, so that none can come after this look.
-  if (!env_.view.draining().contains(node)) {
+  coordination::CoordinationStore& store = env_.store.coordination();
+  ASSIGN_OR_RETURN(const auto record, GetFrom(store, NodeKeyOf(node)));
+  if (!record) return NodeOrZoneMissing(v1::ResourceMissing::NODE, node);
+  ASSIGN_OR_RETURN(const auto drain, GetFrom(store, DrainKeyOf(node)));
+  if (!drain) {
     return Error(absl::StatusCode::kFailedPrecondition, v1::NODE_IN_USE,
                  absl::StrCat("node ", node, " is not being drained"));
   }
-  if (const int32_t assigned = AssignedReplicas()[node]; assigned != 0) {
+  ASSIGN_OR_RETURN(const auto groups, ListFrom(store, kGroupKeyPrefix));
+  int assigned = 0;
+  for (const coordination::KeyValue& row : groups) {
+    ASSIGN_OR_RETURN(const auto config, replication::DecodeGroupConfig(row.value));
+    for (const auto* set : {&config.members, &config.joint_old, &config.learners}) {
+      for (const replication::Member& member : *set) assigned += member.node == node;
+    }
+  }
+  if (assigned != 0) {
     return Error(absl::StatusCode::kFailedPrecondition, v1::NODE_IN_USE,
                  absl::StrCat("groups still have ", assigned, " replicas on node ", node));
   }
-  if (env_.view.alive().contains(node)) {
+  ASSIGN_OR_RETURN(const auto alive, GetFrom(store, AliveKeyOf(node)));
+  if (alive) {
     return Error(absl::StatusCode::kFailedPrecondition, v1::NODE_IN_USE,
                  absl::StrCat("node ", node, " still runs: stop it first"));
   }
+  // A node that starts writes its record first.
   coordination::Transaction removal;
-  removal.writes.push_back({NodeKeyOf(node), std::nullopt});
-  removal.writes.push_back({DrainKeyOf(node), std::nullopt});
-  RETURN_IF_ERROR(CommitTo(env_.store.coordination(), std::move(removal)).status());
+  removal.compares.push_back({record->key, record->mod_revision});
+  removal.compares.push_back({drain->key, drain->mod_revision});
+  removal.writes.push_back({record->key, std::nullopt});
+  removal.writes.push_back({drain->key, std::nullopt});
+  RETURN_IF_ERROR(CommitTo(store, std::move(removal)));
   return v1::RemoveNodeResponse();
 }
 
@@ -307,6 +340,8 @@ v1::Replica ClusterOps::DescribeReplica(const replication::Member& member,
   proto.set_applied_index(replica->digest().empty() ? replica->applied_index()
                                                     : replica->digest_index());
   proto.set_state_digest(absl::BytesToHexString(replica->digest()));
+  proto.set_chunks_without_copy(static_cast<int64_t>(replica->chunks_without_copy()));
+  proto.set_chunks_awaited(static_cast<int64_t>(replica->chunks_awaited()));
   return proto;
 }
 

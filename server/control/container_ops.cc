@@ -1,9 +1,7 @@
 #include "server/control/container_ops.h"
 
-#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -14,6 +12,7 @@
 #include "server/cluster_records.h"
 #include "server/control/convert.h"
 #include "server/errors.h"
+#include "server/placement_disks.h"
 #include "server/resource_names.h"
 #include "tenancy/errors.h"
 
@@ -143,19 +142,11 @@ absl::StatusOr<ContainerOps::Placement> ContainerOps::Place(Redundancy redundanc
   return WithReason(refusal, v1::PLACEMENT_IMPOSSIBLE);
 }
 
+// A group that were born on nodes which do not run might never have a leader to move it.
 std::vector<replication::PlacementDisk> ContainerOps::Disks() {
-  std::map<DiskId, size_t> replicas;
-  for (const auto& [partition, group] : env_.view.groups()) {
-    for (const replication::Member& member : group.config.members) ++replicas[member.disk];
-    for (const replication::Member& member : group.config.learners) ++replicas[member.disk];
-  }
-  const std::set<NodeId> draining = env_.view.draining();
   std::vector<replication::PlacementDisk> disks;
-  for (const auto& [id, record] : env_.view.nodes()) {
-    if (draining.contains(id)) continue;
-    for (const DiskId& disk : record.disks) {
-      disks.push_back({id, record.zone, record.region, disk, replicas[disk]});
-    }
+  for (DiskInPlan& disk : PlacementDisks(env_.view)) {
+    if (disk.present && !disk.draining) disks.push_back(std::move(disk.disk));
   }
   return disks;
 }

@@ -86,11 +86,11 @@ TEST_F(PlacementTest, KeepsTheReplicasThatThePolicyAllows) {
   AddDefaultRegion("east");
   const auto lrs = Place(PlacementPolicy::kOneZone, "east");
   for (PlacementDisk& disk : disks_) disk.replica_count += disk.zone == "east-1" ? 5 : 0;
-  const auto again = PlaceGroup(PlacementPolicy::kOneZone, "east", disks_, lrs);
+  const auto again = PlaceGroup(PlacementPolicy::kOneZone, "east", disks_, {lrs, {}});
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(*again, lrs);
   // LRS to ZRS: one of the zone stays.
-  const auto zrs = PlaceGroup(PlacementPolicy::kThreeZones, "east", disks_, lrs);
+  const auto zrs = PlaceGroup(PlacementPolicy::kThreeZones, "east", disks_, {lrs, {}});
   ASSERT_TRUE(zrs.ok());
   size_t kept = 0;
   for (const PlacedReplica& replica : *zrs) {
@@ -104,12 +104,37 @@ TEST_F(PlacementTest, ReplacesWhatIsOnADiskThatIsGone) {
   Add("east", "east-1", "east-1d");
   const auto before = Place(PlacementPolicy::kOneZone, "east");
   std::erase_if(disks_, [&](const PlacementDisk& disk) { return disk.disk == before[1].disk; });
-  const auto after = PlaceGroup(PlacementPolicy::kOneZone, "east", disks_, before);
+  const auto after = PlaceGroup(PlacementPolicy::kOneZone, "east", disks_, {before, {}});
   ASSERT_TRUE(after.ok());
   for (const PlacedReplica& replica : {before[0], before[2]}) {
     EXPECT_EQ(std::count(after->begin(), after->end(), replica), 1);
   }
   EXPECT_EQ(std::count(after->begin(), after->end(), before[1]), 0);
+}
+
+// Else each look at the loads, to which a copy that is being made adds, would begin it elsewhere.
+TEST_F(PlacementTest, GoesOnWithTheCopiesThatAreBegunWhateverTheLoads) {
+  AddDefaultRegion("east");
+  Add("east", "east-1", "east-1d");
+  Add("east", "east-1", "east-1e");
+  const auto before = Place(PlacementPolicy::kOneZone, "east");
+  std::erase_if(disks_, [&](const PlacementDisk& disk) { return disk.disk == before[1].disk; });
+  for (int i = 0; i < 3; ++i) {
+    const auto first = PlaceGroup(PlacementPolicy::kOneZone, "east", disks_, {before, {}});
+    ASSERT_TRUE(first.ok());
+    const PlacedReplica& made = first->back();
+    for (PlacementDisk& disk : disks_) disk.replica_count += disk.disk == made.disk;
+    const auto again = PlaceGroup(PlacementPolicy::kOneZone, "east", disks_, {before, {made}});
+    ASSERT_TRUE(again.ok());
+    EXPECT_EQ(*again, *first);
+  }
+  // A whole copy goes before one that is begun.
+  const PlacedReplica begun{"east-1e", Disk("east-1e").disk};
+  const auto whole =
+      PlaceGroup(PlacementPolicy::kOneZone, "east", disks_,
+                 {{before[0], before[2], {"east-1d", Disk("east-1d").disk}}, {begun}});
+  ASSERT_TRUE(whole.ok());
+  EXPECT_EQ(std::count(whole->begin(), whole->end(), begun), 0);
 }
 
 TEST_F(PlacementTest, DoesNotDependOnTheOrderOfTheDisks) {
