@@ -1,15 +1,19 @@
 #include "tenancy/shared_kms.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/executor.h"
 #include "base/status.h"
 #include "crypto/key_name.h"
 #include "crypto/sealing_key.h"
@@ -28,6 +32,10 @@ constexpr uint32_t kFormatVersion = 1;
 constexpr absl::Duration kTimeout = absl::Seconds(5);
 // Of a question whether a known key still holds.
 constexpr absl::Duration kRecheckTimeout = absl::Seconds(1);
+// Between attempts to learn what a change has left of the known keys.
+constexpr absl::Duration kReviewRetry = absl::Seconds(1);
+// Of a key that changes are told of while it is read.
+constexpr int kMaxReads = 3;
 // Beyond, one is forgotten for each new one: a key a tenant, a hundred bytes each.
 constexpr size_t kMaxCachedKeys = 1 << 16;
 
@@ -65,14 +73,16 @@ absl::Status Missing() {
   return absl::NotFoundError("the KMS has no such key, or it was destroyed");
 }
 
-// What was read of keys, and whether it may have changed since. Thread-safe; shared with the
-// store's watch.
+// What was read of keys, and whether it may have changed since: a row changes only by the key's
+// destruction. Thread-safe.
 class KeyCache {
  public:
   struct Cached {
     SecretKey key;
     bool current;  // no change of any key was told of since it was read
   };
+  // The revisions of rows that are there.
+  using Revisions = std::map<std::string, int64_t, std::less<>>;
 
   void Invalidate() {
     absl::MutexLock lock(&mutex_);
@@ -88,20 +98,50 @@ class KeyCache {
     if (it == keys_.end()) return std::nullopt;
     return Cached{it->second.key, it->second.read_at == changes_};
   }
-  // `read_at`: changes() before it was read.
-  void Put(std::string_view name, const SecretKey& key, uint64_t read_at) {
+  // `read_at`: changes() before it was read. False, and without effect, if a change was told of
+  // since: it may be this key's destruction.
+  bool Put(std::string_view name, const SecretKey& key, int64_t revision, uint64_t read_at) {
     absl::MutexLock lock(&mutex_);
+    if (read_at != changes_) return false;
     if (keys_.size() >= kMaxCachedKeys) keys_.erase(keys_.begin());
-    keys_.insert_or_assign(std::string(name), Entry{key, read_at});
+    keys_.insert_or_assign(std::string(name), Entry{key, revision, read_at});
+    return true;
   }
+  // It is gone from the store. Nothing that was read before is put here afterwards.
   void Erase(std::string_view name) {
     absl::MutexLock lock(&mutex_);
+    ++changes_;
     if (const auto it = keys_.find(name); it != keys_.end()) keys_.erase(it);
+  }
+
+  bool AllCurrent() const {
+    absl::MutexLock lock(&mutex_);
+    return std::all_of(keys_.begin(), keys_.end(), [this](const auto& entry) {
+      mutex_.AssertReaderHeld();
+      return entry.second.read_at == changes_;
+    });
+  }
+  // All that there is, and changes() before that was read. Forgets the keys that are gone.
+  void Review(const Revisions& rows, uint64_t read_at) {
+    absl::MutexLock lock(&mutex_);
+    for (auto it = keys_.begin(); it != keys_.end();) {
+      Entry& entry = it->second;
+      const auto row = rows.find(it->first);
+      if (entry.read_at >= read_at) {
+        ++it;
+      } else if (row == rows.end() || row->second != entry.revision) {
+        it = keys_.erase(it);
+      } else {
+        entry.read_at = read_at;
+        ++it;
+      }
+    }
   }
 
  private:
   struct Entry {
     SecretKey key;
+    int64_t revision;
     uint64_t read_at;
   };
   mutable absl::Mutex mutex_;
@@ -115,7 +155,7 @@ class SharedKms final : public crypto::Kms {
       : root_(root),
         store_(store),
         random_(random),
-        watch_(store.Watch(kPrefix, [cache = cache_] { cache->Invalidate(); })) {}
+        watch_(store.Watch(kPrefix, [this] { OnChange(); })) {}
 
   absl::Status CreateKey(std::string_view name) override {
     if (!crypto::IsKeyName(name)) {
@@ -153,13 +193,19 @@ class SharedKms final : public crypto::Kms {
     for (;;) {
       ASSIGN_OR_RETURN(const std::optional<KeyValue> found, Read(name, kTimeout));
       if (!found) return absl::NotFoundError("the KMS has no such key");
-      cache_->Erase(name);
       ASSIGN_OR_RETURN(const std::string wrapped, Decode(found->value));
-      if (wrapped.empty()) return absl::OkStatus();
-      ASSIGN_OR_RETURN(const bool destroyed,
-                       Commit({{{found->key, found->mod_revision}}, {{found->key, Encode("")}}}));
-      // Else it was written in between, which only another's destruction does.
-      if (destroyed) return absl::OkStatus();
+      absl::StatusOr<bool> destroyed = wrapped.empty();
+      if (!*destroyed) {
+        destroyed = Commit({{{found->key, found->mod_revision}}, {{found->key, Encode("")}}});
+      }
+      // What became of it is not known: the keys that are known here are looked at again.
+      if (!destroyed.ok()) OnChange();
+      RETURN_IF_ERROR(destroyed.status());
+      if (*destroyed) {
+        cache_.Erase(name);
+        return absl::OkStatus();
+      }
+      // It was written in between, which only another's destruction does.
     }
   }
 
@@ -178,18 +224,26 @@ class SharedKms final : public crypto::Kms {
   }
 
   absl::StatusOr<SecretKey> Find(std::string_view name) {
-    const std::optional<KeyCache::Cached> cached = cache_->Find(name);
-    if (cached && cached->current) return cached->key;
-    const uint64_t read_at = cache_->changes();
-    absl::StatusOr<std::optional<KeyValue>> found = Read(name, cached ? kRecheckTimeout : kTimeout);
-    if (absl::IsUnavailable(found.status()) && cached) return cached->key;
-    RETURN_IF_ERROR(found.status());
-    if (!*found) return Missing();
-    ASSIGN_OR_RETURN(const std::string wrapped, Decode((*found)->value));
-    if (wrapped.empty()) {
-      cache_->Erase(name);
-      return Missing();
+    for (int reads = 1;; ++reads) {
+      const std::optional<KeyCache::Cached> cached = cache_.Find(name);
+      if (cached && cached->current) return cached->key;
+      const uint64_t read_at = cache_.changes();
+      absl::StatusOr<std::optional<KeyValue>> found =
+          Read(name, cached ? kRecheckTimeout : kTimeout);
+      if (absl::IsUnavailable(found.status()) && cached) return cached->key;
+      RETURN_IF_ERROR(found.status());
+      if (!*found) return Missing();
+      ASSIGN_OR_RETURN(const std::string wrapped, Decode((*found)->value));
+      if (wrapped.empty()) {
+        cache_.Erase(name);
+        return Missing();
+      }
+      ASSIGN_OR_RETURN(const SecretKey key, Open(name, wrapped));
+      if (cache_.Put(name, key, (*found)->mod_revision, read_at) || reads == kMaxReads) return key;
     }
+  }
+
+  absl::StatusOr<SecretKey> Open(std::string_view name, std::string_view wrapped) {
     absl::StatusOr<SecretKey> key = root_.Unwrap(kSharedKmsRoot, RootContext(name), wrapped);
     if (absl::IsDataLoss(key.status())) {
       return absl::DataLossError(
@@ -197,8 +251,32 @@ class SharedKms final : public crypto::Kms {
           "is another cluster's, or the store's value is damaged");
     }
     if (!key.ok()) return RootError(key.status());
-    cache_->Put(name, *key, read_at);
     return key;
+  }
+
+  // Keys may have been destroyed. What they were is not kept until somebody asks for them.
+  void OnChange() {
+    cache_.Invalidate();
+    ReviewAfter(absl::ZeroDuration());
+  }
+
+  void ReviewAfter(absl::Duration delay) {
+    if (review_is_due_.exchange(true)) return;
+    reviewer_->PostAfter(delay, [this] { Review(); });
+  }
+
+  void Review() {
+    review_is_due_ = false;
+    if (cache_.AllCurrent()) return;
+    const uint64_t read_at = cache_.changes();
+    const absl::StatusOr<std::vector<KeyValue>> rows = Await<std::vector<KeyValue>>(
+        kTimeout, [&](auto done) { store_.List(kPrefix, std::move(done)); });
+    if (!rows.ok()) return ReviewAfter(kReviewRetry);
+    KeyCache::Revisions revisions;
+    for (const KeyValue& row : *rows) {
+      revisions.emplace(row.key.substr(sizeof(kPrefix) - 1), row.mod_revision);
+    }
+    cache_.Review(revisions, read_at);
   }
 
   absl::StatusOr<std::optional<KeyValue>> Read(std::string_view name, absl::Duration timeout) {
@@ -217,7 +295,10 @@ class SharedKms final : public crypto::Kms {
   crypto::Kms& root_;
   coordination::CoordinationStore& store_;
   Random& random_;
-  const std::shared_ptr<KeyCache> cache_ = std::make_shared<KeyCache>();
+  KeyCache cache_;
+  std::atomic<bool> review_is_due_{false};
+  const std::unique_ptr<Executor> reviewer_ = MakeThreadExecutor("kms-review");
+  // Goes first: it uses all of the above.
   const std::unique_ptr<coordination::CoordinationStore::WatchHandle> watch_;
 };
 

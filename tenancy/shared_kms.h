@@ -15,8 +15,9 @@ inline constexpr char kSharedKmsRoot[] = "root";
 
 // A key that one process has made or destroyed is seen by all of them: as soon as the store can be
 // asked. Keys that were used here before go on being used while the store is away, without a time
-// limit (I12); others are UNAVAILABLE then. What DestroyKey has destroyed is gone from the store,
-// and its name is refused for good; a copy of the store made before still has the key, wrapped.
+// limit (I12); others are UNAVAILABLE then. What DestroyKey has destroyed is forgotten here before
+// it returns, and by every other process within a moment, whether or not it is asked for the key;
+// its name is refused for good. The store's history and backups hold it, wrapped, until they go.
 // Thread-safe; the references outlive it. Besides what Kms says, FAILED_PRECONDITION: `root` has no
 // key kSharedKmsRoot.
 std::unique_ptr<crypto::Kms> MakeSharedKms(crypto::Kms& root,

@@ -3,14 +3,22 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
+#include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "tests/crypto/kms_conformance.h"
 #include "tests/crypto/memory_kms.h"
 #include "tests/crypto/testing.h"
 #include "tests/tenancy/testing.h"
+#include "tests/until.h"
 
 namespace meridian::crypto {
 namespace {
@@ -41,6 +49,37 @@ INSTANTIATE_TEST_SUITE_P(Shared, KmsConformance,
 namespace meridian::tenancy {
 namespace {
 
+// Answers one Get late, with what was there when it was asked.
+class LateStore final : public TestStore {
+ public:
+  using GetDone = std::function<void(absl::StatusOr<std::optional<coordination::KeyValue>>)>;
+
+  void HoldNextGet() { hold_next_ = true; }
+  bool holds() const {
+    absl::MutexLock lock(&mutex_);
+    return held_ != nullptr;
+  }
+  void Deliver() {
+    absl::MutexLock lock(&mutex_);
+    std::exchange(held_, nullptr)();
+  }
+
+  void Get(std::string key, GetDone done) override {
+    if (hold_next_.exchange(false)) {
+      done = [this, done = std::move(done)](auto row) {
+        absl::MutexLock lock(&mutex_);
+        held_ = [done, row] { done(row); };
+      };
+    }
+    TestStore::Get(std::move(key), std::move(done));
+  }
+
+ private:
+  std::atomic<bool> hold_next_{false};
+  mutable absl::Mutex mutex_;
+  std::function<void()> held_ ABSL_GUARDED_BY(mutex_);
+};
+
 class SharedKmsTest : public ::testing::Test {
  protected:
   SharedKmsTest() { EXPECT_TRUE(root_.CreateKey(kSharedKmsRoot).ok()); }
@@ -58,7 +97,7 @@ class SharedKmsTest : public ::testing::Test {
 
   SystemRandom random_;
   crypto::MemoryKms root_{random_};
-  TestStore store_;
+  LateStore store_;
 };
 
 TEST_F(SharedKmsTest, EveryProcessSeesTheKeysOfAllOthers) {
@@ -82,6 +121,40 @@ TEST_F(SharedKmsTest, WhatOneProcessDestroysAllOthersForget) {
   EXPECT_TRUE(IsRefusedSoon(*other, wrapped));
   EXPECT_TRUE(absl::IsFailedPrecondition(other->CreateKey("a")));
   EXPECT_TRUE(absl::IsFailedPrecondition(Open()->CreateKey("a")));
+}
+
+// I11: and while the store is away, nobody has it either.
+TEST_F(SharedKmsTest, WhatOneProcessDestroysOthersForgetWithoutBeingAskedForIt) {
+  const auto one = Open();
+  const auto other = Open();
+  ASSERT_TRUE(one->CreateKey("a").ok());
+  ASSERT_TRUE(one->CreateKey("b").ok());
+  const std::string wrapped = *other->Wrap("a", "c", CountingKey());
+  const std::string kept = *other->Wrap("b", "c", CountingKey());
+  ASSERT_TRUE(one->DestroyKey("a").ok());
+  const auto uses_offline = [&](const std::string& name, const std::string& value) {
+    store_.reachable = false;
+    const bool used = other->Unwrap(name, "c", value).ok();
+    store_.reachable = true;
+    return used;
+  };
+  EXPECT_TRUE(Until([&] { return !uses_offline("a", wrapped); }, absl::Seconds(20)));
+  EXPECT_TRUE(uses_offline("b", kept));
+}
+
+// I11: a use of the key that began before.
+TEST_F(SharedKmsTest, WhatWasReadBeforeADestructionIsNotKeptAfterIt) {
+  const auto kms = Open();
+  ASSERT_TRUE(kms->CreateKey("a").ok());
+  const std::string wrapped = *Open()->Wrap("a", "c", CountingKey());
+  store_.HoldNextGet();
+  std::thread use([&] { (void)kms->Unwrap("a", "c", wrapped); });
+  EXPECT_TRUE(Until([&] { return store_.holds(); }));
+  EXPECT_TRUE(kms->DestroyKey("a").ok());
+  store_.Deliver();
+  use.join();
+  store_.reachable = false;
+  EXPECT_TRUE(absl::IsUnavailable(kms->Unwrap("a", "c", wrapped).status()));
 }
 
 // I12.
