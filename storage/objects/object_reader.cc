@@ -146,6 +146,8 @@ absl::StatusOr<bool> ObjectReader::IsReferenced(RunId run) const {
   return record.references() > 0;
 }
 
+absl::StatusOr<bool> ObjectReader::Owns(std::string_view) const { return true; }
+
 absl::StatusOr<bool> ObjectReader::IsEmpty() const {
   for (const Tag tag : {Tag::kObject, Tag::kUpload}) {
     ASSIGN_OR_RETURN(const bool has_row, HasRow(view_, TagBegin(tag), TagEnd(tag)));

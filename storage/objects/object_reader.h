@@ -91,6 +91,9 @@ class ObjectReader {
   // Whether versions or uploads hold the run.
   absl::StatusOr<bool> IsReferenced(RunId run) const;
 
+  // Whether the name is this partition's: false once a split has given it to another one (P7).
+  absl::StatusOr<bool> Owns(std::string_view name) const;
+
   // Whether there is no version, no delete marker and no upload.
   absl::StatusOr<bool> IsEmpty() const;
 
