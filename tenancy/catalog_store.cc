@@ -63,12 +63,16 @@ absl::StatusOr<std::vector<CatalogStore::Row>> CatalogStore::ListKeys(std::strin
 }
 
 absl::StatusOr<bool> CatalogStore::Commit(TenantId tenant, coordination::Transaction transaction) {
-  using Result = coordination::CommitResult;
   coordination::Write changed = Changed(tenant);
   if (!std::any_of(transaction.writes.begin(), transaction.writes.end(),
                    [&](const coordination::Write& write) { return write.key == changed.key; })) {
     transaction.writes.push_back(std::move(changed));
   }
+  return CommitUntold(std::move(transaction));
+}
+
+absl::StatusOr<bool> CatalogStore::CommitUntold(coordination::Transaction transaction) {
+  using Result = coordination::CommitResult;
   const absl::StatusOr<Result> result = Await<Result>(
       deadline_, [&](auto done) { store_.Commit(std::move(transaction), std::move(done)); });
   if (absl::IsResourceExhausted(result.status())) return StoreFullError(result.status());
@@ -134,6 +138,10 @@ std::string DeletedTenantKey(TenantId tenant) { return kDeletedTenantPrefix + te
 
 std::string ClosingKey(TenantId tenant, ContainerId container) {
   return kClosingPrefix + tenant.ToHex() + "/" + container.ToHex();
+}
+
+std::string ConvertingKey(TenantId tenant, ContainerId container) {
+  return kConvertingPrefix + tenant.ToHex() + "/" + container.ToHex();
 }
 
 std::string TenantKey(TenantId tenant) { return kTenantPrefix + tenant.ToHex(); }

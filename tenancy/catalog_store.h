@@ -49,6 +49,8 @@ class CatalogStore {
   // nothing was written. UNAVAILABLE: the outcome is unknown.
   // RESOURCE_EXHAUSTED (DISK_FULL): the store is full, nothing was written.
   absl::StatusOr<bool> Commit(TenantId tenant, coordination::Transaction transaction);
+  // The same of what requests do not look up: nobody is told.
+  absl::StatusOr<bool> CommitUntold(coordination::Transaction transaction);
   // Adds to a transaction that revokes an access key of `tenant`, or deletes that tenant, what
   // tells all nodes to forget it.
   absl::Status AddRemoval(TenantId tenant, std::variant<AccessKeyId, TenantId> removed,
@@ -101,6 +103,9 @@ std::string DeletedTenantKey(TenantId tenant);
 // Of a container while it is kDeleting.
 inline constexpr char kClosingPrefix[] = "tenancy/closing/";
 std::string ClosingKey(TenantId tenant, ContainerId container);
+// Of a container whose redundancy is being changed: ConversionProgress.
+inline constexpr char kConvertingPrefix[] = "tenancy/converting/";
+std::string ConvertingKey(TenantId tenant, ContainerId container);
 std::string TenantKey(TenantId tenant);
 std::string TenantNameKey(const crypto::ClusterKey& key, std::string_view name);
 std::string AccessKeyKey(AccessKeyId key);

@@ -51,6 +51,21 @@ absl::StatusOr<ContainerRecord> ContainerCatalog::Get(TenantId tenant, std::stri
   return std::move(stored.record);
 }
 
+absl::StatusOr<StoredContainer> ContainerCatalog::GetStored(TenantId tenant,
+                                                            std::string_view name) {
+  ASSIGN_OR_RETURN(Stored stored, MustFind(tenant, name));
+  return StoredContainer{std::move(stored.record), std::move(stored.row)};
+}
+
+absl::StatusOr<std::optional<StoredContainer>> ContainerCatalog::FindById(TenantId tenant,
+                                                                          ContainerId container) {
+  ASSIGN_OR_RETURN(std::optional<CatalogStore::Row> row,
+                   store_.Get(ContainerKey(tenant, container)));
+  if (!row) return std::nullopt;
+  ASSIGN_OR_RETURN(ContainerRecord record, DecodeContainerRecord(row->value));
+  return StoredContainer{std::move(record), *std::move(row)};
+}
+
 absl::StatusOr<PreparedChange> ContainerCatalog::PrepareCreate(const NewContainer& new_container) {
   RETURN_IF_ERROR(CheckContainerName(new_container.name));
   ASSIGN_OR_RETURN(StoredTenant tenant, tenants_.GetById(new_container.tenant));
@@ -114,6 +129,7 @@ absl::StatusOr<PreparedChange> ContainerCatalog::PrepareDelete(TenantId tenant,
   change.writes = {CatalogStore::Delete(stored.row.key), CatalogStore::Delete(stored.name_row.key),
                    CatalogStore::Changed(tenant)};
   change.writes.push_back(CatalogStore::Delete(ClosingKey(tenant, container)));
+  change.writes.push_back(CatalogStore::Delete(ConvertingKey(tenant, container)));
   --stored_tenant.record.container_count;
   change.writes.push_back(tenants_.Rewrite(std::move(stored_tenant.record)));
   return change;

@@ -33,6 +33,12 @@ struct PreparedChange {
   std::vector<coordination::Write> writes;
 };
 
+// A container's record, and the row that a transaction compares to change it.
+struct StoredContainer {
+  ContainerRecord record;
+  CatalogStore::Row row;
+};
+
 // Thread-safe; calls block (see CatalogStore).
 class ContainerCatalog {
  public:
@@ -46,6 +52,11 @@ class ContainerCatalog {
 
   // NOT_FOUND. A container that is being deleted is found, with its state.
   absl::StatusOr<ContainerRecord> Get(TenantId tenant, std::string_view name);
+
+  // The same, to be changed.
+  absl::StatusOr<StoredContainer> GetStored(TenantId tenant, std::string_view name);
+  // nullopt: it is gone.
+  absl::StatusOr<std::optional<StoredContainer>> FindById(TenantId tenant, ContainerId container);
 
   struct Listing {
     std::vector<ContainerRecord> containers;

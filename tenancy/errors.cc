@@ -55,6 +55,18 @@ absl::Status NotEmptyError(std::string_view message) {
   return WithReason(absl::FailedPreconditionError(ToAbsl(message)), v1::NOT_EMPTY);
 }
 
+absl::Status ConversionUnderWayError(std::string_view message) {
+  return WithReason(absl::FailedPreconditionError(ToAbsl(message)), v1::CONVERSION_UNDER_WAY);
+}
+
+absl::Status NoConversionError(std::string_view message) {
+  return WithReason(absl::FailedPreconditionError(ToAbsl(message)), v1::NO_CONVERSION);
+}
+
+absl::Status RedundancyUnchangedError(std::string_view message) {
+  return WithReason(absl::FailedPreconditionError(ToAbsl(message)), v1::REDUNDANCY_UNCHANGED);
+}
+
 absl::Status InvalidNameError(std::string_view field, std::string_view message) {
   return WithReason(absl::InvalidArgumentError(ToAbsl(message)), v1::INVALID_NAME, field);
 }

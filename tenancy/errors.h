@@ -16,6 +16,10 @@ enum class Resource { kTenant, kAccessKey, kContainer };
 absl::Status MissingError(Resource resource, std::string_view name);
 absl::Status ExistsError(std::string_view name);
 absl::Status NotEmptyError(std::string_view message);
+// FAILED_PRECONDITION.
+absl::Status ConversionUnderWayError(std::string_view message);
+absl::Status NoConversionError(std::string_view message);
+absl::Status RedundancyUnchangedError(std::string_view message);
 absl::Status InvalidNameError(std::string_view field, std::string_view message);
 absl::Status InvalidFieldError(std::string_view field, std::string_view message);
 absl::Status InvalidPageTokenError();

@@ -41,7 +41,6 @@ std::string Serialize(const Message& message) {
 
 std::string Bytes(std::string_view id) { return std::string(id); }
 
-
 // Over all names, in order, without gaps.
 bool CoversAllNames(const std::vector<PartitionRange>& ranges) {
   if (ranges.empty() || !ranges.front().start.empty() || !ranges.back().end.empty()) return false;
@@ -79,6 +78,19 @@ bool FillState(const pb::ContainerRecord& message, ContainerRecord& record) {
   return true;
 }
 
+bool FillConversion(const pb::ContainerRecord& message, ContainerRecord& record) {
+  if (!message.has_conversion()) return true;
+  const pb::ContainerConversion& stored = message.conversion();
+  if (!IsRedundancy(stored.target()) || stored.state() < pb::ContainerConversion::RUNNING ||
+      stored.state() > pb::ContainerConversion::CANCELLING) {
+    return false;
+  }
+  record.conversion = Conversion{static_cast<Conversion::State>(stored.state()),
+                                 static_cast<Redundancy>(stored.target()),
+                                 absl::FromUnixMicros(stored.start_time_us())};
+  return true;
+}
+
 }  // namespace
 
 bool IsRedundancy(uint32_t value) { return value >= 1 && value <= 6; }
@@ -90,6 +102,11 @@ const PartitionRange& ContainerRecord::PartitionOf(std::string_view object_name)
       partitions.begin(), partitions.end(), object_name,
       [](std::string_view name, const PartitionRange& range) { return name < range.start; });
   return *std::prev(after);
+}
+
+Redundancy ContainerRecord::wanted_redundancy() const {
+  const bool converts = conversion && conversion->state != Conversion::State::kCancelling;
+  return converts ? conversion->target : redundancy;
 }
 
 absl::StatusOr<crypto::WrappedContainerKeys> ContainerRecord::KeysOf(uint32_t kek_version) const {
@@ -196,6 +213,13 @@ std::string Encode(const ContainerRecord& record) {
   message.set_partition_generation(record.partition_generation);
   message.set_create_request_id(record.create_request_id);
   message.set_versioning_generation(record.versioning_generation);
+  if (record.conversion) {
+    pb::ContainerConversion* const conversion = message.mutable_conversion();
+    conversion->set_state(static_cast<pb::ContainerConversion::State>(record.conversion->state));
+    conversion->set_target(static_cast<uint32_t>(record.conversion->target));
+    conversion->set_start_time_us(absl::ToUnixMicros(record.conversion->start_time));
+  }
+  message.set_conversion_request_id(record.conversion_request_id);
   return Serialize(message);
 }
 
@@ -206,7 +230,8 @@ absl::StatusOr<ContainerRecord> DecodeContainerRecord(std::string_view encoded) 
   const auto id = ContainerId::FromBytes(message.container_id());
   ContainerRecord record;
   if (!tenant || !id || !IsRedundancy(message.redundancy()) || !FillKeks(message, record) ||
-      !FillPartitions(message, record) || !FillState(message, record)) {
+      !FillPartitions(message, record) || !FillState(message, record) ||
+      !FillConversion(message, record)) {
     return Damaged(kWhat);
   }
   record.tenant = *tenant;
@@ -220,7 +245,37 @@ absl::StatusOr<ContainerRecord> DecodeContainerRecord(std::string_view encoded) 
   record.wrapped_name_key = message.wrapped_name_key();
   record.partition_generation = message.partition_generation();
   record.create_request_id = message.create_request_id();
+  record.conversion_request_id = message.conversion_request_id();
   return record;
+}
+
+std::string Encode(const ConversionProgress& progress) {
+  pb::ConversionProgress message;
+  message.set_format_version(kFormatVersion);
+  message.set_partitions_done(progress.partitions_done);
+  message.set_partitions_total(progress.partitions_total);
+  message.set_bytes_done(progress.bytes_done);
+  message.set_bytes_total(progress.bytes_total);
+  if (progress.estimated_end) {
+    message.set_estimated_end_time_us(absl::ToUnixMicros(*progress.estimated_end));
+  }
+  message.set_problem(progress.problem);
+  return Serialize(message);
+}
+
+absl::StatusOr<ConversionProgress> DecodeConversionProgress(std::string_view encoded) {
+  ASSIGN_OR_RETURN(const pb::ConversionProgress message,
+                   Parse<pb::ConversionProgress>(encoded, "the progress of a conversion"));
+  ConversionProgress progress{message.partitions_done(),
+                              message.partitions_total(),
+                              message.bytes_done(),
+                              message.bytes_total(),
+                              std::nullopt,
+                              message.problem()};
+  if (message.estimated_end_time_us() != 0) {
+    progress.estimated_end = absl::FromUnixMicros(message.estimated_end_time_us());
+  }
+  return progress;
 }
 
 void Removals::Add(std::variant<AccessKeyId, TenantId> removed) {

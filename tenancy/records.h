@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -62,13 +63,26 @@ struct WrappedKek {
   std::string wrapped;
 };
 
+// A change of a container's redundancy under way.
+struct Conversion {
+  // Stored: never renumber. kPaused begins no further partition; kCancelling is on the way back.
+  enum class State : uint8_t { kRunning = 1, kPaused = 2, kCancelling = 3 };
+
+  State state = State::kRunning;
+  Redundancy target = Redundancy::kLrs;
+  absl::Time start_time;
+  bool operator==(const Conversion&) const = default;
+};
+
 struct ContainerRecord {
   enum class State { kActive, kDeleting };
 
   TenantId tenant;
   ContainerId id;
   std::string name;
+  // What holds for every byte; conversion->target only does once it has ended.
   Redundancy redundancy = Redundancy::kLrs;
+  std::optional<Conversion> conversion;
   std::string home_region;
   bool versioning = false;
   // Raised when versioning changes.
@@ -80,14 +94,32 @@ struct ContainerRecord {
   std::string wrapped_name_key;
   // In order, without gaps, over all names; at least one. A hint: replicas decide what they own.
   std::vector<PartitionRange> partitions;
+  // Raised when `partitions` changes, and by each step of a conversion (P7). Whoever adds a
+  // partition gives its group the policy of the one that it comes from, in the same transaction.
   uint64_t partition_generation = 0;
   std::string create_request_id;
+  // Of the last conversion, also after its end.
+  std::string conversion_request_id;
 
   // The partition that holds `object_name`.
   const PartitionRange& PartitionOf(std::string_view object_name) const;
   uint32_t current_kek_version() const { return keks.back().version; }
+  // What the partitions' groups are to be placed by in the end.
+  Redundancy wanted_redundancy() const;
   // NOT_FOUND: no such version.
   absl::StatusOr<crypto::WrappedContainerKeys> KeysOf(uint32_t kek_version) const;
+};
+
+// How far a conversion is, as whoever carries it out has measured it last.
+struct ConversionProgress {
+  uint32_t partitions_done = 0;
+  uint32_t partitions_total = 0;
+  // Bodies as stored, of one copy each.
+  uint64_t bytes_done = 0;
+  uint64_t bytes_total = 0;
+  std::optional<absl::Time> estimated_end;  // nullopt: unknown
+  std::string problem;                      // why it does not go on; empty: it does
+  bool operator==(const ConversionProgress&) const = default;
 };
 
 // What was removed last of a stripe's tenants and their access keys, in the order of time.
@@ -106,10 +138,12 @@ std::string Encode(const TenantRecord& record);
 std::string Encode(const AccessKeyRecord& record);
 std::string Encode(const ContainerRecord& record);
 std::string Encode(const Removals& removals);
+std::string Encode(const ConversionProgress& progress);
 absl::StatusOr<TenantRecord> DecodeTenantRecord(std::string_view encoded);
 absl::StatusOr<AccessKeyRecord> DecodeAccessKeyRecord(std::string_view encoded);
 absl::StatusOr<ContainerRecord> DecodeContainerRecord(std::string_view encoded);
 absl::StatusOr<Removals> DecodeRemovals(std::string_view encoded);
+absl::StatusOr<ConversionProgress> DecodeConversionProgress(std::string_view encoded);
 
 // An id under a name.
 std::string EncodeNameRecord(std::string_view id);

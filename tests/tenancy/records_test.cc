@@ -64,6 +64,21 @@ TEST(CatalogRecords, HaveTheGoldenBytes) {
   changed.versioning_generation = 2;
   EXPECT_EQ(Encode(changed), Encode(Container()) + "\x78\x02");
   EXPECT_EQ(DecodeContainerRecord(Encode(changed))->versioning_generation, 2u);
+  // A record from before conversions, and one with.
+  ContainerRecord converting = Container();
+  converting.conversion =
+      Conversion{Conversion::State::kPaused, Redundancy::kLrs, absl::FromUnixMicros(7)};
+  converting.conversion_request_id = Counting(16);
+  EXPECT_EQ(Hex(Encode(converting).substr(Encode(Container()).size())),
+            "8201060802100118078a0110000102030405060708090a0b0c0d0e0f");
+  EXPECT_EQ(DecodeContainerRecord(Encode(converting))->conversion, converting.conversion);
+  EXPECT_EQ(DecodeContainerRecord(Encode(converting))->conversion_request_id, Counting(16));
+  EXPECT_EQ(DecodeContainerRecord(Encode(Container()))->conversion, std::nullopt);
+  const ConversionProgress progress{1, 3, 100, 400, absl::FromUnixMicros(77), "slow"};
+  EXPECT_EQ(Hex(Encode(progress)),
+            "08011001180320642890033"
+            "04d3a04736c6f77");
+  EXPECT_EQ(*DecodeConversionProgress(Encode(progress)), progress);
   Removals removals;
   removals.Add(IdOf<AccessKeyId>(4));
   removals.Add(IdOf<TenantId>(1));
@@ -99,7 +114,11 @@ TEST(CatalogRecords, DamageIsNeverTakenForAbsenceOrDefaults) {
     EXPECT_TRUE(absl::IsDataLoss(DecodeAccessKeyRecord(bytes).status()));
     EXPECT_TRUE(absl::IsDataLoss(DecodeContainerRecord(bytes).status()));
     EXPECT_TRUE(absl::IsDataLoss(DecodeRemovals(bytes).status()));
+    EXPECT_TRUE(absl::IsDataLoss(DecodeConversionProgress(bytes).status()));
   }
+  EXPECT_TRUE(absl::IsDataLoss(
+      DecodeContainerRecord(Encode(Container()) + std::string("\x82\x01\x02\x10\x01", 5)).status()))
+      << "a conversion without a state";
 }
 
 TEST(CatalogRecords, ANewerVersionIsRefusedAsSuch) {
