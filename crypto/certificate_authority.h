@@ -50,9 +50,9 @@ absl::StatusOr<TlsIdentity> ReadTlsIdentity(const std::string& path);
 // The DNS names of a certificate's subject alternative names. INVALID_ARGUMENT: not a certificate.
 absl::StatusOr<std::vector<std::string>> SubjectAltDnsNames(std::string_view certificate_pem);
 
-// Whether the peer's certificate, which TLS has verified against the cluster's CA, was issued to
-// `node`: its first DNS name is the node's id. `dns_names` in the certificate's order, as of
-// SubjectAltDnsNames or of gRPC's authentication context.
-bool IsNode(const std::vector<std::string>& dns_names, const NodeId& node);
+// The node that a certificate, which TLS has verified against the cluster's CA, was issued to: its
+// first DNS name; empty if there is none. `dns_names` in the certificate's order, as of
+// SubjectAltDnsNames or of gRPC.
+NodeId NodeOfCertificate(const std::vector<std::string>& dns_names);
 
 }  // namespace meridian::crypto

@@ -23,8 +23,8 @@ absl::StatusOr<TlsIdentity> ReadTlsIdentity(const std::string& path) {
   return identity;
 }
 
-bool IsNode(const std::vector<std::string>& dns_names, const NodeId& node) {
-  return !node.empty() && !dns_names.empty() && dns_names.front() == node;
+NodeId NodeOfCertificate(const std::vector<std::string>& dns_names) {
+  return dns_names.empty() ? NodeId() : NodeId(dns_names.front());
 }
 
 }  // namespace meridian::crypto

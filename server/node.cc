@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -220,9 +221,13 @@ absl::Status ServingNode::StartServer() {
   };
   place.admit = [this](DiskId disk) { return disks_->AdmitNewData(disk); };
   place.nodes_changed = [this](const std::map<NodeId, NodeRecord>& nodes) {
+    std::set<NodeId> callers{options_.id};
+    if (!options_.front.empty()) callers.insert(options_.front);
     for (const auto& [node, record] : nodes) {
       transport_->SetPeerAddress(node, record.internal_endpoint);
+      callers.insert(node);
     }
+    node_service_.SetNodes(std::move(callers));
   };
   api_ = std::make_unique<Api>(platform_, std::move(place));
   RETURN_IF_ERROR(api_->view.WaitUntilRead(kViewTimeout));

@@ -31,6 +31,8 @@ struct NodeOptions {
   std::string zone;
   std::vector<DiskFolder> disks;
   TlsMaterial tls;
+  // What may ask it besides nodes, by its certificate: the front of dev mode. Empty: nothing.
+  std::string front;
   std::string public_address = "127.0.0.1:0";
   std::string internal_address = "127.0.0.1:0";
   // HOST:PORT by which clients and other nodes reach it; empty: as it listens.

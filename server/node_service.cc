@@ -8,8 +8,10 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "replication/transport/node_credentials.h"
 #include "server/await.h"
 #include "server/grpc_status.h"
 #include "server/ops/partition.h"
@@ -84,8 +86,8 @@ pb::DiskStatus Describe(const ServedDisk& disk) {
   return proto;
 }
 
-grpc::Status Starting() {
-  return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the node is starting");
+grpc::Status Refusal(std::string why) {
+  return grpc::Status(grpc::StatusCode::UNAVAILABLE, std::move(why));
 }
 
 std::shared_ptr<HostedReplica> FindReplica(ReplicaHost& host, const std::string& partition_id) {
@@ -93,9 +95,7 @@ std::shared_ptr<HostedReplica> FindReplica(ReplicaHost& host, const std::string&
   return partition ? host.Find(*partition) : nullptr;
 }
 
-grpc::Status NoReplica() {
-  return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the partition has no replica here");
-}
+grpc::Status NoReplica() { return Refusal("the partition has no replica here"); }
 
 }  // namespace
 
@@ -105,16 +105,26 @@ void NodeServiceHandlers::Serve(ReplicaHost& host, PartitionRemover& remover,
   served_ = std::make_shared<Served>(Served{host, remover, std::move(disks)});
 }
 
-std::shared_ptr<NodeServiceHandlers::Served> NodeServiceHandlers::served() const {
+void NodeServiceHandlers::SetNodes(std::set<NodeId> nodes) {
   absl::MutexLock lock(&mutex_);
-  return served_;
+  nodes_ = std::move(nodes);
+}
+
+NodeServiceHandlers::Admitted NodeServiceHandlers::Admit(const grpc::ServerContext& context) const {
+  const NodeId caller = replication::NodeOfPeer(context.auth_context().get());
+  absl::MutexLock lock(&mutex_);
+  if (!nodes_.contains(caller)) {
+    return {nullptr, Refusal(absl::StrCat("\"", caller, "\" is not known here as a node"))};
+  }
+  if (served_ == nullptr) return {nullptr, Refusal("the node is starting")};
+  return {served_, grpc::Status::OK};
 }
 
 grpc::Status NodeServiceHandlers::GetNodeStatus(grpc::ServerContext* context,
                                                 const pb::GetNodeStatusRequest* request,
                                                 pb::NodeStatus* response) {
-  const std::shared_ptr<Served> node = served();
-  if (node == nullptr) return Starting();
+  const auto [node, refusal] = Admit(*context);
+  if (node == nullptr) return refusal;
   const std::set<std::string> only(request->partition_ids().begin(),
                                    request->partition_ids().end());
   for (const std::shared_ptr<HostedReplica>& replica : node->host.List()) {
@@ -134,8 +144,8 @@ grpc::Status NodeServiceHandlers::GetNodeStatus(grpc::ServerContext* context,
 grpc::Status NodeServiceHandlers::RemovePartition(grpc::ServerContext* context,
                                                   const pb::RemovePartitionRequest* request,
                                                   pb::RemovePartitionResponse*) {
-  const std::shared_ptr<Served> node = served();
-  if (node == nullptr) return Starting();
+  const auto [node, refusal] = Admit(*context);
+  if (node == nullptr) return refusal;
   const std::shared_ptr<HostedReplica> replica = FindReplica(node->host, request->partition_id());
   if (replica == nullptr) return NoReplica();
   const absl::Time deadline = DeadlineOf(*context);
@@ -146,8 +156,8 @@ grpc::Status NodeServiceHandlers::RemovePartition(grpc::ServerContext* context,
 grpc::Status NodeServiceHandlers::SetVersioning(grpc::ServerContext* context,
                                                 const pb::SetVersioningRequest* request,
                                                 pb::SetVersioningResponse*) {
-  const std::shared_ptr<Served> node = served();
-  if (node == nullptr) return Starting();
+  const auto [node, refusal] = Admit(*context);
+  if (node == nullptr) return refusal;
   const std::shared_ptr<HostedReplica> replica = FindReplica(node->host, request->partition_id());
   if (replica == nullptr) return NoReplica();
   return ToGrpcStatus(ops::SetVersioning(

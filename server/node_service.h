@@ -2,12 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "base/id.h"
 #include "meridian/internal/v1/cluster.grpc.pb.h"
 #include "server/partition_removal.h"
 #include "server/replica_host.h"
@@ -22,9 +24,11 @@ struct ServedDisk {
   absl::Status problem;  // why
 };
 
-// Thread-safe. Every caller has been authenticated as a node of the cluster by its certificate.
+// Thread-safe. A caller that its certificate does not prove to be a node which is known here is
+// refused as UNAVAILABLE: a node that has just joined is known a moment later.
 class NodeServiceHandlers final : public internal::v1::NodeService::Service {
  public:
+  void SetNodes(std::set<NodeId> nodes) ABSL_LOCKS_EXCLUDED(mutex_);
   // Until Serve, calls are answered UNAVAILABLE. The references outlive the server.
   void Serve(ReplicaHost& host, PartitionRemover& remover, std::vector<ServedDisk> disks)
       ABSL_LOCKS_EXCLUDED(mutex_);
@@ -45,9 +49,15 @@ class NodeServiceHandlers final : public internal::v1::NodeService::Service {
     PartitionRemover& remover;
     std::vector<ServedDisk> disks;
   };
-  std::shared_ptr<Served> served() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // What answers the caller, or why nothing does.
+  struct Admitted {
+    std::shared_ptr<Served> node;
+    grpc::Status refusal;
+  };
+  Admitted Admit(const grpc::ServerContext& context) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   mutable absl::Mutex mutex_;
+  std::set<NodeId> nodes_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<Served> served_ ABSL_GUARDED_BY(mutex_);
 };
 

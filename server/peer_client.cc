@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/status.h"
 #include "meridian/internal/v1/cluster.grpc.pb.h"
+#include "replication/transport/node_credentials.h"
 #include "server/grpc_status.h"
 
 namespace meridian::server {
@@ -167,13 +168,14 @@ class GrpcPeerClient final : public PeerClient {
     std::shared_ptr<Peer>& peer = peers_[node];
     if (peer == nullptr || peer->endpoint != endpoint) {
       grpc::ChannelArguments arguments;
-      arguments.SetSslTargetNameOverride(node);
       arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
       arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
       peer = std::make_shared<Peer>();
       peer->endpoint = endpoint;
       peer->channel = grpc::CreateCustomChannel(
-          endpoint, grpc::SslCredentials({tls_.ca_certificate, tls_.private_key, tls_.certificate}),
+          endpoint,
+          replication::NodeChannelCredentials(
+              {tls_.ca_certificate, tls_.certificate, tls_.private_key}, node),
           arguments);
       peer->stub = pb::NodeService::NewStub(peer->channel);
     }

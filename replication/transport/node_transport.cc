@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/status.h"
 #include "meridian/internal/v1/transport.grpc.pb.h"
+#include "replication/transport/node_credentials.h"
 #include "replication/transport/send_queue.h"
 #include "replication/transport/stream.h"
 
@@ -46,15 +47,6 @@ class RefusedCall final : public RawServerReactor {
   explicit RefusedCall(const grpc::Status& why) { Finish(why); }
   void OnDone() override { delete this; }
 };
-
-// The node that the peer's certificate was issued to: its first subject alternative name. Empty if
-// there is none.
-NodeId NodeOfPeer(const grpc::CallbackServerContext& context) {
-  const auto auth = context.auth_context();
-  if (auth == nullptr || !auth->IsPeerAuthenticated()) return {};
-  const auto names = auth->FindPropertyValues("x509_subject_alternative_name");
-  return names.empty() ? NodeId() : NodeId(names[0].data(), names[0].size());
-}
 
 // What connects this node with one other.
 struct Link {
@@ -239,13 +231,7 @@ PeerLinkStatus TransportCore::GetLinkStatus(const NodeId& peer) {
 
 std::shared_ptr<grpc::Channel> TransportCore::MakeChannel(const NodeId& peer,
                                                           const std::string& address) const {
-  grpc::SslCredentialsOptions tls;
-  tls.pem_root_certs = options_.ca_certificate;
-  tls.pem_private_key = options_.private_key;
-  tls.pem_cert_chain = options_.certificate;
   grpc::ChannelArguments arguments;
-  // The name that the peer's certificate must bear is its node id, wherever it listens.
-  arguments.SetSslTargetNameOverride(peer);
   arguments.SetMaxReceiveMessageSize(kMaxEnvelopeBytes);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
@@ -253,7 +239,11 @@ std::shared_ptr<grpc::Channel> TransportCore::MakeChannel(const NodeId& peer,
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs / 2);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel(address, grpc::SslCredentials(tls), arguments);
+  return grpc::CreateCustomChannel(
+      address,
+      NodeChannelCredentials({options_.ca_certificate, options_.certificate, options_.private_key},
+                             peer),
+      arguments);
 }
 
 void TransportCore::Dial(const NodeId& peer) {
@@ -286,7 +276,7 @@ RawServerReactor* TransportCore::Accept(grpc::CallbackServerContext* context) {
       return new RefusedCall(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the node stops"));
     }
     std::tie(stream, reactor) = AcceptStream(*this, context);
-    streams_[stream.get()].certified = NodeOfPeer(*context);
+    streams_[stream.get()].certified = NodeOfPeer(context->auth_context().get());
   }
   stream->Start();
   return reactor;

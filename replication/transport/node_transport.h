@@ -26,13 +26,13 @@ namespace meridian::replication {
 struct NodeTransportOptions {
   ClusterId cluster;
   NodeId self;
-  // PEM. The certificate's SAN names `self`; peers' certificates must be signed by the CA.
+  // PEM. The certificate was issued to `self`, by the CA that all nodes have theirs of.
   std::string ca_certificate;
   std::string certificate;
   std::string private_key;
   std::string listen_address = "127.0.0.1:0";
-  // Served on the same port, to nodes of the cluster only (by their certificates). They outlive the
-  // transport.
+  // Served on the same port, to all that have a certificate of the CA: they check whose. They
+  // outlive the transport.
   std::vector<grpc::Service*> services;
   size_t max_batch_bytes = 1 << 20;
   // To one peer. Messages with attachments are refused from half of it on, so that bulk never

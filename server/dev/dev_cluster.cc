@@ -172,6 +172,7 @@ class DevNodes final : public DevControl {
     options.zone = place->zone;
     options.disks = {{folder_.node_path(id) + "/node.key", folder_.node_path(id) + "/disk0"}};
     ASSIGN_OR_RETURN(options.tls, IssueTls(folder_.authority(), id));
+    options.front = kFrontName;
     options.replica = options_.replica;
     options.placement = options_.placement;
     options.disk = options_.disk;

@@ -48,11 +48,11 @@ absl::Status CheckCertificate(const pb::NodeConfig& config, const TlsMaterial& t
   const std::string& file = config.tls().certificate();
   const auto names = crypto::SubjectAltDnsNames(tls.certificate);
   if (!names.ok()) return Annotate(names.status(), file);
-  if (crypto::IsNode(*names, config.node_id())) return absl::OkStatus();
+  const NodeId issued_to = crypto::NodeOfCertificate(*names);
+  if (issued_to == config.node_id()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
-      file, " was issued to \"", names->empty() ? std::string() : names->front(),
-      "\", and this is node \"", config.node_id(), "\": give the node's own, made by `meridian ca ",
-      "issue ", config.node_id(), "`"));
+      file, " was issued to \"", issued_to, "\", and this is node \"", config.node_id(),
+      "\": give the node's own, made by `meridian ca ", "issue ", config.node_id(), "`"));
 }
 
 absl::StatusOr<std::unique_ptr<crypto::Kms>> OpenKeyring(const pb::Kms& config, Random& random) {

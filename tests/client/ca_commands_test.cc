@@ -58,7 +58,7 @@ TEST_F(CaCommandsTest, ANodesCertificateNamesItAndItsHosts) {
       << err_;
   const auto names = crypto::SubjectAltDnsNames(ReadFile("a.crt"));
   ASSERT_TRUE(names.ok()) << names.status();
-  EXPECT_TRUE(crypto::IsNode(*names, "east-1a"));
+  EXPECT_EQ(crypto::NodeOfCertificate(*names), "east-1a");
   EXPECT_NE(std::find(names->begin(), names->end(), "a.example"), names->end());
   EXPECT_EQ(PermissionsOf("a.key"), 0600);
   EXPECT_EQ(PermissionsOf("ca/ca.key"), 0600);

@@ -220,16 +220,26 @@ TEST_F(NodeTransportTest, RefusesAListenerWhoseCertificateNamesAnotherNode) {
   EXPECT_FALSE(b->GetLinkStatus("a").connected);
 }
 
+// An etcd member on the machine "b", say: its certificate names that host, and is no node's.
+TEST_F(NodeTransportTest, RefusesAListenerWhoseCertificateNamesTheNodeAsAFurtherHostOnly) {
+  Inbox inbox;
+  const auto a = Start(Options("a"), inbox.handler());
+  NodeTransportOptions options = Options("b");
+  const auto other = ca_->IssueNode("etcd-b", {"b"});
+  ASSERT_TRUE(other.ok()) << other.status();
+  options.certificate = other->certificate_pem;
+  options.private_key = other->private_key_pem;
+  const auto b = Start(std::move(options), inbox.handler());
+  Introduce(*a, "a", *b, "b");
+  EXPECT_TRUE(Until([&] { return !a->GetLinkStatus("b").last_error.empty(); }));
+  EXPECT_FALSE(a->GetLinkStatus("b").connected);
+}
+
 TEST_F(NodeTransportTest, RefusesEnvelopesForAnotherReceiver) {
   Inbox inbox;
   const auto a = Start(Options("a"), inbox.handler());
-  // Certified as b too, so that only the envelope tells.
-  auto identity = ca_->IssueNode("c", {"b"});
-  ASSERT_TRUE(identity.ok());
-  NodeTransportOptions options = Options("c");
-  options.certificate = identity->certificate_pem;
-  options.private_key = identity->private_key_pem;
-  const auto c = Start(std::move(options), inbox.handler());
+  // Certified as b, so that only the envelope tells.
+  const auto c = Start(OptionsOf("c", "b", *ca_), inbox.handler());
   a->SetPeerAddress("b", c->listen_address());
   EXPECT_TRUE(Until([&] {
     return a->GetLinkStatus("b").last_error.find("an envelope for b came to c") !=
