@@ -349,7 +349,8 @@ absl::Status ReplicaHost::OpenGroup(const Group& group) {
     }
   }
   if (!on_disk) {
-    RETURN_IF_ERROR(disk->CreateReplica({replica, group.partition, group.container}));
+    RETURN_IF_ERROR(
+        disk->CreateReplica({replica, group.partition, group.container}, /*installing=*/false));
   }
   const auto opened =
       AwaitUntil<absl::Status>(absl::InfiniteFuture(), [&](std::function<void(absl::Status)> done) {

@@ -44,7 +44,7 @@ class DiskStoreImpl final : public DiskStore {
 
   DiskId disk_id() const override { return identity_.disk; }
   uint64_t incarnation() const override { return identity_.incarnation; }
-  absl::Status CreateReplica(const ReplicaOnDisk& replica) override;
+  absl::Status CreateReplica(const ReplicaOnDisk& replica, bool installing) override;
   absl::Status RemoveReplica(ReplicaId replica) override;
   std::vector<ReplicaOnDisk> ListReplicas() const override { return index_->Replicas(); }
   absl::StatusOr<Epoch> DurablePromise(ReplicaId replica) const override {
@@ -236,20 +236,22 @@ void DiskStoreImpl::Start() {
   if (journal_->SegmentsInUse().size() >= options_.pressure_segments) to_kick_->Kick();
 }
 
-absl::Status DiskStoreImpl::CreateReplica(const ReplicaOnDisk& replica) {
-  if (const auto owner = index_->FindOwner(replica.container); owner.has_value()) {
-    return absl::AlreadyExistsError(absl::StrCat("container ", replica.container.ToHex(),
+absl::Status DiskStoreImpl::CreateReplica(const ReplicaOnDisk& replica, bool installing) {
+  const auto owner = index_->FindOwner(replica.container, replica.partition);
+  if (owner.has_value()) {
+    return absl::AlreadyExistsError(absl::StrCat("partition ", replica.partition.ToHex(),
                                                  " has replica ", owner->replica.ToHex(),
                                                  " on this disk"));
   }
   RETURN_IF_ERROR(pipeline_->AppendAndWait(
-      RecordType::kReplicaCreated, replica.replica,
+      installing ? RecordType::kReplicaCreatedInstalling : RecordType::kReplicaCreated,
+      replica.replica,
       Buffer::FromString(
           EncodeReplicaCreated({.partition = replica.partition, .container = replica.container}))));
-  // Two at once: the first one in the journal has the range.
-  return index_->FindOwner(replica.container) == replica
+  // Two at once: the first one in the journal has the partition.
+  return index_->FindOwner(replica.container, replica.partition) == replica
              ? absl::OkStatus()
-             : absl::AlreadyExistsError("another replica took the range first");
+             : absl::AlreadyExistsError("another replica took the partition first");
 }
 
 absl::Status DiskStoreImpl::RemoveReplica(ReplicaId replica) {

@@ -74,7 +74,7 @@ struct DiskStoreOptions {
   std::function<void(const absl::Status&)> on_out_of_service;
 };
 
-// The owner of a partition's rows on this disk (P6).
+// The owner of a partition's rows on this disk (P6). Replicas of one container share its chunks.
 struct ReplicaOnDisk {
   ReplicaId replica;
   PartitionId partition;
@@ -97,7 +97,7 @@ struct DiskStats {
 class DiskStore {
  public:
   // Opens the disk's store, or makes one in an empty folder. FAILED_PRECONDITION, saying which:
-  // another cluster's or node's folder, a newer version's, open in another process, or data of
+  // another cluster's or node's folder, another version's, open in another process, or data of
   // something else; DATA_LOSS: what may have been acknowledged is damaged, the disk's replicas must
   // not come back under their ids (P9). `disk` outlives the store.
   static absl::StatusOr<std::unique_ptr<DiskStore>> Open(Disk& disk, DiskStoreOptions options);
@@ -113,8 +113,10 @@ class DiskStore {
   // Counts openings of this disk (P11).
   virtual uint64_t incarnation() const = 0;
 
-  // These block on the journal's sync. ALREADY_EXISTS: the container's range has an owner here.
-  virtual absl::Status CreateReplica(const ReplicaOnDisk& replica) = 0;
+  // These block on the journal's sync. ALREADY_EXISTS: the partition has a replica here.
+  // `installing`: it begins as one whose snapshot install is not done (P6), after any crash too,
+  // since its state is about to be copied from elsewhere; else as one that is empty and whole.
+  virtual absl::Status CreateReplica(const ReplicaOnDisk& replica, bool installing) = 0;
   // Removes the replica and frees all that it kept. OK if it is not here any more; nothing of
   // another replica is touched (P6). FAILED_PRECONDITION while it is open.
   virtual absl::Status RemoveReplica(ReplicaId replica) = 0;

@@ -84,10 +84,16 @@ absl::StatusOr<Epoch> DiskIndex::FindPromise(ReplicaId replica) const {
   return ReadPromise(replica);
 }
 
-std::optional<ReplicaOnDisk> DiskIndex::FindOwner(ContainerId container) const {
+std::optional<ReplicaOnDisk> DiskIndex::FindOwner(ContainerId container,
+                                                  PartitionId partition) const {
   absl::MutexLock lock(&mutex_);
+  return FindOwnerLocked(container, partition);
+}
+
+std::optional<ReplicaOnDisk> DiskIndex::FindOwnerLocked(ContainerId container,
+                                                        PartitionId partition) const {
   for (const auto& [id, replica] : replicas_) {
-    if (replica.id.container == container) return replica.id;
+    if (replica.id.container == container && replica.id.partition == partition) return replica.id;
   }
   return std::nullopt;
 }

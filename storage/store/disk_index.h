@@ -60,8 +60,8 @@ class DiskIndex {
   absl::StatusOr<ReplicaOnDisk> FindReplica(ReplicaId replica) const;
   // In the rows, which hold every promise that was answered.
   absl::StatusOr<Epoch> FindPromise(ReplicaId replica) const;
-  // nullopt if no replica here owns the container's range.
-  std::optional<ReplicaOnDisk> FindOwner(ContainerId container) const;
+  // nullopt if no replica here owns the partition.
+  std::optional<ReplicaOnDisk> FindOwner(ContainerId container, PartitionId partition) const;
   // One opening at a time: FAILED_PRECONDITION. The result is the log's base, for as long as
   // wanted.
   absl::StatusOr<std::shared_ptr<const std::atomic<uint64_t>>> OpenReplica(ReplicaId replica);
@@ -110,7 +110,7 @@ class DiskIndex {
   // As ReplicaStorage says.
   absl::StatusOr<std::vector<RunId>> ListRuns(ContainerId container, RunId after, size_t max) const;
   // The row of a chunk that has none says that it is lost.
-  absl::Status PlaceLost(ContainerId container, ChunkId chunk, Timestamp now);
+  absl::Status PlaceLost(const ReplicaOnDisk& replica, ChunkId chunk, Timestamp now);
   // Chunks whose rows say so.
   std::vector<ChunkId> ListLost(ContainerId container, std::optional<ChunkId> after,
                                 size_t max) const;
@@ -134,6 +134,8 @@ class DiskIndex {
 
   absl::StatusOr<Replica> LoadReplica(const ReplicaOnDisk& id) const;
   absl::StatusOr<Epoch> ReadPromise(ReplicaId replica) const;
+  std::optional<ReplicaOnDisk> FindOwnerLocked(ContainerId container, PartitionId partition) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CommitLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddLocked(const Record& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddEntry(Replica& replica, const Record& record)
@@ -141,9 +143,11 @@ class DiskIndex {
   absl::Status AddTruncate(Replica& replica, LogIndex from) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddChunk(const Replica& replica, const ChunkPlaced& placed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status AddReplica(const ReplicaOnDisk& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AddReplica(const ReplicaOnDisk& id, bool installing)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddRemoval(ReplicaId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddInstallBegin(Replica& replica) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DeleteStateAndLog(const ReplicaOnDisk& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetLost(ContainerId container, ChunkId chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Adds the deletion of all chunk rows whose keys begin with `prefix` to `batch`, and their places
   // to `frees`.

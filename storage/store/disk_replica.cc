@@ -30,7 +30,7 @@ DiskReplica::DiskReplica(const Parts& parts, const ReplicaOnDisk& id, RecoveredR
                          std::shared_ptr<const std::atomic<uint64_t>> base)
     : parts_(parts),
       id_(id),
-      state_prefix_(id.container.bytes()),
+      state_prefix_(StatePrefix(id)),
       recovered_(std::move(recovered)),
       base_(std::move(base)),
       hard_state_(recovered_.hard_state),
@@ -347,7 +347,7 @@ absl::StatusOr<std::vector<RunId>> DiskReplica::ListRuns(RunId after, size_t max
 
 void DiskReplica::PlaceLost(ChunkId chunk, Done done) {
   const Timestamp now(static_cast<uint64_t>(absl::ToUnixMicros(parts_.clock.WallNow())));
-  const absl::Status status = parts_.index.PlaceLost(id_.container, chunk, now);
+  const absl::Status status = parts_.index.PlaceLost(id_, chunk, now);
   if (!status.ok()) {
     PostDone(std::move(done), parts_.out_of_service.Fail(status));
     return;

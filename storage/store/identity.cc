@@ -11,7 +11,7 @@ namespace meridian::storage {
 namespace {
 
 constexpr std::string_view kMagic = "MRDNDISK";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr char kFile[] = "identity";
 constexpr size_t kMaxFileBytes = 4096;
 constexpr size_t kCrcBytes = 4;
@@ -70,7 +70,13 @@ absl::StatusOr<DiskIdentity> DecodeIdentity(std::string_view bytes) {
 
   Decoder in(body.substr(kMagic.size()));
   const uint32_t version = in.U32();
-  if (version != kVersion) {
+  if (version < kVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the folder was written by an older version (disk format ", version,
+                     ", this program knows only ", kVersion,
+                     "): run that version, or give the node an empty folder"));
+  }
+  if (version > kVersion) {
     return absl::FailedPreconditionError(
         absl::StrCat("the folder was written by a newer version (disk format ", version,
                      ", this program knows ", kVersion, "): run that version, or another folder"));

@@ -26,14 +26,15 @@ struct DiskIdentity {
 // identity    := magic(8) version(4) cluster(16) disk(16) incarnation(8) initialised(1)
 //                node_size(1) node crc32c(4)
 // magic       := "MRDNDISK"
-// version     := 1
+// version     := 2
+// A folder of another version is not read: 1 had one replica of a container on a disk.
 // Integers are little endian; crc32c is of all bytes before it.
 std::string EncodeIdentity(const DiskIdentity& identity);
-// DATA_LOSS if damaged; FAILED_PRECONDITION if of a newer version.
+// DATA_LOSS if damaged; FAILED_PRECONDITION if of another version.
 absl::StatusOr<DiskIdentity> DecodeIdentity(std::string_view bytes);
 
 // Checks that the folder is `cluster`'s and `node`'s, or takes an empty one for it; counts the
-// incarnation up, durably. FAILED_PRECONDITION if it is somebody else's or of a newer version.
+// incarnation up, durably. FAILED_PRECONDITION if it is somebody else's or of another version.
 absl::StatusOr<DiskIdentity> ClaimDisk(Disk& disk, ClusterId cluster, const NodeId& node,
                                        Random& random);
 // The check alone, without a change: OK also if nothing that can be read says whose the folder is.

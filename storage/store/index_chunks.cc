@@ -148,19 +148,20 @@ absl::StatusOr<std::vector<RunId>> DiskIndex::ListRuns(ContainerId container, Ru
   return runs;
 }
 
-absl::Status DiskIndex::PlaceLost(ContainerId container, ChunkId chunk, Timestamp now) {
+absl::Status DiskIndex::PlaceLost(const ReplicaOnDisk& replica, ChunkId chunk, Timestamp now) {
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(CommitLocked());
-  const std::string key = ChunkKey(container, chunk);
+  const std::string key = ChunkKey(replica.container, chunk);
   ASSIGN_OR_RETURN(const std::optional<std::string> present, kv_.Get(Family::kChunk, key));
   if (present.has_value()) return absl::OkStatus();
   ChunkRow row;
   row.place = ChunkPlace::kLost;
   row.first_written = now;
+  row.partition = replica.partition;
   RocksBatch batch;
   batch.Put(Family::kChunk, key, EncodeChunkRow(row));
   RETURN_IF_ERROR(kv_.Write(batch));
-  lost_[container].insert(chunk);
+  lost_[replica.container].insert(chunk);
   return absl::OkStatus();
 }
 

@@ -1,4 +1,5 @@
 // Records of the journal become rows.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -47,10 +48,12 @@ absl::Status DiskIndex::CommitLocked() {
 }
 
 absl::Status DiskIndex::AddLocked(const Record& record) {
-  if (record.type == RecordType::kReplicaCreated) {
+  if (record.type == RecordType::kReplicaCreated ||
+      record.type == RecordType::kReplicaCreatedInstalling) {
     ASSIGN_OR_RETURN(const ReplicaCreated created, DecodeReplicaCreated(record.payload));
     return AddReplica(
-        {.replica = record.owner, .partition = created.partition, .container = created.container});
+        {.replica = record.owner, .partition = created.partition, .container = created.container},
+        record.type == RecordType::kReplicaCreatedInstalling);
   }
   const auto found = replicas_.find(record.owner);
   if (found == replicas_.end()) {
@@ -81,6 +84,7 @@ absl::Status DiskIndex::AddLocked(const Record& record) {
     case RecordType::kInstallBegin:
       return AddInstallBegin(replica);
     case RecordType::kReplicaCreated:
+    case RecordType::kReplicaCreatedInstalling:
       break;
   }
   return absl::FailedPreconditionError(absl::StrCat(
@@ -110,6 +114,7 @@ absl::Status DiskIndex::AddEntry(Replica& replica, const Record& record) {
                              .size_bytes = header.inline_size,
                              .crc32c = header.inline_crc32c,
                              .first_written = header.timestamp,
+                             .partition = replica.id.partition,
                              .record = record.location,
                              .body_offset = header.body_offset,
                              .extent = {}}));
@@ -152,6 +157,7 @@ absl::Status DiskIndex::AddChunk(const Replica& replica, const ChunkPlaced& plac
                   .size_bytes = placed.location.length,
                   .crc32c = placed.crc32c,
                   .first_written = placed.first_written,
+                  .partition = replica.id.partition,
                   .record = {},
                   .body_offset = 0,
                   .extent = placed.location};
@@ -164,6 +170,7 @@ absl::Status DiskIndex::AddChunk(const Replica& replica, const ChunkPlaced& plac
     }
     AppendPlace(old, batched_frees_);
     row.first_written = old.first_written;
+    row.partition = old.partition;
   }
   batch_.Put(Family::kChunk, key, EncodeChunkRow(row));
   batched_chunks_.insert(std::move(key));
@@ -171,16 +178,16 @@ absl::Status DiskIndex::AddChunk(const Replica& replica, const ChunkPlaced& plac
   return absl::OkStatus();
 }
 
-absl::Status DiskIndex::AddReplica(const ReplicaOnDisk& id) {
-  for (const auto& [other, replica] : replicas_) {
-    if (replica.id.container == id.container) return absl::OkStatus();  // lost the race (P6)
-  }
+absl::Status DiskIndex::AddReplica(const ReplicaOnDisk& id, bool installing) {
+  if (FindOwnerLocked(id.container, id.partition)) return absl::OkStatus();  // lost the race (P6)
   // The rows of an owner before it may be on their way out in the batch.
   RETURN_IF_ERROR(CommitLocked());
-  batch_.Put(Family::kMeta, RangeKey(id.container), EncodeRange(id));
+  batch_.Put(Family::kMeta, RangeKey(id), EncodeRange(id));
+  if (installing) batch_.Put(Family::kMeta, InstallKey(id.replica), EncodeInstalling());
   Replica replica;
   replica.id = id;
   replica.base = std::make_shared<std::atomic<uint64_t>>(0);
+  replica.installing = installing;
   replicas_[id.replica] = std::move(replica);
   return absl::OkStatus();
 }
@@ -188,25 +195,33 @@ absl::Status DiskIndex::AddReplica(const ReplicaOnDisk& id) {
 absl::Status DiskIndex::AddRemoval(ReplicaId id) {
   RETURN_IF_ERROR(CommitLocked());
   const Replica& replica = replicas_.at(id);
-  const std::string container(replica.id.container.bytes());
-  RETURN_IF_ERROR(DeleteChunks(container, batch_, batched_frees_));
-  lost_.erase(replica.id.container);
-  batch_.DeleteRange(Family::kState, container, PrefixEnd(container));
-  batch_.DeleteRange(Family::kLog, LogPrefix(replica.id), PrefixEnd(LogPrefix(replica.id)));
-  for (const std::string& key : {RangeKey(replica.id.container), PromiseKey(id), BaseKey(id),
-                                 AppliedKey(id), InstallKey(id)}) {
+  // The chunks are the container's: they go with its last replica.
+  const bool shared = std::any_of(replicas_.begin(), replicas_.end(), [&](const auto& other) {
+    return other.first != id && other.second.id.container == replica.id.container;
+  });
+  if (!shared) {
+    RETURN_IF_ERROR(
+        DeleteChunks(std::string(replica.id.container.bytes()), batch_, batched_frees_));
+    lost_.erase(replica.id.container);
+  }
+  DeleteStateAndLog(replica.id);
+  for (const std::string& key :
+       {RangeKey(replica.id), PromiseKey(id), BaseKey(id), AppliedKey(id), InstallKey(id)}) {
     batch_.Delete(Family::kMeta, key);
   }
   replicas_.erase(id);
   return absl::OkStatus();
 }
 
+void DiskIndex::DeleteStateAndLog(const ReplicaOnDisk& id) {
+  batch_.DeleteRange(Family::kState, StatePrefix(id), PrefixEnd(StatePrefix(id)));
+  batch_.DeleteRange(Family::kLog, LogPrefix(id), PrefixEnd(LogPrefix(id)));
+}
+
 absl::Status DiskIndex::AddInstallBegin(Replica& replica) {
   RETURN_IF_ERROR(CommitLocked());
-  const std::string container(replica.id.container.bytes());
   const ReplicaId id = replica.id.replica;
-  batch_.DeleteRange(Family::kState, container, PrefixEnd(container));
-  batch_.DeleteRange(Family::kLog, LogPrefix(replica.id), PrefixEnd(LogPrefix(replica.id)));
+  DeleteStateAndLog(replica.id);
   batch_.Delete(Family::kMeta, AppliedKey(id));
   batch_.Delete(Family::kMeta, BaseKey(id));
   batch_.Put(Family::kMeta, InstallKey(id), EncodeInstalling());

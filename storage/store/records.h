@@ -27,6 +27,7 @@ namespace meridian::storage {
 //   kReplicaCreated := partition(16) container(16)
 //   kReplicaRemoved := (empty)
 //   kInstallBegin   := (empty)                     the replica's state and log are gone
+//   kReplicaCreatedInstalling := partition(16) container(16)   made with its install not done (P6)
 // Integers are little endian. The journal's framing holds the checksum.
 enum class RecordType : uint8_t {
   kHardState = 1,
@@ -36,6 +37,7 @@ enum class RecordType : uint8_t {
   kReplicaCreated = 5,
   kReplicaRemoved = 6,
   kInstallBegin = 7,
+  kReplicaCreatedInstalling = 8,
 };
 
 struct ChunkPlaced {
@@ -68,6 +70,7 @@ std::string EncodeTruncate(LogIndex from);
 // The payload without the inline body, which follows it.
 std::string EncodeEntryHead(const LogEntry& entry);
 std::string EncodeChunkPlaced(const ChunkPlaced& placed);
+// Of kReplicaCreated and kReplicaCreatedInstalling.
 std::string EncodeReplicaCreated(const ReplicaCreated& created);
 // Of kReplicaRemoved and kInstallBegin.
 std::string EncodeEmpty();

@@ -7,8 +7,7 @@
 namespace meridian::storage {
 namespace {
 
-constexpr uint8_t kVersion = 1;
-constexpr uint8_t kRangeActive = 1;
+constexpr uint8_t kVersion = 2;
 
 Encoder Begin() {
   Encoder out;
@@ -19,9 +18,9 @@ Encoder Begin() {
 absl::Status CheckVersion(Decoder& in, std::string_view what) {
   const uint8_t version = in.U8();
   if (!in.ok()) return absl::DataLossError("empty row: " + std::string(what));
-  if (version > kVersion) {
+  if (version != kVersion) {
     return absl::FailedPreconditionError(
-        absl::StrCat("a row of a newer version (", version, "): ", std::string(what)));
+        absl::StrCat("a row of another version (", version, "): ", std::string(what)));
   }
   return absl::OkStatus();
 }
@@ -66,7 +65,9 @@ RecordLocation DecodeRecord(Decoder& in) {
 std::string FormatKey() { return "f"; }
 std::string PositionKey() { return "p"; }
 std::string RangePrefix() { return "c"; }
-std::string RangeKey(ContainerId container) { return Tagged('c', container); }
+std::string RangeKey(const ReplicaOnDisk& replica) {
+  return Tagged('c', replica.container) + std::string(replica.partition.bytes());
+}
 std::string PromiseKey(ReplicaId replica) { return Tagged('h', replica); }
 std::string BaseKey(ReplicaId replica) { return Tagged('b', replica); }
 std::string AppliedKey(ReplicaId replica) { return Tagged('a', replica); }
@@ -77,6 +78,8 @@ std::string LogPrefix(const ReplicaOnDisk& replica) {
   key.append(replica.partition.bytes());
   return key;
 }
+
+std::string StatePrefix(const ReplicaOnDisk& replica) { return LogPrefix(replica); }
 
 std::string LogKey(const ReplicaOnDisk& replica, LogIndex index) {
   std::string key = LogPrefix(replica);
@@ -102,11 +105,7 @@ std::string EncodePosition(const JournalPosition& position) {
   return Begin().U64(position.group).U32(position.records).Take();
 }
 
-std::string EncodeRange(const ReplicaOnDisk& replica) {
-  Encoder out = Begin();
-  out.U8(kRangeActive).Id(replica.replica).Id(replica.partition);
-  return out.U32(0).U32(0).Take();
-}
+std::string EncodeRange(const ReplicaOnDisk& replica) { return Begin().Id(replica.replica).Take(); }
 
 std::string EncodePromise(Epoch promised) { return Begin().U64(promised.value()).Take(); }
 
@@ -132,7 +131,7 @@ std::string EncodeLogRow(const LogRow& row) {
 std::string EncodeChunkRow(const ChunkRow& row) {
   Encoder out = Begin();
   out.U8(static_cast<uint8_t>(row.place)).U32(row.size_bytes).U32(row.crc32c);
-  out.U64(row.first_written.value());
+  out.U64(row.first_written.value()).Id(row.partition);
   if (row.place == ChunkPlace::kJournal) {
     EncodeRecord(out, row.record);
     out.U32(row.body_offset);
@@ -164,18 +163,12 @@ absl::StatusOr<JournalPosition> DecodePosition(std::string_view value) {
 absl::StatusOr<ReplicaOnDisk> DecodeRange(std::string_view key, std::string_view value) {
   Decoder in(value);
   RETURN_IF_ERROR(CheckVersion(in, "range"));
-  const uint8_t state = in.U8();
   ReplicaOnDisk replica;
   replica.replica = in.Id<ReplicaId>();
-  replica.partition = in.Id<PartitionId>();
-  const uint32_t start_size = in.U32();
-  const uint32_t end_size = in.U32();
-  const std::optional<ContainerId> container = ContainerId::FromBytes(key.substr(1));
-  if (!in.done() || !container.has_value() || state != kRangeActive || start_size != 0 ||
-      end_size != 0) {
-    return Malformed("range");
-  }
-  replica.container = *container;
+  Decoder ids(key.substr(1));
+  replica.container = ids.Id<ContainerId>();
+  replica.partition = ids.Id<PartitionId>();
+  if (!in.done() || !ids.done()) return Malformed("range");
   return replica;
 }
 
@@ -240,6 +233,7 @@ absl::StatusOr<ChunkRow> DecodeChunkRow(std::string_view value) {
   row.size_bytes = in.U32();
   row.crc32c = in.U32();
   row.first_written = Timestamp(in.U64());
+  row.partition = in.Id<PartitionId>();
   if (row.place == ChunkPlace::kJournal) {
     row.record = DecodeRecord(in);
     row.body_offset = in.U32();

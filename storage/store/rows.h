@@ -1,5 +1,5 @@
 // The rows that DiskStore keeps in RocksDB. (Object state is the state machine's: DiskStore only
-// puts the container's id before its keys.)
+// puts the ids of container and partition before its keys.)
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,9 @@ namespace meridian::storage {
 // Family kMeta:
 //   'f'                     -> version(1) disk(16)                 whose rows these are
 //   'p'                     -> version(1) group(8) records(4)      the journal position they stand
-//   at 'c' container(16)       -> version(1) state(1) replica(16) partition(16) start_size(4) start
-//                              end_size(4) end                     who owns a range (P6); whole
-//                                                                  containers today: both empty
+//                                                                  at
+//   'c' container(16) partition(16)
+//                           -> version(1) replica(16)              who owns a partition here (P6)
 //   'h' replica(16)         -> version(1) promised(8)
 //   'b' replica(16)         -> version(1) index(8) epoch(8)        the log's base
 //   'a' replica(16)         -> version(1) index(8) timestamp(8)    what is applied
@@ -34,21 +34,27 @@ namespace meridian::storage {
 //     where 3: place := (empty)                                    found damaged
 // Family kChunk:
 //   container(16) run(16) number(4, big endian)
-//                           -> version(1) where(1) size(4) crc32c(4) first_written(8) place
-//     where 1: place := segment(4) life(8) offset(8) length(4) body_offset(4)    in an entry's
-//     record where 2: place := extent(4) generation(8) offset(8) length(4) where 3: place :=
-//     (empty)                                    found damaged
-// version := 1. Integers are little endian unless said.
+//                           -> version(1) where(1) size(4) crc32c(4) first_written(8)
+//                              partition(16) place
+//     where 1: place := segment(4) life(8) offset(8) length(4) body_offset(4)
+//                                                                  in an entry's record
+//     where 2: place := extent(4) generation(8) offset(8) length(4)
+//     where 3: place := (empty)                                    found damaged
+// Family kState:
+//   container(16) partition(16) key -> value                       the state machine's
+// version := 2. Integers are little endian unless said.
 
 std::string FormatKey();
 std::string PositionKey();
 std::string RangePrefix();
-std::string RangeKey(ContainerId container);
+std::string RangeKey(const ReplicaOnDisk& replica);
 std::string PromiseKey(ReplicaId replica);
 std::string BaseKey(ReplicaId replica);
 std::string AppliedKey(ReplicaId replica);
 std::string InstallKey(ReplicaId replica);
+// Of all rows of its log, and of its state.
 std::string LogPrefix(const ReplicaOnDisk& replica);
+std::string StatePrefix(const ReplicaOnDisk& replica);
 std::string LogKey(const ReplicaOnDisk& replica, LogIndex index);
 std::string RunPrefix(ContainerId container, RunId run);
 std::string ChunkKey(ContainerId container, ChunkId chunk);
@@ -89,6 +95,9 @@ struct ChunkRow {
   uint32_t size_bytes = 0;
   uint32_t crc32c = 0;
   Timestamp first_written;
+  // Whose replica wrote it first: a hint of who looks after a run that nobody knows. After a split,
+  // runs of the child's objects still carry the parent's.
+  PartitionId partition;
   RecordLocation record;     // kJournal
   uint32_t body_offset = 0;  // kJournal
   ChunkLocation extent;      // kExtent
@@ -105,7 +114,7 @@ std::string EncodeInstalling();
 std::string EncodeLogRow(const LogRow& row);
 std::string EncodeChunkRow(const ChunkRow& row);
 
-// DATA_LOSS if malformed; FAILED_PRECONDITION if of a newer version.
+// DATA_LOSS if malformed; FAILED_PRECONDITION if of another version.
 absl::StatusOr<DiskId> DecodeFormatRow(std::string_view value);
 absl::StatusOr<JournalPosition> DecodePosition(std::string_view value);
 absl::StatusOr<ReplicaOnDisk> DecodeRange(std::string_view key, std::string_view value);

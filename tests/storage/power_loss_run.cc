@@ -69,7 +69,8 @@ absl::Status PowerLossRun::Open() {
                              .partition = PartitionId::Draw(random_),
                              .container = ContainerId::Draw(random_)};
     if (replica_) return absl::DataLossError("the replica is gone");
-    if (absl::Status status = store_->CreateReplica(made); !status.ok()) return status;
+    if (absl::Status status = store_->CreateReplica(made, /*installing=*/false); !status.ok())
+      return status;
     replica_ = made;
   } else {
     // Of a cut within CreateReplica, if it was not acknowledged.

@@ -170,6 +170,7 @@ TEST_F(DiskIndexTest, ARecordOfAChunkComesAfterItsLossAndGoesBeforeIt) {
   SystemRandom random;
   const ReplicaId replica = ReplicaId::Draw(random);
   const ContainerId container = ContainerId::Draw(random);
+  const PartitionId partition = PartitionId::Draw(random);
   GroupNumber group = 0;
   auto add = [&](RecordType type, const std::string& payload) {
     const DiskIndex::Record record = {
@@ -177,11 +178,12 @@ TEST_F(DiskIndexTest, ARecordOfAChunkComesAfterItsLossAndGoesBeforeIt) {
     std::span<const DiskIndex::Record> records(&record, 1);
     ASSERT_TRUE(index_->Add(records).ok());
   };
-  add(RecordType::kReplicaCreated, EncodeReplicaCreated({PartitionId::Draw(random), container}));
+  add(RecordType::kReplicaCreated, EncodeReplicaCreated({partition, container}));
   ChunkPlaced placed;
   placed.chunk = {.run = RunId::Draw(random), .number = 0};
   placed.location.length = 7;
-  ASSERT_TRUE(index_->PlaceLost(container, placed.chunk, Timestamp(5)).ok());
+  const ReplicaOnDisk owner{.replica = replica, .partition = partition, .container = container};
+  ASSERT_TRUE(index_->PlaceLost(owner, placed.chunk, Timestamp(5)).ok());
   EXPECT_EQ(index_->CountLost(container), 1u);
   add(RecordType::kChunkPlaced, EncodeChunkPlaced(placed));
   for (int i = 0; i < 2; ++i) {
@@ -189,8 +191,9 @@ TEST_F(DiskIndexTest, ARecordOfAChunkComesAfterItsLossAndGoesBeforeIt) {
     ASSERT_TRUE(row.ok() && row->has_value());
     EXPECT_EQ((*row)->place, ChunkPlace::kExtent);
     EXPECT_EQ((*row)->extent, placed.location);
+    EXPECT_EQ((*row)->partition, partition);
     EXPECT_EQ(index_->CountLost(container), 0u);
-    ASSERT_TRUE(index_->PlaceLost(container, placed.chunk, Timestamp(6)).ok());
+    ASSERT_TRUE(index_->PlaceLost(owner, placed.chunk, Timestamp(6)).ok());
   }
 }
 

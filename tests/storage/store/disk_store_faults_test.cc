@@ -330,7 +330,7 @@ TEST_F(DiskStoreFaults, OpensAfterRecordsThatFollowedARefusedOne) {
   const ReplicaOnDisk other = {.replica = ReplicaId::Draw(harness_.random()),
                                .partition = PartitionId::Draw(harness_.random()),
                                .container = ContainerId::Draw(harness_.random())};
-  ASSERT_TRUE(harness_.store().CreateReplica(other).ok());
+  ASSERT_TRUE(harness_.store().CreateReplica(other, false).ok());
   std::unique_ptr<ReplicaStorage> good = *harness_.store().OpenReplica(other.replica);
   constexpr uint64_t kEntries = 100;
   size_t refused = 0, written = 0;

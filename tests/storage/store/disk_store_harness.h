@@ -78,7 +78,7 @@ class DiskStoreHarness {
       replica_ = {.replica = ReplicaId::Draw(random_),
                   .partition = PartitionId::Draw(random_),
                   .container = ContainerId::Draw(random_)};
-      ASSERT_TRUE(store_->CreateReplica(replica_).ok());
+      ASSERT_TRUE(store_->CreateReplica(replica_, /*installing=*/false).ok());
     }
     OpenReplica();
   }

@@ -66,17 +66,23 @@ TEST_F(DiskStoreTest, RefusesAnotherNodesFolder) {
   EXPECT_TRUE(Mentions(status, "belongs to node 'east-1a'")) << status;
 }
 
-TEST_F(DiskStoreTest, RefusesANewerVersionsFolder) {
+TEST_F(DiskStoreTest, RefusesAnotherVersionsFolder) {
   harness_.Open();
   harness_.Close();
-  std::string identity = ReadIdentity();
-  identity[8] = 2;
-  Encoder crc;
-  crc.U32(Crc32c(std::string_view(identity).substr(0, identity.size() - 4)));
-  WriteIdentityFile(identity.substr(0, identity.size() - 4) + crc.Take());
-  const absl::Status status = harness_.TryOpen();
-  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
-  EXPECT_TRUE(Mentions(status, "newer version")) << status;
+  const std::string good = ReadIdentity();
+  for (const auto& [step, told] :
+       {std::pair(-1, "older version"), std::pair(+1, "newer version")}) {
+    std::string identity = good.substr(0, good.size() - 4);
+    identity[8] = static_cast<char>(identity[8] + step);
+    Encoder crc;
+    crc.U32(Crc32c(identity));
+    identity += crc.Take();
+    WriteIdentityFile(identity);
+    const absl::Status status = harness_.TryOpen();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_TRUE(Mentions(status, told)) << status;
+    EXPECT_EQ(ReadIdentity(), identity) << "the folder was changed";
+  }
 }
 
 TEST_F(DiskStoreTest, RefusesASecondOpening) {
@@ -141,14 +147,92 @@ TEST_F(DiskStoreTest, TellsWhatAReplicaHasPromisedOpenOrNot) {
 }
 
 // P6.
-TEST_F(DiskStoreTest, ARangeHasOneOwner) {
+TEST_F(DiskStoreTest, APartitionHasOneOwner) {
   harness_.Open();
   ReplicaOnDisk second = harness_.replica();
   second.replica = ReplicaId::Draw(harness_.random());
-  EXPECT_TRUE(absl::IsAlreadyExists(harness_.store().CreateReplica(second)));
-  EXPECT_TRUE(absl::IsAlreadyExists(harness_.store().CreateReplica(harness_.replica())));
+  EXPECT_TRUE(absl::IsAlreadyExists(harness_.store().CreateReplica(second, false)));
+  EXPECT_TRUE(absl::IsAlreadyExists(harness_.store().CreateReplica(harness_.replica(), false)));
   harness_.Crash();
   EXPECT_EQ(harness_.store().ListReplicas(), (std::vector<ReplicaOnDisk>{harness_.replica()}));
+}
+
+TEST_F(DiskStoreTest, PartitionsOfAContainerHaveStatesAndLogsOfTheirOwnAndShareTheChunks) {
+  harness_.Open();
+  ReplicaOnDisk sibling = harness_.replica();
+  sibling.replica = ReplicaId::Draw(harness_.random());
+  sibling.partition = PartitionId::Draw(harness_.random());
+  ASSERT_TRUE(harness_.store().CreateReplica(sibling, false).ok());
+  const RunId run = RunId::Draw(harness_.random());
+  ASSERT_TRUE(harness_.WriteChunk({.run = run, .number = 0}, "chunk").ok());
+  ASSERT_TRUE(harness_
+                  .Persist({.hard_state = HardState{Epoch(4)},
+                            .truncate_from = std::nullopt,
+                            .entries = {harness_.Entry(4, 1)}})
+                  .ok());
+  KvBatch batch;
+  batch.Put("row", "value");
+  ASSERT_TRUE(harness_.storage().Apply(batch, LogIndex(1), Timestamp(1)).ok());
+  auto storage = *harness_.store().OpenReplica(sibling.replica);
+  EXPECT_EQ(*storage->NewView()->Get("row"), std::nullopt);
+  EXPECT_EQ(storage->ReadChunk({.run = run, .number = 0}, 0, 5)->view(), "chunk");
+  batch.Put("row", "another");
+  ASSERT_TRUE(storage->Apply(batch, LogIndex(0), Timestamp(0)).ok());
+  EXPECT_EQ(*harness_.storage().NewView()->Get("row"), "value");
+  std::optional<absl::Status> begun;
+  storage->BeginInstall([&](absl::Status status) { begun = status; });
+  harness_.strand().RunUntil([&] { return begun.has_value(); });
+  EXPECT_EQ(*storage->NewView()->Get("row"), std::nullopt);
+  storage.reset();
+  EXPECT_EQ(*harness_.storage().NewView()->Get("row"), "value");
+
+  harness_.Crash();
+  EXPECT_EQ(harness_.storage().recovered().epochs, std::vector<Epoch>{Epoch(4)});
+  EXPECT_FALSE(harness_.storage().recovered().installing);
+  ASSERT_TRUE(harness_.store().RemoveReplica(sibling.replica).ok());
+  EXPECT_EQ(harness_.storage().ReadLog(LogIndex(1), LogIndex(1), 100)->size(), 1u);
+  EXPECT_EQ(harness_.storage().ReadChunk({.run = run, .number = 0}, 0, 5)->view(), "chunk");
+  ASSERT_TRUE(harness_.store().Checkpoint().ok());
+  harness_.Crash();
+  EXPECT_EQ(harness_.store().ListReplicas(), std::vector<ReplicaOnDisk>{harness_.replica()});
+  EXPECT_EQ(harness_.storage().ReadChunk({.run = run, .number = 0}, 0, 5)->view(), "chunk");
+}
+
+// P6.
+TEST_F(DiskStoreTest, AReplicaThatBeginsAsInstallingIsNeverTakenForAnEmptyOne) {
+  harness_.Open();
+  ReplicaOnDisk child = harness_.replica();
+  child.replica = ReplicaId::Draw(harness_.random());
+  child.partition = PartitionId::Draw(harness_.random());
+  ASSERT_TRUE(harness_.store().CreateReplica(child, /*installing=*/true).ok());
+  EXPECT_FALSE(harness_.storage().recovered().installing);
+  for (const bool flushed : {false, true}) {
+    if (flushed) {
+      ASSERT_TRUE(harness_.store().Checkpoint().ok());
+    }
+    harness_.Crash();
+    auto storage = harness_.store().OpenReplica(child.replica);
+    ASSERT_TRUE(storage.ok()) << storage.status();
+    EXPECT_TRUE((*storage)->recovered().installing);
+    EXPECT_EQ((*storage)->recovered().applied_index, LogIndex(0));
+  }
+  auto storage = *harness_.store().OpenReplica(child.replica);
+  auto await = [&](const std::function<void(ReplicaStorage::Done)>& start) {
+    EXPECT_TRUE(harness_.Await(start).ok());
+  };
+  await([&](auto done) { storage->Persist({.hard_state = HardState{Epoch(3)}}, done); });
+  await([&](auto done) { storage->BeginInstall(done); });
+  ASSERT_TRUE(storage->LoadInstall({{"row", "copied"}}).ok());
+  await([&](auto done) {
+    storage->FinishInstall(LogIndex(7), Epoch(2), Timestamp(9), std::move(done));
+  });
+  storage.reset();
+  harness_.Crash();
+  storage = *harness_.store().OpenReplica(child.replica);
+  EXPECT_FALSE(storage->recovered().installing);
+  EXPECT_EQ(storage->recovered().hard_state.promised, Epoch(3));
+  EXPECT_EQ(storage->recovered().base_index, LogIndex(7));
+  EXPECT_EQ(*storage->NewView()->Get("row"), "copied");
 }
 
 TEST_F(DiskStoreTest, AReplicaIsOpenOnce) {
@@ -179,7 +263,7 @@ TEST_F(DiskStoreTest, ARemovedReplicaIsGoneAndOthersStay) {
   ReplicaOnDisk other = {.replica = ReplicaId::Draw(harness_.random()),
                          .partition = PartitionId::Draw(harness_.random()),
                          .container = ContainerId::Draw(harness_.random())};
-  ASSERT_TRUE(harness_.store().CreateReplica(other).ok());
+  ASSERT_TRUE(harness_.store().CreateReplica(other, false).ok());
   {
     auto storage = *harness_.store().OpenReplica(other.replica);
     EXPECT_EQ(*storage->NewView()->Get("row"), std::nullopt);
@@ -198,7 +282,7 @@ TEST_F(DiskStoreTest, ARemovedReplicaIsGoneAndOthersStay) {
 
   ReplicaOnDisk successor = harness_.replica();
   successor.replica = ReplicaId::Draw(harness_.random());
-  ASSERT_TRUE(harness_.store().CreateReplica(successor).ok());
+  ASSERT_TRUE(harness_.store().CreateReplica(successor, false).ok());
   auto storage = *harness_.store().OpenReplica(successor.replica);
   EXPECT_EQ(storage->recovered().hard_state.promised, Epoch(0));
   EXPECT_TRUE(storage->recovered().epochs.empty());

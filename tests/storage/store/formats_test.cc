@@ -41,8 +41,8 @@ const RecordLocation kRecord = {.segment = 1, .life = 2, .offset = 3, .length = 
 
 TEST(Identity, MatchesTheGoldenBytes) {
   EXPECT_EQ(Hex(EncodeIdentity(kIdentity)),
-            "4d52444e4449534b0100000063636363636363636363636363636363646464646464646464646464646464"
-            "6403000000000000000107656173742d3161ea07cca2");
+            "4d52444e4449534b0200000063636363636363636363636363636363646464646464646464646464646464"
+            "6403000000000000000107656173742d3161a56436fc");
   EXPECT_EQ(*DecodeIdentity(EncodeIdentity(kIdentity)), kIdentity);
 }
 
@@ -141,29 +141,35 @@ TEST(Rows, MatchTheGoldenBytes) {
                                  .partition = IdOf<PartitionId>('p'),
                                  .container = IdOf<ContainerId>('c')};
   EXPECT_EQ(Hex(EncodePosition({.group = 5, .records = 2})),
-            "01"
+            "02"
             "0500000000000000"
             "02000000");
-  EXPECT_EQ(RangeKey(replica.container), "c" + std::string(16, 'c'));
+  EXPECT_EQ(RangeKey(replica), "c" + std::string(16, 'c') + std::string(16, 'p'));
   EXPECT_EQ(Hex(EncodeRange(replica)),
-            "01"
-            "01"
-            "72727272727272727272727272727272"
-            "70707070707070707070707070707070"
-            "00000000"
-            "00000000");
+            "02"
+            "72727272727272727272727272727272");
+  EXPECT_EQ(*DecodeRange(RangeKey(replica), EncodeRange(replica)), replica);
+  EXPECT_EQ(StatePrefix(replica), std::string(16, 'c') + std::string(16, 'p'));
   EXPECT_EQ(Hex(EncodeBase({.index = LogIndex(4), .epoch = Epoch(2)})),
-            "01"
+            "02"
             "0400000000000000"
             "0200000000000000");
   EXPECT_EQ(Hex(EncodeApplied({.index = LogIndex(4), .timestamp = Timestamp(9)})),
-            "01"
+            "02"
             "0400000000000000"
             "0900000000000000");
   EXPECT_EQ(LogKey(replica, LogIndex(258)),
             std::string(16, 'c') + std::string(16, 'p') + std::string("\0\0\0\0\0\0\1\2", 8));
   EXPECT_EQ(ChunkKey(replica.container, {.run = IdOf<RunId>('r'), .number = 258}),
             std::string(16, 'c') + std::string(16, 'r') + std::string("\0\0\1\2", 4));
+}
+
+TEST(Rows, ARowOfAnotherVersionIsNotMistakenForDamage) {
+  for (const char version : {1, 3}) {
+    std::string row = EncodePosition({.group = 5, .records = 2});
+    row[0] = version;
+    EXPECT_TRUE(absl::IsFailedPrecondition(DecodePosition(row).status()));
+  }
 }
 
 TEST(Rows, LogRowsMatchTheGoldenBytesAndRoundTrip) {
@@ -174,7 +180,7 @@ TEST(Rows, LogRowsMatchTheGoldenBytesAndRoundTrip) {
                 .record = kRecord,
                 .head = {}};
   EXPECT_EQ(Hex(EncodeLogRow(row)),
-            "01"
+            "02"
             "01"
             "0300000000000000"
             "e803000000000000"
@@ -195,15 +201,17 @@ TEST(Rows, ChunkRowsMatchTheGoldenBytesAndRoundTrip) {
                   .size_bytes = 9,
                   .crc32c = 0x01020304,
                   .first_written = Timestamp(1000),
+                  .partition = IdOf<PartitionId>('p'),
                   .record = kRecord,
                   .body_offset = 77,
                   .extent = {}};
   EXPECT_EQ(Hex(EncodeChunkRow(row)),
-            "01"
+            "02"
             "01"
             "09000000"
             "04030201"
             "e803000000000000"
+            "70707070707070707070707070707070"
             "01000000"
             "0200000000000000"
             "0300000000000000"
@@ -215,11 +223,12 @@ TEST(Rows, ChunkRowsMatchTheGoldenBytesAndRoundTrip) {
   row.body_offset = 0;
   row.extent = kPlace;
   EXPECT_EQ(Hex(EncodeChunkRow(row)),
-            "01"
+            "02"
             "02"
             "09000000"
             "04030201"
             "e803000000000000"
+            "70707070707070707070707070707070"
             "01000000"
             "0200000000000000"
             "0010000000000000"
