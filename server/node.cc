@@ -17,6 +17,7 @@
 #include "server/catalog_warmer.h"
 #include "server/cluster_records.h"
 #include "server/log.h"
+#include "server/node_publisher.h"
 #include "server/node_service.h"
 #include "server/ops/partition.h"
 #include "server/partition_removal.h"
@@ -35,8 +36,8 @@ constexpr absl::Duration kCancelTime = absl::Milliseconds(500);
 constexpr absl::Duration kExpiryInterval = absl::Minutes(1);
 // Between looks for what requests will need of the catalog.
 constexpr absl::Duration kWarmInterval = absl::Seconds(2);
-constexpr absl::Duration kExpiryTimeout = absl::Seconds(10);
-constexpr absl::Duration kPublishTimeout = absl::Seconds(10);
+// Of a group; one without a quorum takes all of it.
+constexpr absl::Duration kExpiryTimeout = absl::Seconds(2);
 constexpr absl::Duration kPublishRetry = absl::Seconds(1);
 // After a node has died, new replicas are placed on it for no longer than this.
 constexpr absl::Duration kPresenceTtl = absl::Seconds(10);
@@ -96,10 +97,13 @@ class ServingNode final : public Node {
     MakeWarmer();
     RETURN_IF_ERROR(Publish());
     published_ = true;
+    // What has failed since Publish looked.
+    Upkeep(absl::ZeroDuration(), [this] { PublishAgain(); });
     presence_ = platform_.coordination.Announce(AliveKeyOf(options_.id), "", kPresenceTtl);
     placement_ = std::make_unique<PlacementKeeper>(PlacementKeeper::Environment{
         options_.id, *host_, api_->view, platform_.clock, platform_.random, options_.placement});
-    ScheduleExpiry();
+    expiry_ = MakeThreadExecutor(options_.id + "-expiry");
+    ScheduleExpiry(*expiry_);
     WarmCatalog();
     server_->SetServing(true);
     return absl::OkStatus();
@@ -108,6 +112,7 @@ class ServingNode final : public Node {
   const std::string& public_endpoint() const override { return server_->endpoint(); }
 
   void Drain(absl::Time deadline) override {
+    presence_.reset();  // no replica is placed here any more
     // A handler that waits for a quorum or the coordination store outlasts its call: the checkpoint
     // does not wait for it.
     if (drainer_ == nullptr) drainer_ = MakeThreadExecutor(options_.id + "-drain");
@@ -129,7 +134,7 @@ class ServingNode final : public Node {
   void PublishAgain();
   // Runs it on a thread of the node's own, unless the node stops before.
   void Upkeep(absl::Duration delay, Task task) ABSL_LOCKS_EXCLUDED(upkeep_mutex_);
-  void ScheduleExpiry();
+  void ScheduleExpiry(Executor& expiry);
   void ForgetExpired();
   void MakeWarmer();
   void WarmCatalog();
@@ -149,11 +154,14 @@ class ServingNode final : public Node {
   std::unique_ptr<PublicServer> server_;
   std::unique_ptr<Executor> drainer_;  // of Drain
   absl::Mutex upkeep_mutex_;
-  // Publishes, and forgets what has expired. Null once the node stops.
+  // Publishes, and warms the catalog. Null once the node stops.
   std::unique_ptr<Executor> upkeep_ ABSL_GUARDED_BY(upkeep_mutex_) =
       MakeThreadExecutor(options_.id + "-upkeep");
-  std::atomic<bool> published_{false};     // once
-  std::unique_ptr<CatalogWarmer> warmer_;  // used on upkeep_
+  // Forgets what has expired, which groups without a quorum hold up.
+  std::unique_ptr<Executor> expiry_;
+  std::unique_ptr<NodePublisher> publisher_;  // used by Start, then on upkeep_
+  std::atomic<bool> published_{false};        // once
+  std::unique_ptr<CatalogWarmer> warmer_;     // used on upkeep_
   std::unique_ptr<coordination::CoordinationStore::Presence> presence_;
   std::unique_ptr<PlacementKeeper> placement_;
 };
@@ -171,6 +179,10 @@ absl::Status ServingNode::OpenDisks() {
   disks.open_disk = options_.open_disk;
   disks.on_out_of_service = [this] { Upkeep(absl::ZeroDuration(), [this] { PublishAgain(); }); };
   ASSIGN_OR_RETURN(disks_, NodeDisks::Open(std::move(disks), platform_.kms));
+  std::vector<DiskId> opened;
+  for (const storage::DiskStore* store : disks_->stores()) opened.push_back(store->disk_id());
+  publisher_ =
+      std::make_unique<NodePublisher>(platform_.coordination, options_.id, std::move(opened));
   return absl::OkStatus();
 }
 
@@ -244,14 +256,7 @@ absl::Status ServingNode::Publish() {
       advertised(options_.advertised_public_address, server_->endpoint()),
       advertised(options_.advertised_internal_address, transport_->listen_address()),
       disks_->InService(), options_.region, options_.zone};
-  using Answer = absl::StatusOr<coordination::CommitResult>;
-  const std::optional<Answer> result =
-      AwaitUntil<Answer>(absl::Now() + kPublishTimeout, [&](std::function<void(Answer)> done) {
-        platform_.coordination.Commit({{}, {{NodeKeyOf(options_.id), EncodeNodeRecord(record)}}},
-                                      std::move(done));
-      });
-  if (!result) return absl::UnavailableError("the coordination store does not answer");
-  return result->status();
+  return publisher_->Publish(record);
 }
 
 void ServingNode::Upkeep(absl::Duration delay, Task task) {
@@ -263,13 +268,18 @@ void ServingNode::Upkeep(absl::Duration delay, Task task) {
 void ServingNode::PublishAgain() {
   if (!published_) return;  // Start does
   const absl::Status status = Publish();
-  if (!status.ok()) Upkeep(kPublishRetry, [this] { PublishAgain(); });
+  if (status.ok()) return;
+  if (!absl::IsUnavailable(status)) {
+    Log(absl::StrCat("node ", options_.id, ": cannot tell its disks: ", status.ToString()));
+    return;
+  }
+  Upkeep(kPublishRetry, [this] { PublishAgain(); });
 }
 
-void ServingNode::ScheduleExpiry() {
-  Upkeep(kExpiryInterval, [this] {
+void ServingNode::ScheduleExpiry(Executor& expiry) {
+  expiry.PostAfter(kExpiryInterval, [this, &expiry] {
     ForgetExpired();
-    ScheduleExpiry();
+    ScheduleExpiry(expiry);
   });
 }
 
@@ -318,6 +328,7 @@ void ServingNode::Stop() {
     upkeep = std::move(upkeep_);
   }
   upkeep.reset();  // a task that runs comes to its end
+  expiry_.reset();
   drainer_.reset();
   server_.reset();
   if (host_ != nullptr) host_->Stop();

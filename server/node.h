@@ -55,11 +55,11 @@ class Node {
   virtual ~Node() = default;
 
   // Recovers the disks, opens the replicas, publishes where the node is, and serves. `platform`
-  // outlives it. Errors as of NodeDisks::Open.
+  // outlives it. Errors as of NodeDisks::Open and NodePublisher::Publish.
   static absl::StatusOr<std::unique_ptr<Node>> Start(const Platform& platform, NodeOptions options);
 
   virtual const std::string& public_endpoint() const = 0;
-  // Lets running calls end, until the deadline. Then a checkpoint of every disk, so that the next
+  // Takes back that the node runs, and lets running calls end, until the deadline. Then a checkpoint of every disk, so that the next
   // start replays little; waited for as long as kCheckpointTime.
   static constexpr absl::Duration kCheckpointTime = absl::Seconds(5);
   virtual void Drain(absl::Time deadline) = 0;

@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <thread>
 #include <utility>
@@ -13,14 +12,6 @@
 #include "absl/time/clock.h"
 
 namespace meridian::server {
-namespace {
-
-[[noreturn]] void Exit() {
-  std::fflush(nullptr);
-  std::_Exit(0);
-}
-
-}  // namespace
 
 // Outlives the object: the threads are never joined.
 struct StopSignal::State {
@@ -43,13 +34,13 @@ StopSignal::StopSignal(absl::Duration limit) : state_(std::make_shared<State>())
       absl::MutexLock lock(&state->mutex);
       drain = state->drain;
     }
-    if (!drain) Exit();
+    if (!drain) std::_Exit(0);
     std::thread([drain = std::move(drain)] {
       drain();
-      Exit();
+      std::_Exit(0);
     }).detach();
     absl::SleepFor(limit);
-    Exit();
+    std::_Exit(0);
   }).detach();
 }
 

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <thread>
 
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 
 namespace meridian::server {
@@ -42,6 +45,26 @@ TEST_F(StopSignalDeathTest, ADrainThatHangsIsNot) {
       {
         StopSignal stop(absl::Milliseconds(50));
         stop.SetDrain([] { absl::SleepFor(absl::InfiniteDuration()); });
+        kill(getpid(), SIGTERM);
+        stop.Wait();
+      },
+      testing::ExitedWithCode(0), "");
+}
+
+// As one that writes to a pipe which nobody reads.
+TEST_F(StopSignalDeathTest, AThreadThatIsStuckInAWriteHoldsNothingUp) {
+  EXPECT_EXIT(
+      {
+        alarm(20);
+        StopSignal stop(absl::Milliseconds(50));
+        stop.SetDrain([] {});
+        absl::Notification locked;
+        std::thread([&locked] {
+          flockfile(stderr);
+          locked.Notify();
+          absl::SleepFor(absl::InfiniteDuration());
+        }).detach();
+        locked.WaitForNotification();
         kill(getpid(), SIGTERM);
         stop.Wait();
       },
