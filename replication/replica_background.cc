@@ -11,6 +11,7 @@ namespace {
 constexpr size_t kScanBytes = 1 << 20;
 constexpr size_t kMaxReportedOrphans = 256;
 constexpr size_t kMaxAbortsAtOnce = 128;
+constexpr size_t kMaxCleanedRows = 512;
 constexpr absl::Duration kSnapshotPause = absl::Seconds(1);
 }  // namespace
 
@@ -66,6 +67,7 @@ void ReplicaDriver::Background(absl::Duration now) {
   if (pins_scanned_ < pins_scan_end_) return;
   if (now >= next_garbage_) CollectGarbage(now);
   FindOrphans(now);
+  CleanUp();
 }
 
 void ReplicaDriver::Trim() {
@@ -115,6 +117,18 @@ void ReplicaDriver::CollectGarbage(absl::Duration now) {
   if (*freed > 0) next_garbage_ = now;  // there may be more: at the next turn
 }
 
+// Local like garbage: may be undone by a crash, and is then done again.
+void ReplicaDriver::CleanUp() {
+  if (!out_of_service_.ok()) return;
+  auto changes = env_.state_machine.CleanUp(*storage_->NewView(), kMaxCleanedRows);
+  if (!changes.ok()) return Fail(Annotate(changes.status(), "cleaning up rows that moved"));
+  if (!changes->has_value()) return;
+  const absl::Status cleaned = storage_->Apply(**changes, applied_, applied_timestamp_);
+  if (!cleaned.ok() && !absl::IsResourceExhausted(cleaned)) {
+    Fail(Annotate(cleaned, "cleaning up rows that moved"));
+  }
+}
+
 void ReplicaDriver::FindOrphans(absl::Duration now) {
   if (!out_of_service_.ok()) return;
   auto orphans = garbage_.FindOrphans(now);
@@ -157,9 +171,12 @@ void ReplicaDriver::BeginSnapshot(ReplicaId peer) {
   begin.epoch = core_.promised();
   begin.last = *last;
   begin.timestamp = applied_timestamp_;
+  std::unique_ptr<storage::KvReader> view = storage_->NewView();
+  auto filter = env_.state_machine.SnapshotRows(*view);
+  if (!filter.ok()) return Fail(Annotate(filter.status(), "reading the state for a snapshot"));
   core_.OnSnapshotStarted(peer, last->index);
-  senders_[peer] = std::make_unique<SnapshotSender>(peer, begin, storage_->NewView(), peers_,
-                                                    options_.request_timeout, now);
+  senders_[peer] = std::make_unique<SnapshotSender>(
+      peer, begin, std::move(view), *std::move(filter), peers_, options_.request_timeout, now);
 }
 
 // Tells the core of snapshots that are done, or all of them if this replica leads no more.

@@ -93,6 +93,7 @@ class ReplicaDriver final : public Replica {
   void ScanRecoveredLog();
   void CollectGarbage(absl::Duration now);
   void FindOrphans(absl::Duration now);
+  void CleanUp();
   void AbortOrphans(const std::vector<RunId>& runs);
   bool RunInUse(RunId run) const;
   void BeginSnapshot(ReplicaId peer);

@@ -3,6 +3,8 @@
 #include <string>
 #include <utility>
 
+#include "base/status.h"
+
 namespace meridian::replication {
 namespace {
 constexpr size_t kPieceBytes = 256 << 10;
@@ -13,12 +15,14 @@ const char kEndOfKeys[] = "\xff";
 }  // namespace
 
 SnapshotSender::SnapshotSender(ReplicaId peer, const SnapshotBegin& begin,
-                               std::unique_ptr<storage::KvReader> view, const PeerLink& peers,
+                               std::unique_ptr<storage::KvReader> view,
+                               storage::StateMachine::RowFilter filter, const PeerLink& peers,
                                absl::Duration patience, absl::Duration now)
     : peer_(peer),
       begin_(begin),
       view_(std::move(view)),
       rows_(view_->NewIterator("", kEndOfKeys)),
+      filter_(std::move(filter)),
       peers_(peers),
       patience_(patience),
       last_heard_(now),
@@ -49,8 +53,9 @@ absl::Status SnapshotSender::FillWindow() {
     piece.epoch = begin_.epoch;
     piece.number = next_piece_++;
     for (size_t bytes = 0; rows_->Valid() && bytes < kPieceBytes; rows_->Next()) {
-      piece.rows.emplace_back(rows_->key(), rows_->value());
       bytes += rows_->key().size() + rows_->value().size();
+      ASSIGN_OR_RETURN(const bool included, filter_(rows_->key(), rows_->value()));
+      if (included) piece.rows.emplace_back(rows_->key(), rows_->value());
     }
     if (!rows_->status().ok()) return rows_->status();
     piece.final = at_end_ = !rows_->Valid();

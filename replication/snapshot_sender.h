@@ -13,6 +13,7 @@
 #include "replication/peer_link.h"
 #include "replication/wire.h"
 #include "storage/kv.h"
+#include "storage/state_machine.h"
 
 namespace meridian::replication {
 
@@ -21,11 +22,11 @@ class SnapshotSender {
  public:
   enum class State { kRunning, kInstalled, kFailed };
 
-  // `view` is the state right after begin.last was applied. Garbage dropped later than that is kept
-  // while the sender runs (P8).
+  // `view` is the state right after begin.last was applied; of its rows those go that `filter`
+  // says. Garbage dropped later than that is kept while the sender runs (P8).
   SnapshotSender(ReplicaId peer, const SnapshotBegin& begin,
-                 std::unique_ptr<storage::KvReader> view, const PeerLink& peers,
-                 absl::Duration patience, absl::Duration now);
+                 std::unique_ptr<storage::KvReader> view, storage::StateMachine::RowFilter filter,
+                 const PeerLink& peers, absl::Duration patience, absl::Duration now);
 
   LogPosition last() const { return begin_.last; }
   State state() const { return state_; }
@@ -41,6 +42,7 @@ class SnapshotSender {
   const SnapshotBegin begin_;
   const std::unique_ptr<storage::KvReader> view_;
   const std::unique_ptr<storage::KvIterator> rows_;
+  const storage::StateMachine::RowFilter filter_;
   const PeerLink& peers_;
   const absl::Duration patience_;
   State state_ = State::kRunning;

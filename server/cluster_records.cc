@@ -63,6 +63,7 @@ std::string EncodePartitionRecord(const PartitionRecord& record) {
   proto.set_container_id(std::string(record.container.bytes()));
   proto.set_region(record.region);
   if (record.redundancy) proto.set_redundancy(static_cast<uint32_t>(*record.redundancy));
+  if (record.parent) proto.set_parent_id(std::string(record.parent->bytes()));
   return proto.SerializeAsString();
 }
 
@@ -79,6 +80,10 @@ absl::StatusOr<PartitionRecord> DecodePartitionRecord(std::string_view encoded) 
       return absl::DataLossError("unknown redundancy in a partition record");
     }
     record.redundancy = static_cast<tenancy::Redundancy>(proto->redundancy());
+  }
+  if (!proto->parent_id().empty()) {
+    record.parent = PartitionId::FromBytes(proto->parent_id());
+    if (!record.parent) return absl::DataLossError("malformed parent in a partition record");
   }
   return record;
 }

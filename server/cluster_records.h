@@ -37,6 +37,8 @@ struct PartitionRecord {
   std::string region;
   // What the replicas are placed by; nullopt in a record made before this was kept.
   std::optional<tenancy::Redundancy> redundancy = std::nullopt;
+  // While its split is not over (P7): it begins with rows of this one.
+  std::optional<PartitionId> parent = std::nullopt;
   bool operator==(const PartitionRecord&) const = default;
 };
 

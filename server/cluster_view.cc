@@ -226,6 +226,10 @@ std::optional<PartitionRecord> ClusterView::FindPartition(PartitionId partition)
   return state_->Find(&State::Known::partitions, partition);
 }
 
+std::map<PartitionId, PartitionRecord> ClusterView::partitions() const {
+  return state_->Get(&State::Known::partitions);
+}
+
 std::map<NodeId, NodeRecord> ClusterView::nodes() const {
   return state_->Get(&State::Known::nodes);
 }

@@ -44,6 +44,7 @@ class ClusterView {
   std::optional<Group> FindGroup(PartitionId partition) const;
   std::map<PartitionId, Group> groups() const;
   std::optional<PartitionRecord> FindPartition(PartitionId partition) const;
+  std::map<PartitionId, PartitionRecord> partitions() const;
 
   // All that have ever started here and were not removed.
   std::map<NodeId, NodeRecord> nodes() const;

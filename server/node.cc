@@ -22,6 +22,7 @@
 #include "server/ops/partition.h"
 #include "server/partition_removal.h"
 #include "server/replica_host.h"
+#include "server/split_keeper.h"
 #include "storage/objects/object_state_machine.h"
 #include "storage/objects/records.h"
 #include "tenancy/catalog_store.h"
@@ -102,6 +103,9 @@ class ServingNode final : public Node {
     presence_ = platform_.coordination.Announce(AliveKeyOf(options_.id), "", kPresenceTtl);
     placement_ = std::make_unique<PlacementKeeper>(PlacementKeeper::Environment{
         options_.id, *host_, api_->view, platform_.clock, platform_.random, options_.placement});
+    splits_ = std::make_unique<SplitKeeper>(SplitKeeper::Environment{
+        options_.id, *host_, api_->view, platform_.coordination, api_->containers, platform_.clock,
+        platform_.random, options_.splits});
     expiry_ = MakeThreadExecutor(options_.id + "-expiry");
     ScheduleExpiry(*expiry_);
     WarmCatalog();
@@ -164,6 +168,7 @@ class ServingNode final : public Node {
   std::unique_ptr<CatalogWarmer> warmer_;     // used on upkeep_
   std::unique_ptr<coordination::CoordinationStore::Presence> presence_;
   std::unique_ptr<PlacementKeeper> placement_;
+  std::unique_ptr<SplitKeeper> splits_;
 };
 
 absl::Status ServingNode::OpenDisks() {
@@ -211,7 +216,7 @@ void ServingNode::StartReplicas() {
   auto host = std::make_unique<ReplicaHost>(ReplicaHost::Environment{
       options_.id, *strand_, platform_.clock, platform_.random, *transport_, platform_.coordination,
       disks_->stores(), state_machine_, objects::EncodeAbortRun, options_.replica,
-      options_.placement.keep_unnamed});
+      options_.placement.keep_unnamed, objects::Limits().retention});
   // The strand reads host_.
   AwaitUntil<bool>(absl::InfiniteFuture(), [&](std::function<void(bool)> done) {
     strand_->Post([this, &host, done = std::move(done)] {
@@ -321,6 +326,7 @@ void ServingNode::Stop() {
   // Calls that wait for a replica are answered by its end, so that the server's handlers return.
   if (host_ != nullptr) host_->BeginStop();
   presence_.reset();
+  splits_.reset();
   placement_.reset();
   std::unique_ptr<Executor> upkeep;
   {

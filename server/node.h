@@ -14,6 +14,7 @@
 #include "server/node_disks.h"
 #include "server/placement_keeper.h"
 #include "server/public_server.h"
+#include "server/split_plan.h"
 #include "server/tls_material.h"
 #include "storage/disk_store.h"
 #include "storage/posix_disk.h"
@@ -40,6 +41,7 @@ struct NodeOptions {
   std::string advertised_internal_address;
   replication::ReplicaOptions replica;
   PlacementOptions placement;
+  SplitOptions splits;
   // Of each disk: sizes and RocksDB's environment; the node sets the rest.
   storage::DiskStoreOptions disk;
   std::function<absl::StatusOr<std::unique_ptr<storage::Disk>>(std::string root)> open_disk =

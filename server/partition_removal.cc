@@ -10,6 +10,7 @@
 #include "replication/replica.h"
 #include "server/await.h"
 #include "server/cluster_records.h"
+#include "storage/objects/child_rows.h"
 #include "storage/objects/object_reader.h"
 #include "storage/objects/records.h"
 
@@ -42,6 +43,8 @@ absl::Status PassBarrier(HostedReplica& replica, absl::Time deadline) {
 
 absl::Status CheckViewEmpty(HostedReplica& replica) {
   const std::unique_ptr<storage::KvReader> view = replica.NewView();
+  ASSIGN_OR_RETURN(const auto split, objects::FindSplit(*view));
+  if (split) return absl::AbortedError("the partition is being split");
   ASSIGN_OR_RETURN(const bool empty, objects::ObjectReader(*view).IsEmpty());
   if (empty) return absl::OkStatus();
   return absl::FailedPreconditionError("it holds objects, versions or uploads");

@@ -8,6 +8,7 @@
 #include "server/await.h"
 #include "server/log.h"
 #include "server/placement_disks.h"
+#include "storage/objects/child_rows.h"
 
 namespace meridian::server {
 namespace {
@@ -24,6 +25,13 @@ std::optional<replication::PlacementPolicy> PolicyOf(const PartitionRecord& reco
     default:
       return std::nullopt;
   }
+}
+
+// The child's replicas are made from those of the partition's members (P7). One that cannot be read
+// is told by others.
+bool IsSplitting(const HostedReplica& replica) {
+  const auto split = objects::FindSplit(*replica.NewView());
+  return split.ok() && split->has_value();
 }
 
 std::string NodesOf(const std::vector<replication::Member>& members) {
@@ -107,7 +115,7 @@ std::optional<PlacementKeeper::Change> PlacementKeeper::PlanOf(
   const std::optional<PartitionRecord> record = env_.view.FindPartition(partition);
   const auto policy = record ? PolicyOf(*record) : std::nullopt;
   if (!status || !policy) return std::nullopt;
-  if (!status->is_serving) {
+  if (!status->is_serving || IsSplitting(*replica)) {
     env_.host.SetPlacementProblem(partition, absl::OkStatus());
     return std::nullopt;
   }

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "server/await.h"
+#include "server/child_builder.h"
 #include "server/cluster_records.h"
 #include "server/log.h"
 
@@ -15,6 +16,9 @@ namespace {
 // Between attempts while the coordination store or a disk fails.
 constexpr absl::Duration kRetryDelay = absl::Seconds(1);
 constexpr absl::Duration kCoordinationTimeout = absl::Seconds(10);
+// A child is looked after so often while its split is new; its names wait for it.
+constexpr absl::Duration kSplitPoll = absl::Milliseconds(50);
+constexpr absl::Duration kSplitTime = absl::Seconds(5);
 
 }  // namespace
 
@@ -196,21 +200,25 @@ absl::StatusOr<std::vector<ReplicaHost::Group>> ReplicaHost::ListGroups() {
   ASSIGN_OR_RETURN(const std::vector<coordination::KeyValue> rows, ListKeys(kGroupKeyPrefix));
   ASSIGN_OR_RETURN(const std::vector<coordination::KeyValue> partition_rows,
                    ListKeys(kPartitionKeyPrefix));
-  std::map<PartitionId, ContainerId> containers;
+  std::map<PartitionId, PartitionRecord> records;
   for (const coordination::KeyValue& row : partition_rows) {
     const std::optional<PartitionId> partition = PartitionOfKey(kPartitionKeyPrefix, row.key);
     if (!partition) return absl::DataLossError(absl::StrCat("malformed key ", row.key));
-    ASSIGN_OR_RETURN(const PartitionRecord record, DecodePartitionRecord(row.value));
-    containers[*partition] = record.container;
+    ASSIGN_OR_RETURN(records[*partition], DecodePartitionRecord(row.value));
   }
   std::vector<Group> groups;
   for (const coordination::KeyValue& row : rows) {
     const std::optional<PartitionId> partition = PartitionOfKey(kGroupKeyPrefix, row.key);
     if (!partition) return absl::DataLossError(absl::StrCat("malformed key ", row.key));
-    const auto container = containers.find(*partition);
-    if (container == containers.end()) continue;  // deleted between the two reads
+    const auto record = records.find(*partition);
+    if (record == records.end()) continue;  // deleted between the two reads
     ASSIGN_OR_RETURN(replication::GroupConfig config, replication::DecodeGroupConfig(row.value));
-    Group group{*partition, std::move(config), row.mod_revision, container->second, std::nullopt};
+    Group group{*partition,
+                std::move(config),
+                row.mod_revision,
+                record->second.container,
+                record->second.parent,
+                std::nullopt};
     group.local = LocalMember(group.config);
     groups.push_back(std::move(group));
   }
@@ -348,14 +356,49 @@ absl::Status ReplicaHost::OpenGroup(const Group& group) {
       return absl::UnavailableError("the replica that was here before is still being removed");
     }
   }
+  // What is split off begins with rows of its parent's: until it has them, it is not whole (P6).
   if (!on_disk) {
-    RETURN_IF_ERROR(
-        disk->CreateReplica({replica, group.partition, group.container}, /*installing=*/false));
+    RETURN_IF_ERROR(disk->CreateReplica({replica, group.partition, group.container},
+                                        /*installing=*/group.parent.has_value()));
   }
-  const auto opened =
-      AwaitUntil<absl::Status>(absl::InfiniteFuture(), [&](std::function<void(absl::Status)> done) {
-        environment_.strand.Post([this, &group, disk, replica, done = std::move(done)] {
-          auto storage = disk->OpenReplica(replica);
+  if (group.parent) {
+    ASSIGN_OR_RETURN(const bool ready, PrepareChild(group, *disk));
+    if (!ready) {
+      AwaitSplit(group.partition);
+      return absl::OkStatus();
+    }
+  }
+  waiting_since_.erase(group.partition);
+  return OpenReplica(group, *disk);
+}
+
+absl::StatusOr<bool> ReplicaHost::PrepareChild(const Group& group, storage::DiskStore& disk) {
+  const std::shared_ptr<HostedReplica> parent = Find(*group.parent);
+  if (parent != nullptr && parent->identity().disk == group.local->disk) {
+    const absl::Status built = BuildChild(disk, group.local->replica, group.partition, *parent,
+                                          environment_.request_retention, environment_.strand);
+    if (!absl::IsFailedPrecondition(built)) {
+      RETURN_IF_ERROR(built);
+      return true;
+    }
+  }
+  return !group.config.leader.is_nil();
+}
+
+void ReplicaHost::AwaitSplit(PartitionId child) {
+  const absl::Duration now = environment_.clock.MonotonicNow();
+  const auto [since, first] = waiting_since_.try_emplace(child, now);
+  const bool is_new = now - since->second < kSplitTime;
+  absl::MutexLock lock(&mutex_);
+  if (stopping_) return;
+  worker_->PostAfter(is_new ? kSplitPoll : kRetryDelay, [this] { ScheduleReconcile(); });
+}
+
+absl::Status ReplicaHost::OpenReplica(const Group& group, storage::DiskStore& disk) {
+  return *AwaitUntil<absl::Status>(
+      absl::InfiniteFuture(), [&](std::function<void(absl::Status)> done) {
+        environment_.strand.Post([this, &group, &disk, done = std::move(done)] {
+          auto storage = disk.OpenReplica(group.local->replica);
           if (!storage.ok()) {
             done(storage.status());
             return;
@@ -368,7 +411,6 @@ absl::Status ReplicaHost::OpenGroup(const Group& group) {
           done(absl::OkStatus());
         });
       });
-  return *opened;
 }
 
 std::unique_ptr<HostedReplica> ReplicaHost::MakeHosted(

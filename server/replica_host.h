@@ -40,6 +40,7 @@ class ReplicaHost {
     std::function<std::string(RunId)> encode_abort_run;
     replication::ReplicaOptions options;
     absl::Duration keep_unnamed;
+    absl::Duration request_retention;  // of the state machine's limits
   };
 
   explicit ReplicaHost(Environment environment);
@@ -83,6 +84,7 @@ class ReplicaHost {
     replication::GroupConfig config;
     int64_t revision = 0;
     ContainerId container;
+    std::optional<PartitionId> parent;  // while it is being split off
     // Of this node; nullopt: none.
     std::optional<replication::Member> local;
   };
@@ -101,6 +103,12 @@ class ReplicaHost {
   // Whether one was running; then its end schedules another round.
   bool DropHosted(PartitionId partition, ReplicaId replica) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status OpenGroup(const Group& group);
+  absl::Status OpenReplica(const Group& group, storage::DiskStore& disk);
+  // Of a group that is being split off: makes its replica here from the parent's. False: neither
+  // has the parent come to the split, nor has the group a leader that would bring its state.
+  absl::StatusOr<bool> PrepareChild(const Group& group, storage::DiskStore& disk);
+  // Until the parent's split can be used.
+  void AwaitSplit(PartitionId child) ABSL_LOCKS_EXCLUDED(mutex_);
   void ScheduleReconcile() ABSL_LOCKS_EXCLUDED(mutex_);
 
   storage::DiskStore* FindDisk(DiskId disk) const;
@@ -123,6 +131,8 @@ class ReplicaHost {
   absl::Status last_error_;  // of the worker's last round
   // Replicas that their groups do not name, and when that was first seen; on the worker only.
   std::map<ReplicaId, absl::Duration> unnamed_since_;
+  // Of children that wait for their parents' splits; likewise.
+  std::map<PartitionId, absl::Duration> waiting_since_;
   std::unique_ptr<coordination::CoordinationStore::WatchHandle> watch_;
   // Blocks on the coordination store and on disks, which the strand must not.
   std::unique_ptr<Executor> worker_ ABSL_GUARDED_BY(mutex_);

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -44,6 +46,17 @@ class StateMachine {
 
   // SHA-256 over everything in the state that replicas must agree on.
   virtual absl::StatusOr<std::string> Digest(const KvReader& state) const = 0;
+
+  // Tells which rows of the state another replica gets in a snapshot: not what is this replica's
+  // own affair.
+  using RowFilter =
+      std::function<absl::StatusOr<bool>(std::string_view key, std::string_view value)>;
+  virtual absl::StatusOr<RowFilter> SnapshotRows(const KvReader& state) const = 0;
+
+  // The next local change of those that remove rows which no longer count (they moved in a split);
+  // looks at up to `max_rows`. nullopt: there are none.
+  virtual absl::StatusOr<std::optional<KvBatch>> CleanUp(const KvReader& state,
+                                                         size_t max_rows) const = 0;
 };
 
 }  // namespace meridian::storage

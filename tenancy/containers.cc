@@ -1,5 +1,6 @@
 #include "tenancy/containers.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -177,6 +178,34 @@ absl::StatusOr<ContainerRecord> ContainerCatalog::SetVersioning(TenantId tenant,
     ++record.versioning_generation;
     return true;
   });
+}
+
+absl::Status ContainerCatalog::AddPartition(TenantId tenant, ContainerId container,
+                                            PartitionId parent, const PartitionRange& child) {
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    ASSIGN_OR_RETURN(std::optional<StoredContainer> stored, FindById(tenant, container));
+    if (!stored) return absl::NotFoundError("the container has been deleted");
+    std::vector<PartitionRange>& ranges = stored->record.partitions;
+    const auto find = [&ranges](PartitionId partition) {
+      return std::find_if(ranges.begin(), ranges.end(), [partition](const PartitionRange& range) {
+        return range.partition == partition;
+      });
+    };
+    if (find(child.partition) != ranges.end()) return absl::OkStatus();
+    const auto range = find(parent);
+    if (range == ranges.end() || child.start <= range->start || child.end != range->end) {
+      return absl::DataLossError("the container's map does not hold the range that was split");
+    }
+    range->end = child.start;
+    ranges.insert(range + 1, child);
+    ++stored->record.partition_generation;
+    ASSIGN_OR_RETURN(
+        const bool committed,
+        store_.Commit(tenant, {{CatalogStore::Unchanged(stored->row)},
+                               {store_.Put(stored->row.key, Encode(stored->record))}}));
+    if (committed) return absl::OkStatus();
+  }
+  return Overtaken();
 }
 
 absl::StatusOr<ContainerRecord> ContainerCatalog::SetState(TenantId tenant, ContainerId container,

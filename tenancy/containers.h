@@ -68,6 +68,10 @@ class ContainerCatalog {
   // Takes effect for all once the container's partitions have been told of its generation.
   absl::StatusOr<ContainerRecord> SetVersioning(TenantId tenant, std::string_view name,
                                                 bool versioning);
+  // `child` takes the end of `parent`'s range. OK also if it has it already. NOT_FOUND: the
+  // container is gone; DATA_LOSS: the ranges do not fit.
+  absl::Status AddPartition(TenantId tenant, ContainerId container, PartitionId parent,
+                            const PartitionRange& child);
   // Deleting takes two steps: kDeleting stops new requests (everywhere as CatalogChanges tells it),
   // then the caller looks whether it is empty, and commits PrepareDelete or goes back to kActive.
   // If the caller ends in between, CutOffDeletions goes back. By id: another container may have the

@@ -20,6 +20,7 @@
 #include "server/control/convert.h"
 #include "server/errors.h"
 #include "server/resource_names.h"
+#include "server/store_calls.h"
 #include "tenancy/errors.h"
 
 namespace meridian::server {
@@ -53,40 +54,6 @@ v1::Disk ToProto(const pb::DiskStatus& status) {
   disk.set_corrupt_records(static_cast<int64_t>(status.corrupt_records()));
   disk.set_body_bytes(static_cast<int64_t>(status.body_bytes()));
   return disk;
-}
-
-absl::StatusOr<std::optional<coordination::KeyValue>> GetFrom(
-    coordination::CoordinationStore& store, const std::string& key) {
-  using Answer = absl::StatusOr<std::optional<coordination::KeyValue>>;
-  const std::optional<Answer> row = AwaitUntil<Answer>(
-      absl::Now() + kStatusTimeout,
-      [&](std::function<void(Answer)> done) { store.Get(key, std::move(done)); });
-  if (!row) return absl::UnavailableError("the coordination store does not answer");
-  return *row;
-}
-
-absl::StatusOr<std::vector<coordination::KeyValue>> ListFrom(coordination::CoordinationStore& store,
-                                                             const std::string& prefix) {
-  using Answer = absl::StatusOr<std::vector<coordination::KeyValue>>;
-  const std::optional<Answer> rows = AwaitUntil<Answer>(
-      absl::Now() + kStatusTimeout,
-      [&](std::function<void(Answer)> done) { store.List(prefix, std::move(done)); });
-  if (!rows) return absl::UnavailableError("the coordination store does not answer");
-  return *rows;
-}
-
-// ABORTED: what it was decided by has changed meanwhile.
-absl::Status CommitTo(coordination::CoordinationStore& store,
-                      coordination::Transaction transaction) {
-  using Answer = absl::StatusOr<coordination::CommitResult>;
-  const std::optional<Answer> result =
-      AwaitUntil<Answer>(absl::Now() + kStatusTimeout, [&](std::function<void(Answer)> done) {
-        store.Commit(std::move(transaction), std::move(done));
-      });
-  if (!result) return absl::UnavailableError("the coordination store does not answer");
-  RETURN_IF_ERROR(result->status());
-  if ((*result)->succeeded) return absl::OkStatus();
-  return absl::AbortedError("the node has changed meanwhile: look at it, and ask again");
 }
 
 // Not sealed, so not through the catalog's store. NOT_FOUND.

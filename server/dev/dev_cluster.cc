@@ -175,6 +175,7 @@ class DevNodes final : public DevControl {
     options.front = kFrontName;
     options.replica = options_.replica;
     options.placement = options_.placement;
+    options.splits = options_.splits;
     options.disk = options_.disk;
     options.open_disk = options_.open_disk;
     options.server_resources = resources_;

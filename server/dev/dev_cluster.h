@@ -14,6 +14,7 @@
 #include "coordination/coordination_store.h"
 #include "replication/replica.h"
 #include "server/placement_keeper.h"
+#include "server/split_plan.h"
 #include "server/topology.h"
 #include "storage/disk_store.h"
 #include "storage/posix_disk.h"
@@ -27,6 +28,7 @@ struct DevOptions {
   std::optional<Topology> topology;
   replication::ReplicaOptions replica;
   PlacementOptions placement = {};
+  SplitOptions splits = {};
   // Of every node, see NodeOptions. The coordination store is on the same environment.
   storage::DiskStoreOptions disk;
   std::function<absl::StatusOr<std::unique_ptr<storage::Disk>>(std::string root)> open_disk =

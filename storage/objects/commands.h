@@ -23,6 +23,9 @@ absl::StatusOr<pb::Outcome> ApplyAppendUpload(const pb::AppendUpload& append,
 absl::StatusOr<pb::Outcome> ApplyFinishUpload(const pb::FinishUpload& finish,
                                               ApplyContext& context);
 absl::StatusOr<pb::Outcome> ApplyAbortUpload(const pb::AbortUpload& abort, ApplyContext& context);
+// split.cc
+absl::StatusOr<pb::Outcome> ApplySplit(const pb::SplitPartition& split, ApplyContext& context);
+absl::StatusOr<pb::Outcome> ApplyFinishSplit(const pb::FinishSplit& finish, ApplyContext& context);
 // object_state_machine.cc
 absl::StatusOr<pb::Outcome> ApplyAbortRun(const pb::AbortRun& abort, ApplyContext& context);
 

@@ -74,7 +74,10 @@ absl::StatusOr<std::vector<ExpiryKey>> TakeExpired(ApplyContext& context, Queue 
 
 absl::Status ForgetRequest(ApplyContext& context, const std::string& id) {
   ASSIGN_OR_RETURN(const RequestId request, DecodeId<RequestId>(id));
-  context.state.Delete(RequestKey(request));
+  ASSIGN_OR_RETURN(const std::optional<pb::RequestRecord> record,
+                   context.state.GetRecord<pb::RequestRecord>(RequestKey(request)));
+  // One that moved in a split stays for the child's replicas.
+  if (record.has_value() && context.Owns(record->name())) context.state.Delete(RequestKey(request));
   if (context.meta.request_count() == 0) {
     return absl::DataLossError("object state: more request rows than are counted");
   }

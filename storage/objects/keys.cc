@@ -86,6 +86,13 @@ std::string ObjectRangeEnd(std::string_view name) {
   return key;
 }
 
+// A name's rows begin with the name and 0x00: all of a name below a bound are below the bound.
+std::string NamesBegin(Tag tag, const NameRange& names) { return Tagged(tag, names.start); }
+
+std::string NamesEnd(Tag tag, const NameRange& names) {
+  return names.end.empty() ? TagEnd(tag) : Tagged(tag, names.end);
+}
+
 std::string VersionIndexKey(std::string_view name, VersionId version) {
   std::string key = Tagged(Tag::kVersionIndex, name);
   key.push_back('\0');
@@ -112,6 +119,8 @@ std::string UploadKey(UploadId upload) { return Tagged(Tag::kUpload, upload.byte
 std::string RunKey(RunId run) { return Tagged(Tag::kRun, run.bytes()); }
 std::string AbortedRunKey(RunId run) { return Tagged(Tag::kAbortedRun, run.bytes()); }
 std::string MetaKey() { return Tagged(Tag::kMeta, {}); }
+std::string MovedKey() { return Tagged(Tag::kMoved, {}); }
+std::string MovedRequestKey(RequestId request) { return MovedKey() + RequestKey(request); }
 
 std::string EncodeExpiryKey(Queue queue, int64_t expire_time_us, std::string_view id) {
   std::string key = ExpiryFrom(queue, expire_time_us);

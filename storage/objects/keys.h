@@ -12,6 +12,10 @@
 //   e queue(1) expiry(8) id(16)      0x01: what expires when (microseconds since the Unix epoch)
 //   g log index(8) run id(16)        0x01: garbage; local to the replica
 //   m                                PartitionMeta
+//   s                                where the rows of names that a split took away stand; local to
+//                                    the replica (split.h)
+//   s q request id(16)               a RequestRecord of such a name, whose row another name took;
+//                                    local
 //
 // ~ is the bitwise complement. Names hold no 0x00, so that a name's rows are contiguous and names
 // are in byte order, also where one is a prefix of the other.
@@ -38,6 +42,7 @@ enum class Tag : char {
   kExpiry = 'e',
   kGarbage = 'g',
   kMeta = 'm',
+  kMoved = 's',
 };
 
 // Which kind of row an entry of an expiry queue is about. Stored: never change.
@@ -58,6 +63,17 @@ struct VersionPlace {
   auto operator<=>(const VersionPlace&) const = default;
 };
 
+// Names from `start` to below `end`, in byte order; an empty bound is none.
+struct NameRange {
+  std::string start = {};
+  std::string end = {};
+  bool operator==(const NameRange&) const = default;
+
+  bool Contains(std::string_view name) const {
+    return name >= start && (end.empty() || name < end);
+  }
+};
+
 struct ObjectKey {
   std::string name;
   VersionPlace place;
@@ -73,6 +89,11 @@ std::string_view NameOfObjectKey(std::string_view key);
 std::string ObjectRangeBegin(std::string_view name);
 std::string ObjectRangeEnd(std::string_view name);
 
+// The rows of a tag whose keys begin with a name (kObject, kVersionIndex), of the names of a range,
+// are [NamesBegin, NamesEnd).
+std::string NamesBegin(Tag tag, const NameRange& names);
+std::string NamesEnd(Tag tag, const NameRange& names);
+
 std::string VersionIndexKey(std::string_view name, VersionId version);
 std::string EncodeVersionIndexValue(const VersionPlace& place);
 absl::StatusOr<VersionPlace> DecodeVersionIndexValue(VersionId version, std::string_view value);
@@ -82,6 +103,8 @@ std::string UploadKey(UploadId upload);
 std::string RunKey(RunId run);
 std::string AbortedRunKey(RunId run);
 std::string MetaKey();
+std::string MovedKey();
+std::string MovedRequestKey(RequestId request);
 
 struct ExpiryKey {
   int64_t expire_time_us = 0;

@@ -74,8 +74,11 @@ std::string FirstKey(const ListObjectsOptions& options) {
 }  // namespace
 
 absl::StatusOr<ListObjectsPage> ObjectReader::ListObjects(const ListObjectsOptions& options) const {
-  const std::string lower = TagBegin(Tag::kObject) + options.prefix;
-  NameCursor cursor(view_, lower, PrefixSuccessor(lower), FirstKey(options), options.max_rows);
+  ASSIGN_OR_RETURN(const NameRange owned, Owned());
+  const std::string with_prefix = TagBegin(Tag::kObject) + options.prefix;
+  NameCursor cursor(view_, std::max(with_prefix, NamesBegin(Tag::kObject, owned)),
+                    std::min(PrefixSuccessor(with_prefix), NamesEnd(Tag::kObject, owned)),
+                    FirstKey(options), options.max_rows);
   ListObjectsPage page;
   // The key from which the next page goes on.
   std::string next;

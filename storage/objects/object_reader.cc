@@ -1,5 +1,6 @@
 #include "storage/objects/object_reader.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -35,6 +36,21 @@ absl::StatusOr<bool> HasRow(const storage::KvReader& view, const std::string& lo
 }
 
 }  // namespace
+
+absl::StatusOr<std::optional<pb::PartitionMeta>> ObjectReader::Meta() const {
+  return GetRecord<pb::PartitionMeta>(view_, MetaKey());
+}
+
+absl::StatusOr<NameRange> ObjectReader::Owned() const {
+  ASSIGN_OR_RETURN(const std::optional<pb::PartitionMeta> meta, Meta());
+  if (!meta.has_value()) return NameRange();
+  return NameRange{meta->range_start(), meta->range_end()};
+}
+
+absl::StatusOr<bool> ObjectReader::Owns(std::string_view name) const {
+  ASSIGN_OR_RETURN(const NameRange owned, Owned());
+  return owned.Contains(name);
+}
 
 absl::StatusOr<std::optional<VersionRow>> ObjectReader::FirstVersionFrom(
     std::string_view name, std::string_view from) const {
@@ -77,8 +93,10 @@ absl::StatusOr<std::optional<VersionRow>> ObjectReader::FindVersion(std::string_
 
 absl::StatusOr<ListVersionsPage> ObjectReader::ListVersions(
     const ListVersionsOptions& options) const {
+  ASSIGN_OR_RETURN(const NameRange owned, Owned());
   std::string lower = TagBegin(Tag::kObject) + options.prefix;
-  std::string upper = PrefixSuccessor(lower);
+  std::string upper = std::min(PrefixSuccessor(lower), NamesEnd(Tag::kObject, owned));
+  lower = std::max(lower, NamesBegin(Tag::kObject, owned));
   if (!options.name.empty()) {
     lower = ObjectRangeBegin(options.name);
     upper = ObjectRangeEnd(options.name);
@@ -110,11 +128,16 @@ absl::StatusOr<ListVersionsPage> ObjectReader::ListVersions(
 }
 
 absl::StatusOr<std::optional<pb::UploadRecord>> ObjectReader::FindUpload(UploadId upload) const {
-  return GetRecord<pb::UploadRecord>(view_, UploadKey(upload));
+  ASSIGN_OR_RETURN(const NameRange owned, Owned());
+  ASSIGN_OR_RETURN(std::optional<pb::UploadRecord> record,
+                   GetRecord<pb::UploadRecord>(view_, UploadKey(upload)));
+  if (record.has_value() && !owned.Contains(record->object_name())) record.reset();
+  return record;
 }
 
 absl::StatusOr<ListUploadsPage> ObjectReader::ListUploads(std::optional<UploadId> after,
                                                           size_t limit) const {
+  ASSIGN_OR_RETURN(const NameRange owned, Owned());
   const std::string lower = TagBegin(Tag::kUpload);
   const std::string from = after.has_value() ? UploadKey(*after) + '\0' : lower;
   const std::unique_ptr<storage::KvIterator> it = view_.NewIterator(lower, TagEnd(Tag::kUpload));
@@ -125,6 +148,7 @@ absl::StatusOr<ListUploadsPage> ObjectReader::ListUploads(std::optional<UploadId
       break;
     }
     ASSIGN_OR_RETURN(pb::UploadRecord record, DecodeRecord<pb::UploadRecord>(it->value()));
+    if (!owned.Contains(record.object_name())) continue;
     page.uploads.push_back(std::move(record));
   }
   RETURN_IF_ERROR(it->status());
@@ -133,7 +157,11 @@ absl::StatusOr<ListUploadsPage> ObjectReader::ListUploads(std::optional<UploadId
 
 absl::StatusOr<std::optional<pb::RequestRecord>> ObjectReader::FindRequest(
     RequestId request) const {
-  return GetRecord<pb::RequestRecord>(view_, RequestKey(request));
+  ASSIGN_OR_RETURN(const NameRange owned, Owned());
+  ASSIGN_OR_RETURN(std::optional<pb::RequestRecord> record,
+                   GetRecord<pb::RequestRecord>(view_, RequestKey(request)));
+  if (record.has_value() && !owned.Contains(record->name())) record.reset();
+  return record;
 }
 
 absl::StatusOr<bool> ObjectReader::IsReferenced(RunId run) const {
@@ -146,19 +174,17 @@ absl::StatusOr<bool> ObjectReader::IsReferenced(RunId run) const {
   return record.references() > 0;
 }
 
-absl::StatusOr<bool> ObjectReader::Owns(std::string_view) const { return true; }
-
 absl::StatusOr<bool> ObjectReader::IsEmpty() const {
-  for (const Tag tag : {Tag::kObject, Tag::kUpload}) {
-    ASSIGN_OR_RETURN(const bool has_row, HasRow(view_, TagBegin(tag), TagEnd(tag)));
-    if (has_row) return false;
-  }
-  return true;
+  ASSIGN_OR_RETURN(const NameRange owned, Owned());
+  ASSIGN_OR_RETURN(const bool has_version,
+                   HasRow(view_, NamesBegin(Tag::kObject, owned), NamesEnd(Tag::kObject, owned)));
+  if (has_version) return false;
+  ASSIGN_OR_RETURN(const ListUploadsPage uploads, ListUploads(std::nullopt, 1));
+  return uploads.uploads.empty();
 }
 
 absl::StatusOr<bool> ObjectReader::HasExpired(Timestamp now) const {
-  ASSIGN_OR_RETURN(const std::optional<pb::PartitionMeta> meta,
-                   GetRecord<pb::PartitionMeta>(view_, MetaKey()));
+  ASSIGN_OR_RETURN(const std::optional<pb::PartitionMeta> meta, Meta());
   if (!meta.has_value()) return false;
   const int64_t now_us = static_cast<int64_t>(now.value());
   const std::pair<Queue, int64_t> queues[] = {

@@ -71,6 +71,11 @@ class ObjectReader {
  public:
   explicit ObjectReader(const storage::KvReader& view) : view_(view) {}
 
+  // The names that this partition owns (P7): of others it knows nothing, whatever rows are left of
+  // them. The functions below that take a name expect an owned one; lists show only such.
+  absl::StatusOr<NameRange> Owned() const;
+  absl::StatusOr<bool> Owns(std::string_view name) const;
+
   // The newest version, which may be a delete marker.
   absl::StatusOr<std::optional<VersionRow>> Newest(std::string_view name) const;
   absl::StatusOr<std::optional<VersionRow>> FindVersion(std::string_view name,
@@ -91,9 +96,6 @@ class ObjectReader {
   // Whether versions or uploads hold the run.
   absl::StatusOr<bool> IsReferenced(RunId run) const;
 
-  // Whether the name is this partition's: false once a split has given it to another one (P7).
-  absl::StatusOr<bool> Owns(std::string_view name) const;
-
   // Whether there is no version, no delete marker and no upload.
   absl::StatusOr<bool> IsEmpty() const;
 
@@ -103,6 +105,8 @@ class ObjectReader {
  private:
   absl::StatusOr<std::optional<VersionRow>> FirstVersionFrom(std::string_view name,
                                                              std::string_view from) const;
+
+  absl::StatusOr<std::optional<pb::PartitionMeta>> Meta() const;
 
   const storage::KvReader& view_;
 };

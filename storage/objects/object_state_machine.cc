@@ -11,8 +11,11 @@
 #include "storage/objects/commands.h"
 #include "storage/objects/expiry.h"
 #include "storage/objects/keys.h"
+#include "storage/objects/object_reader.h"
 #include "storage/objects/request_log.h"
 #include "storage/objects/runs.h"
+#include "storage/objects/split.h"
+#include "storage/objects/upload_state.h"
 
 namespace meridian::objects {
 namespace {
@@ -40,6 +43,10 @@ absl::StatusOr<pb::Outcome> CarryOut(ApplyContext& context) {
       return ApplyAbortRun(command.abort_run(), context);
     case pb::Command::kMaintain:
       return MakeOutcome(pb::Outcome::OK);
+    case pb::Command::kSplitPartition:
+      return ApplySplit(command.split_partition(), context);
+    case pb::Command::kFinishSplit:
+      return ApplyFinishSplit(command.finish_split(), context);
     case pb::Command::KIND_NOT_SET:
       break;
   }
@@ -54,9 +61,60 @@ void LearnVersioning(ApplyContext& context) {
   context.meta.set_versioning_generation(command.versioning_generation());
 }
 
+// What a command says of the object that it is about; empty if it is about none.
+std::string_view NameIn(const pb::Command& command) {
+  switch (command.kind_case()) {
+    case pb::Command::kPutVersion:
+      return command.put_version().name();
+    case pb::Command::kCopyVersion:
+      return command.copy_version().name();
+    case pb::Command::kDeleteObject:
+      return command.delete_object().name();
+    case pb::Command::kDeleteVersion:
+      return command.delete_version().name();
+    case pb::Command::kStartUpload:
+      return command.start_upload().record().object_name();
+    case pb::Command::kAppendUpload:
+      return command.append_upload().object_name();
+    case pb::Command::kFinishUpload:
+      return command.finish_upload().object_name();
+    case pb::Command::kAbortUpload:
+      return command.abort_upload().object_name();
+    default:
+      return {};
+  }
+}
+
+// Empty: the command is about none.
+std::string_view UploadIn(const pb::Command& command) {
+  switch (command.kind_case()) {
+    case pb::Command::kAppendUpload:
+      return command.append_upload().upload_id();
+    case pb::Command::kFinishUpload:
+      return command.finish_upload().upload_id();
+    case pb::Command::kAbortUpload:
+      return command.abort_upload().upload_id();
+    default:
+      return {};
+  }
+}
+
+absl::StatusOr<std::string> NameOf(const ApplyContext& context) {
+  const std::string_view name = NameIn(context.command);
+  const std::string_view upload_id = UploadIn(context.command);
+  if (!name.empty() || upload_id.empty()) return std::string(name);
+  ASSIGN_OR_RETURN(const std::optional<pb::UploadRecord> upload, LiveUpload(context, upload_id));
+  return upload.has_value() ? upload->object_name() : std::string();
+}
+
 absl::StatusOr<pb::Outcome> ApplyToContext(ApplyContext& context) {
   LearnVersioning(context);
   RETURN_IF_ERROR(ForgetExpired(context));
+  ASSIGN_OR_RETURN(context.object_name, NameOf(context));
+  if (!context.object_name.empty() && !context.Owns(context.object_name)) {
+    RETURN_IF_ERROR(AbortUnreferencedRuns(context));
+    return MakeOutcome(pb::Outcome::MOVED);
+  }
   ASSIGN_OR_RETURN(std::optional<pb::Outcome> outcome, AnswerWithoutEffect(context));
   if (!outcome.has_value()) {
     ASSIGN_OR_RETURN(outcome, CarryOut(context));
@@ -73,14 +131,6 @@ absl::Status ForEachRow(
   const std::unique_ptr<storage::KvIterator> it = state.NewIterator(lower, upper);
   for (it->Seek(lower); it->Valid(); it->Next()) RETURN_IF_ERROR(visit(it->key(), it->value()));
   return it->status();
-}
-
-absl::StatusOr<pb::RunRecord> DecodeRun(std::string_view value) {
-  pb::RunRecord record;
-  if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
-    return absl::DataLossError("object state: unreadable run row");
-  }
-  return record;
 }
 
 void HashSized(crypto::Sha256Stream& hash, std::string_view bytes) {
@@ -111,6 +161,7 @@ absl::StatusOr<std::string> ObjectStateMachine::Apply(const storage::LogEntry& e
                    editor.GetRecord<pb::PartitionMeta>(MetaKey()));
   pb::PartitionMeta meta = stored.value_or(pb::PartitionMeta());
   const std::string meta_before = EncodeRecord(meta);
+  if (!stored.has_value()) meta.set_runs_have_names(true);
   ApplyContext context{
       .command = command, .entry = entry, .limits = limits_, .state = editor, .meta = meta};
   ASSIGN_OR_RETURN(pb::Outcome outcome, ApplyToContext(context));
@@ -124,11 +175,14 @@ absl::StatusOr<std::string> ObjectStateMachine::Apply(const storage::LogEntry& e
 absl::Status ObjectStateMachine::VisitChunks(
     const storage::KvReader& state,
     const std::function<absl::Status(const storage::ChunkRange&)>& visit) const {
+  ASSIGN_OR_RETURN(const NameRange owned, ObjectReader(state).Owned());
   return ForEachRow(state, TagBegin(Tag::kRun), TagEnd(Tag::kRun),
-                    [&visit](std::string_view key, std::string_view value) -> absl::Status {
+                    [&](std::string_view key, std::string_view value) -> absl::Status {
                       ASSIGN_OR_RETURN(const RunId run, DecodeId<RunId>(key.substr(1)));
                       ASSIGN_OR_RETURN(const pb::RunRecord record, DecodeRun(value));
-                      if (record.references() == 0) return absl::OkStatus();
+                      if (record.references() == 0 || !owned.Contains(record.name())) {
+                        return absl::OkStatus();
+                      }
                       return visit({.run = run, .first = 0, .count = record.chunk_count()});
                     });
 }
@@ -166,22 +220,37 @@ absl::StatusOr<bool> ObjectStateMachine::KnowsRun(const storage::KvReader& state
 }
 
 absl::StatusOr<std::string> ObjectStateMachine::Digest(const storage::KvReader& state) const {
+  ASSIGN_OR_RETURN(const NameRange owned, ObjectReader(state).Owned());
   crypto::Sha256Stream hash;
   for (const Tag tag : {Tag::kExpiry, Tag::kVersionIndex, Tag::kMeta, Tag::kObject, Tag::kRequest,
                         Tag::kRun, Tag::kUpload, Tag::kAbortedRun}) {
-    RETURN_IF_ERROR(
-        ForEachRow(state, TagBegin(tag), TagEnd(tag),
-                   [tag, &hash](std::string_view key, std::string_view value) -> absl::Status {
-                     if (tag == Tag::kRun) {
-                       ASSIGN_OR_RETURN(const pb::RunRecord record, DecodeRun(value));
-                       if (record.references() == 0) return absl::OkStatus();
-                     }
-                     HashSized(hash, key);
-                     HashSized(hash, value);
-                     return absl::OkStatus();
-                   }));
+    RETURN_IF_ERROR(ForEachRow(state, TagBegin(tag), TagEnd(tag),
+                               [&](std::string_view key, std::string_view value) -> absl::Status {
+                                 ASSIGN_OR_RETURN(const bool is_owned, IsOwned(key, value, owned));
+                                 if (!is_owned) return absl::OkStatus();
+                                 if (tag == Tag::kRun) {
+                                   ASSIGN_OR_RETURN(const pb::RunRecord record, DecodeRun(value));
+                                   if (record.references() == 0) return absl::OkStatus();
+                                 }
+                                 HashSized(hash, key);
+                                 HashSized(hash, value);
+                                 return absl::OkStatus();
+                               }));
   }
   return hash.Finish();
+}
+
+absl::StatusOr<storage::StateMachine::RowFilter> ObjectStateMachine::SnapshotRows(
+    const storage::KvReader& state) const {
+  ASSIGN_OR_RETURN(NameRange owned, ObjectReader(state).Owned());
+  return RowFilter([owned = std::move(owned)](std::string_view key, std::string_view value) {
+    return IsOwned(key, value, owned);
+  });
+}
+
+absl::StatusOr<std::optional<storage::KvBatch>> ObjectStateMachine::CleanUp(
+    const storage::KvReader& state, size_t max_rows) const {
+  return CleanMoved(state, max_rows);
 }
 
 }  // namespace meridian::objects

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,9 @@ class ObjectStateMachine : public storage::StateMachine {
       const std::function<bool(RunId)>& held) const override;
   absl::StatusOr<bool> KnowsRun(const storage::KvReader& state, RunId run) const override;
   absl::StatusOr<std::string> Digest(const storage::KvReader& state) const override;
+  absl::StatusOr<RowFilter> SnapshotRows(const storage::KvReader& state) const override;
+  absl::StatusOr<std::optional<storage::KvBatch>> CleanUp(const storage::KvReader& state,
+                                                          size_t max_rows) const override;
 
  private:
   const Limits limits_;

@@ -23,7 +23,7 @@ inline constexpr uint32_t kFormatVersion = 1;
 template <>
 inline constexpr uint32_t kFormatVersion<pb::Command> = 2;
 template <>
-inline constexpr uint32_t kFormatVersion<pb::PartitionMeta> = 2;
+inline constexpr uint32_t kFormatVersion<pb::PartitionMeta> = 3;
 template <>
 inline constexpr uint32_t kFormatVersion<pb::UploadRecord> = 2;
 

@@ -5,6 +5,7 @@
 
 #include "storage/objects/expiry.h"
 #include "storage/objects/keys.h"
+#include "storage/objects/split.h"
 
 namespace meridian::objects {
 namespace {
@@ -20,24 +21,6 @@ bool IsFinal(pb::Outcome::Code code) {
       return true;
     default:
       return false;
-  }
-}
-
-// The object that the command is about; empty if it is about none, or an upload.
-std::string NameOf(const pb::Command& command) {
-  switch (command.kind_case()) {
-    case pb::Command::kPutVersion:
-      return command.put_version().name();
-    case pb::Command::kCopyVersion:
-      return command.copy_version().name();
-    case pb::Command::kDeleteObject:
-      return command.delete_object().name();
-    case pb::Command::kDeleteVersion:
-      return command.delete_version().name();
-    case pb::Command::kStartUpload:
-      return command.start_upload().record().object_name();
-    default:
-      return {};
   }
 }
 
@@ -62,7 +45,8 @@ absl::StatusOr<std::optional<pb::Outcome>> AnswerWithoutEffect(ApplyContext& con
   }
   ASSIGN_OR_RETURN(const std::optional<pb::RequestRecord> known,
                    context.state.GetRecord<pb::RequestRecord>(RequestKey(request)));
-  if (known.has_value()) {
+  // Of a name that a split took away: when that row goes differs between replicas.
+  if (known.has_value() && context.Owns(known->name())) {
     if (known->digest() != stamp.digest()) {
       return std::optional(MakeOutcome(pb::Outcome::REQUEST_ID_REUSED));
     }
@@ -88,7 +72,8 @@ absl::Status RememberOutcome(ApplyContext& context, const pb::Outcome& outcome) 
   *record.mutable_outcome() = outcome;
   // An id from the future is refused as too old only when the retention after its own time is over.
   record.set_base_time_us(std::max(context.now_us(), stamp.create_time_us()));
-  record.set_name(NameOf(context.command));
+  record.set_name(context.object_name);
+  RETURN_IF_ERROR(KeepMovedRequest(context, request));
   AddExpiry(context, Queue::kRequest,
             record.base_time_us() + absl::ToInt64Microseconds(context.limits.retention),
             request.bytes());

@@ -15,6 +15,8 @@ absl::StatusOr<pb::RunRecord> GetRun(const ApplyContext& context, RunId run) {
   if (value.has_value() && !record.ParseFromString(*value)) {
     return absl::DataLossError("object state: unreadable run row");
   }
+  // A row that moved in a split: when it goes differs between replicas.
+  if (!context.Owns(record.name())) record.Clear();
   return record;
 }
 
@@ -39,6 +41,7 @@ absl::StatusOr<RunState> StateOfRun(const ApplyContext& context, RunId run) {
 absl::Status AddReference(ApplyContext& context, RunId run, uint32_t chunk_count) {
   ASSIGN_OR_RETURN(pb::RunRecord record, GetRun(context, run));
   record.set_references(record.references() + 1);
+  record.set_name(context.object_name);
   record.set_chunk_count(std::max(record.chunk_count(), chunk_count));
   PutRun(context, run, record);
   return absl::OkStatus();

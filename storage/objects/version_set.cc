@@ -10,10 +10,26 @@
 namespace meridian::objects {
 namespace {
 
+// The counts are about right: they say when a split is due.
+void CountVersion(ApplyContext& context, const std::string& key, const std::string& value) {
+  context.meta.set_version_count(context.meta.version_count() + 1);
+  context.meta.set_version_bytes(context.meta.version_bytes() + key.size() + value.size());
+}
+
+void UncountVersion(ApplyContext& context, const std::string& key, const std::string& value) {
+  const uint64_t bytes = key.size() + value.size();
+  context.meta.set_version_count(context.meta.version_count() -
+                                 std::min<uint64_t>(context.meta.version_count(), 1));
+  context.meta.set_version_bytes(context.meta.version_bytes() -
+                                 std::min(context.meta.version_bytes(), bytes));
+}
+
 absl::Status DropRow(ApplyContext& context, const VersionRow& row) {
   ASSIGN_OR_RETURN(const pb::Manifest manifest, ManifestOf(row.record));
   RETURN_IF_ERROR(DropReferences(context, manifest));
-  context.state.Delete(EncodeObjectKey(row.name, row.place));
+  std::string key = EncodeObjectKey(row.name, row.place);
+  UncountVersion(context, key, EncodeRecord(row.record));
+  context.state.Delete(std::move(key));
   return absl::OkStatus();
 }
 
@@ -64,9 +80,11 @@ absl::StatusOr<pb::Outcome> AddVersion(ApplyContext& context, std::string_view n
   pb::Outcome outcome = MakeOutcome(pb::Outcome::OK);
   outcome.set_version_id(record.version_id());
   outcome.set_timestamp_us(record.timestamp_us());
-  context.state.Put(
-      EncodeObjectKey(name, {.timestamp = timestamp, .geo_epoch = geo_epoch, .version = version}),
-      EncodeRecord(std::move(record)));
+  std::string key =
+      EncodeObjectKey(name, {.timestamp = timestamp, .geo_epoch = geo_epoch, .version = version});
+  std::string value = EncodeRecord(std::move(record));
+  CountVersion(context, key, value);
+  context.state.Put(std::move(key), std::move(value));
   return outcome;
 }
 

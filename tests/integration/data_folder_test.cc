@@ -151,7 +151,7 @@ TEST_F(DataFolderTest, AnotherClustersFoldersAreRefusedUntouched) {
   };
   const Case cases[] = {
       {"nodes/a/disk0", {"node a", "nodes/a/disk0", "belongs to cluster", "nothing was changed"}},
-      {"nodes/a", {"node a", "nodes/a/node.key", "another cluster", "nothing was changed"}},
+      {"nodes/a", {"node a", "nodes/a/disk0", "belongs to cluster", "nothing was changed"}},
       {"coordination", {"data/coordination", "another cluster", "nothing was changed"}},
       {"coordination.key", {"data/coordination.key", "another cluster", "nothing was changed"}},
       {"keyring", {"passphrase does not open the keyring", Path("data/keyring").string()}},

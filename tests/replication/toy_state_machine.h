@@ -77,6 +77,15 @@ class ToyStateMachine : public storage::StateMachine {
     return digest;
   }
 
+  absl::StatusOr<RowFilter> SnapshotRows(const storage::KvReader&) const override {
+    return RowFilter([](std::string_view, std::string_view) { return true; });
+  }
+
+  absl::StatusOr<std::optional<storage::KvBatch>> CleanUp(const storage::KvReader&,
+                                                          size_t) const override {
+    return std::nullopt;
+  }
+
  private:
   static std::vector<std::pair<std::string, std::string>> Rows(const storage::KvReader& state,
                                                                const std::string& lower,

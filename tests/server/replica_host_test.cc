@@ -13,8 +13,11 @@
 #include "coordination/in_memory.h"
 #include "crypto/node_key.h"
 #include "replication/wire.h"
+#include "server/await.h"
 #include "server/cluster_records.h"
 #include "storage/node_record_sealers.h"
+#include "storage/objects/keys.h"
+#include "storage/objects/object_reader.h"
 #include "storage/objects/object_state_machine.h"
 #include "storage/objects/records.h"
 #include "storage/posix_disk.h"
@@ -87,7 +90,8 @@ class ReplicaHostTest : public testing::Test {
                                                                    state_machine_,
                                                                    objects::EncodeAbortRun,
                                                                    {},
-                                                                   keep_unnamed});
+                                                                   keep_unnamed,
+                                                                   absl::Hours(24)});
     host_->Start();
   }
   ~ReplicaHostTest() override {
@@ -107,6 +111,46 @@ class ReplicaHostTest : public testing::Test {
     config.epoch = epoch;
     config.members[0] = {ReplicaId::Draw(random_), "d", DiskId::Draw(random_)};
     Write(replication::GroupConfigKey(partition_), replication::EncodeGroupConfig(config));
+  }
+  // A group of one replica, here; its record says whose split it comes from.
+  void MakeGroup(PartitionId partition, std::optional<PartitionId> parent) {
+    PartitionRecord record{TenantId::Draw(random_), container_, "r"};
+    record.parent = parent;
+    replication::GroupConfig config;
+    config.epoch = Epoch(1);
+    config.members = {{ReplicaId::Draw(random_), "a", store_->disk_id()}};
+    Write(PartitionKeyOf(partition), EncodePartitionRecord(record));
+    Write(replication::GroupConfigKey(partition), replication::EncodeGroupConfig(config));
+  }
+  bool Serves(PartitionId partition) {
+    const std::shared_ptr<HostedReplica> replica = host_->Find(partition);
+    if (replica == nullptr) return false;
+    const auto status = AwaitUntil<replication::ReplicaStatus>(
+        absl::InfiniteFuture(), [&](std::function<void(replication::ReplicaStatus)> done) {
+          replica->GetStatus(std::move(done));
+        });
+    return status->is_serving;
+  }
+  objects::pb::Outcome::Code Propose(PartitionId partition, const objects::pb::Command& command) {
+    using Answer = absl::StatusOr<replication::Applied>;
+    const auto applied =
+        AwaitUntil<Answer>(absl::InfiniteFuture(), [&](std::function<void(Answer)> done) {
+          replication::Proposal proposal;
+          proposal.command = objects::EncodeRecord(command);
+          host_->Find(partition)->Propose(std::move(proposal), std::move(done));
+        });
+    EXPECT_TRUE(applied->ok()) << applied->status();
+    if (!applied->ok()) return objects::pb::Outcome::CODE_UNSPECIFIED;
+    return objects::DecodeRecord<objects::pb::Outcome>((*applied)->outcome)->code();
+  }
+  objects::pb::Outcome::Code PutEmpty(PartitionId partition, const std::string& name) {
+    objects::pb::Manifest manifest;
+    objects::pb::Command put;
+    put.mutable_put_version()->set_name(name);
+    put.mutable_put_version()->mutable_record()->set_version_id(
+        std::string(VersionId::Draw(random_).bytes()));
+    put.mutable_put_version()->mutable_record()->set_manifest(objects::EncodeRecord(manifest));
+    return Propose(partition, put);
   }
   void Send(ReplicaId from, const NodeId& sender, const replication::CoreMessage& message) {
     replication::EncodedBody body = replication::EncodeBody(message);
@@ -133,6 +177,7 @@ class ReplicaHostTest : public testing::Test {
   const ReplicaId self_ = ReplicaId::Draw(random_);
   const ReplicaId b_ = ReplicaId::Draw(random_);
   const ReplicaId c_ = ReplicaId::Draw(random_);
+  const ContainerId container_ = ContainerId::Draw(random_);
   replication::GroupConfig config_;
   Outbox outbox_;
   std::unique_ptr<Executor> strand_ = MakeThreadExecutor("strand");
@@ -208,6 +253,41 @@ TEST_F(ReplicaHostTest, AReplicaThatHasPromisedMoreThanTheStoreKnowsIsKept) {
   LeaveOut(Epoch(3));
   EXPECT_TRUE(Until([this] { return host_->Problems().contains(partition_); }));
   EXPECT_EQ(store_->ListReplicas().size(), 1u);
+}
+
+// P7: an empty replica that believed itself whole would lose the names that moved.
+TEST_F(ReplicaHostTest, AChildBeginsWithItsParentsRowsOrNotAtAll) {
+  const PartitionId parent = PartitionId::Draw(random_);
+  const PartitionId child = PartitionId::Draw(random_);
+  MakeGroup(parent, std::nullopt);
+  ASSERT_TRUE(Until([&] { return Serves(parent); }));
+  ASSERT_EQ(PutEmpty(parent, "a"), objects::pb::Outcome::OK);
+  ASSERT_EQ(PutEmpty(parent, "m"), objects::pb::Outcome::OK);
+  MakeGroup(child, parent);
+  ASSERT_TRUE(Until([&] { return store_->ListReplicas().size() == 3; }));
+  // A restart of the node does not make it whole either.
+  host_->Stop();
+  StartHost(absl::Minutes(10));
+  ASSERT_TRUE(Until([&] { return Serves(parent); }));
+  EXPECT_EQ(host_->Find(child), nullptr);
+
+  objects::pb::Command split;
+  split.mutable_split_partition()->set_child_partition_id(std::string(child.bytes()));
+  split.mutable_split_partition()->set_key("c");
+  // The parent has led twice.
+  split.mutable_split_partition()->set_epoch(3);
+  ASSERT_EQ(Propose(parent, split), objects::pb::Outcome::OK);
+  ASSERT_TRUE(Until([&] { return Serves(child); }));
+  const auto view = host_->Find(child)->NewView();
+  EXPECT_TRUE(objects::ObjectReader(*view).Newest("m")->has_value());
+  EXPECT_EQ(PutEmpty(child, "a"), objects::pb::Outcome::MOVED);
+  EXPECT_EQ(PutEmpty(parent, "m"), objects::pb::Outcome::MOVED);
+  EXPECT_EQ(PutEmpty(child, "m"), objects::pb::Outcome::OK);
+  // Nor does it begin anew at the next start.
+  host_->Stop();
+  StartHost(absl::Minutes(10));
+  ASSERT_TRUE(Until([&] { return Serves(child); }));
+  EXPECT_EQ(host_->Find(child)->NewView()->Get(objects::MetaKey())->has_value(), true);
 }
 
 }  // namespace

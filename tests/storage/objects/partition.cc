@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/status.h"
 #include "storage/objects/keys.h"
 
 namespace meridian::objects {
@@ -166,6 +167,57 @@ pb::Command Partition::Maintain() {
   pb::Command command = NewCommand();
   command.mutable_maintain();
   return command;
+}
+
+pb::Command Partition::Split(std::string_view key, PartitionId child) {
+  pb::Command command = NewCommand();
+  command.mutable_split_partition()->set_child_partition_id(std::string(child.bytes()));
+  command.mutable_split_partition()->set_key(std::string(key));
+  command.mutable_split_partition()->set_epoch(1);
+  return command;
+}
+
+pb::Command Partition::FinishSplit(PartitionId child) {
+  pb::Command command = NewCommand();
+  command.mutable_finish_split()->set_child_partition_id(std::string(child.bytes()));
+  return command;
+}
+
+absl::StatusOr<ChildRows::Rows> Partition::RowsOf(PartitionId child, size_t piece_bytes) const {
+  const std::unique_ptr<storage::KvReader> view = NewView();
+  ASSIGN_OR_RETURN(ChildRows source, ChildRows::Open(*view, child, limits_.retention));
+  ChildRows::Rows all;
+  while (true) {
+    ASSIGN_OR_RETURN(const ChildRows::Rows rows, source.Next(piece_bytes));
+    if (rows.empty()) return all;
+    all.insert(all.end(), rows.begin(), rows.end());
+  }
+}
+
+void Partition::Install(const ChildRows::Rows& rows) {
+  storage::KvBatch batch;
+  for (const auto& [key, value] : rows) batch.Put(key, value);
+  kv_.Apply(batch);
+}
+
+ChildRows::Rows Partition::Snapshot() const {
+  const auto filter = Value(machine_.SnapshotRows(*NewView()));
+  ChildRows::Rows rows;
+  for (const auto& [key, value] : kv_.Rows()) {
+    if (Value(filter(key, value))) rows.emplace_back(key, value);
+  }
+  return rows;
+}
+
+bool Partition::CleanUp(size_t max_rows) {
+  const std::optional<storage::KvBatch> changes = Value(machine_.CleanUp(*NewView(), max_rows));
+  if (changes.has_value()) kv_.Apply(*changes);
+  return changes.has_value();
+}
+
+pb::PartitionMeta Partition::Meta() const {
+  const std::optional<std::string> row = Value(NewView()->Get(MetaKey()));
+  return row.has_value() ? Value(DecodeRecord<pb::PartitionMeta>(*row)) : pb::PartitionMeta();
 }
 
 void Partition::Stamp(pb::Command& command, RequestId request, std::string digest) {

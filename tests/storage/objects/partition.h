@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "base/id.h"
 #include "base/random.h"
+#include "storage/objects/child_rows.h"
 #include "storage/objects/object_reader.h"
 #include "storage/objects/object_state_machine.h"
 #include "storage/objects/records.h"
@@ -20,7 +21,7 @@ namespace meridian::objects {
 
 class Partition {
  public:
-  explicit Partition(Limits limits = {}) : machine_(limits) {}
+  explicit Partition(Limits limits = {}) : limits_(limits), machine_(limits) {}
 
   // Applies a command as the next entry, with these chunks.
   pb::Outcome Apply(pb::Command command, std::vector<storage::ChunkRange> chunks = {});
@@ -53,6 +54,17 @@ class Partition {
   pb::Command AbortRun(RunId run);
   pb::Command Maintain();
 
+  pb::Command Split(std::string_view key, PartitionId child);
+  pb::Command FinishSplit(PartitionId child);
+  // The child's rows as this partition's state holds them; FAILED_PRECONDITION: it does not.
+  absl::StatusOr<ChildRows::Rows> RowsOf(PartitionId child, size_t piece_bytes = 1 << 20) const;
+  // Begins with these rows, as after the installation of a child's replica or a snapshot.
+  void Install(const ChildRows::Rows& rows);
+  // What another replica would get in a snapshot.
+  ChildRows::Rows Snapshot() const;
+  // Removes rows that have moved, so many looked at a time; whether there were any.
+  bool CleanUp(size_t max_rows = 1000);
+
   // Marks the command as a client's request.
   void Stamp(pb::Command& command, RequestId request, std::string digest = "digest");
 
@@ -70,6 +82,7 @@ class Partition {
   std::string Digest() const;
   std::vector<storage::ChunkRange> Chunks() const;
   size_t CountRows(char tag) const;
+  pb::PartitionMeta Meta() const;
 
   SeededRandom& random() { return random_; }
   bool keep_versions = false;
@@ -78,6 +91,7 @@ class Partition {
   pb::Command NewCommand() const;
   pb::VersionRecord RecordOf(const pb::Manifest& manifest);
 
+  const Limits limits_;
   ObjectStateMachine machine_;
   storage::MemoryKv kv_;
   SeededRandom random_{7};

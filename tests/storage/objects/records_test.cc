@@ -21,7 +21,7 @@ TEST(Records, HaveTheGoldenBytes) {
   pb::PartitionMeta meta;
   meta.set_keep_versions(true);
   meta.set_versioning_generation(3);
-  EXPECT_EQ(EncodeRecord(meta), Bytes({0x08, 2, 0x38, 1, 0x40, 3}));
+  EXPECT_EQ(EncodeRecord(meta), Bytes({0x08, 3, 0x38, 1, 0x40, 3}));
   pb::UploadRecord upload;
   upload.set_mac("m");
   upload.set_progress_mac("p");

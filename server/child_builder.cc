@@ -1,0 +1,66 @@
+#include "server/child_builder.h"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/status.h"
+#include "server/await.h"
+#include "storage/objects/child_rows.h"
+
+namespace meridian::server {
+namespace {
+
+// Bounds what one turn of the strand takes.
+constexpr size_t kPieceBytes = 128 << 10;
+// Every replica of the child stands there after its install: one log position has one state.
+constexpr LogIndex kFirstIndex{1};
+constexpr Epoch kFirstEpoch{1};
+
+using Done = std::function<void(absl::Status)>;
+
+absl::Status OnStrand(Executor& strand, const std::function<void(Done)>& task) {
+  return *AwaitUntil<absl::Status>(absl::InfiniteFuture(), [&](Done done) {
+    strand.Post([&task, done = std::move(done)] { task(done); });
+  });
+}
+
+absl::Status Install(storage::ReplicaStorage& storage, objects::ChildRows rows, Executor& strand) {
+  RETURN_IF_ERROR(OnStrand(strand, [&](Done done) { storage.BeginInstall(std::move(done)); }));
+  while (true) {
+    ASSIGN_OR_RETURN(const objects::ChildRows::Rows piece, rows.Next(kPieceBytes));
+    if (piece.empty()) break;
+    RETURN_IF_ERROR(OnStrand(strand, [&](Done done) { done(storage.LoadInstall(piece)); }));
+  }
+  return OnStrand(strand, [&](Done done) {
+    storage.FinishInstall(kFirstIndex, kFirstEpoch, rows.timestamp(), std::move(done));
+  });
+}
+
+}  // namespace
+
+absl::Status BuildChild(storage::DiskStore& disk, ReplicaId child, PartitionId child_partition,
+                        const replication::Replica& parent, absl::Duration retention,
+                        Executor& strand) {
+  std::unique_ptr<storage::ReplicaStorage> storage;
+  RETURN_IF_ERROR(OnStrand(strand, [&](Done done) {
+    auto opened = disk.OpenReplica(child);
+    if (opened.ok()) storage = *std::move(opened);
+    done(opened.status());
+  }));
+  absl::Status status;
+  if (storage->recovered().installing) {
+    const std::unique_ptr<storage::KvReader> view = parent.NewView();
+    auto rows = objects::ChildRows::Open(*view, child_partition, retention);
+    status = rows.ok() ? Install(*storage, *std::move(rows), strand) : rows.status();
+  }
+  // Its storage belongs to the strand.
+  RETURN_IF_ERROR(OnStrand(strand, [&](Done done) {
+    storage.reset();
+    done(absl::OkStatus());
+  }));
+  return status;
+}
+
+}  // namespace meridian::server

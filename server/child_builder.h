@@ -1,0 +1,24 @@
+// Makes a split's child on a disk from its parent's replica there (P7): copies the rows of the
+// names that moved (storage/objects/child_rows.h).
+#pragma once
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/executor.h"
+#include "base/id.h"
+#include "replication/replica.h"
+#include "storage/disk_store.h"
+
+namespace meridian::server {
+
+// `child` is a replica on `disk` that is not open, and was created as one whose install is not
+// done; `parent` is its parent's replica on the same disk. Blocks; not on the strand. OK: the
+// child's replica is whole, durably, and begins at entry 1 of epoch 1, as all of its group's do.
+// FAILED_PRECONDITION: the parent's state does not hold the child's rows: it has not come to the
+// split yet, is past its end, or got a snapshot meanwhile. RESOURCE_EXHAUSTED: the disk is full.
+// May be called again after any error or crash.
+absl::Status BuildChild(storage::DiskStore& disk, ReplicaId child, PartitionId child_partition,
+                        const replication::Replica& parent, absl::Duration retention,
+                        Executor& strand);
+
+}  // namespace meridian::server

@@ -1,0 +1,270 @@
+#include "server/split_keeper.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/status.h"
+#include "server/await.h"
+#include "server/log.h"
+#include "server/store_calls.h"
+#include "storage/objects/child_rows.h"
+#include "storage/objects/records.h"
+
+namespace meridian::server {
+namespace {
+
+namespace pb = internal::v1;
+
+constexpr absl::Duration kStatusTimeout = absl::Seconds(2);
+constexpr absl::Duration kProposeTimeout = absl::Seconds(10);
+constexpr absl::Duration kSampleTime = absl::Minutes(1);
+
+}  // namespace
+
+SplitKeeper::SplitKeeper(const Environment& environment)
+    : env_(environment), worker_(MakeThreadExecutor(environment.node + "-splits")) {
+  ScheduleTurn();
+}
+
+SplitKeeper::~SplitKeeper() {
+  std::unique_ptr<Executor> worker;
+  {
+    absl::MutexLock lock(&mutex_);
+    worker = std::move(worker_);
+  }
+  worker.reset();  // a turn that runs comes to its end
+}
+
+void SplitKeeper::ScheduleTurn() {
+  absl::MutexLock lock(&mutex_);
+  if (worker_ == nullptr) return;
+  worker_->PostAfter(env_.options.interval, [this] {
+    Turn();
+    ScheduleTurn();
+  });
+}
+
+std::optional<SplitKeeper::Led> SplitKeeper::FindLed(const Replica& replica) const {
+  std::optional<replication::ReplicaStatus> status = AwaitUntil<replication::ReplicaStatus>(
+      absl::Now() + kStatusTimeout, [&](std::function<void(replication::ReplicaStatus)> done) {
+        replica->GetStatus(std::move(done));
+      });
+  std::optional<PartitionRecord> record = env_.view.FindPartition(replica->identity().partition);
+  if (!status || !status->is_serving || !record) return std::nullopt;
+  return Led{replica, *std::move(status), *std::move(record)};
+}
+
+void SplitKeeper::Turn() {
+  std::map<PartitionId, std::vector<PartitionId>> children;
+  for (const auto& [partition, record] : env_.view.partitions()) {
+    if (record.parent) children[*record.parent].push_back(partition);
+  }
+  std::map<PartitionId, Sample> samples;
+  for (const Replica& replica : env_.host.List()) {
+    const std::optional<Led> led = FindLed(replica);
+    if (!led) continue;
+    const PartitionId partition = replica->identity().partition;
+    Measure(*led);
+    samples[partition] = samples_[partition];
+    const absl::Status status = TurnOf(*led, children[partition]);
+    // The group or the store is busy or away, or somebody was faster: the next turn goes on.
+    if (status.ok() || absl::IsUnavailable(status) || absl::IsAborted(status)) continue;
+    Log(absl::StrCat("node ", env_.node, ": cannot split partition ", partition.ToHex(), ": ",
+                     status.ToString()));
+  }
+  samples_ = std::move(samples);
+  RemoveOrphans(children);
+}
+
+void SplitKeeper::RemoveOrphans(const std::map<PartitionId, std::vector<PartitionId>>& children) {
+  for (const auto& [parent, its_children] : children) {
+    if (env_.view.FindGroup(parent)) continue;
+    for (const PartitionId& child : its_children) {
+      const absl::Status status = RemoveOrphan(parent, child);
+      if (status.ok() || absl::IsUnavailable(status) || absl::IsAborted(status)) continue;
+      Log(absl::StrCat("node ", env_.node, ": cannot remove partition ", child.ToHex(), ": ",
+                       status.ToString()));
+    }
+  }
+}
+
+// A partition is not removed while it is split, and with its container goes every other one that
+// the container's map names: this one is in no map.
+absl::Status SplitKeeper::RemoveOrphan(PartitionId parent, PartitionId child) {
+  ASSIGN_OR_RETURN(const auto group,
+                   GetFrom(env_.coordination, replication::GroupConfigKey(parent)));
+  if (group) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto row, GetFrom(env_.coordination, PartitionKeyOf(child)));
+  if (!row) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const PartitionRecord record, DecodePartitionRecord(row->value));
+  ASSIGN_OR_RETURN(const auto stored, env_.containers.FindById(record.tenant, record.container));
+  return stored ? absl::OkStatus() : Remove(child);
+}
+
+void SplitKeeper::Measure(const Led& led) {
+  const absl::Duration now = env_.clock.MonotonicNow();
+  const LogIndex applied = led.status.applied_index;
+  const auto [sample, first] =
+      samples_.try_emplace(led.replica->identity().partition, Sample{now, applied});
+  const absl::Duration time = now - sample->second.time;
+  if (first || time < kSampleTime) return;
+  const auto entries = static_cast<double>(applied.value() - sample->second.applied.value());
+  sample->second = {now, applied, entries / absl::ToDoubleSeconds(time)};
+}
+
+absl::Status SplitKeeper::TurnOf(const Led& led, const std::vector<PartitionId>& children) {
+  ASSIGN_OR_RETURN(const std::optional<pb::PendingSplit> split,
+                   objects::FindSplit(*led.replica->NewView()));
+  for (const PartitionId& child : children) {
+    const bool under_way = split && split->child_partition_id() == child.bytes();
+    if (!under_way) RETURN_IF_ERROR(Settle(led, child));
+  }
+  if (split) return Advance(led, *split);
+  ASSIGN_OR_RETURN(const bool due, IsDue(led));
+  return due ? Begin(led) : absl::OkStatus();
+}
+
+absl::StatusOr<bool> SplitKeeper::IsDue(const Led& led) {
+  const std::unique_ptr<storage::KvReader> state = led.replica->NewView();
+  ASSIGN_OR_RETURN(const bool may_be_split, MayBeSplit(*state, env_.options));
+  if (!may_be_split) return false;
+  ASSIGN_OR_RETURN(const bool too_large, IsTooLarge(*state, env_.options));
+  const double rate = samples_[led.replica->identity().partition].entries_per_second;
+  return too_large || rate > env_.options.max_entries_per_second;
+}
+
+absl::Status SplitKeeper::Begin(const Led& led) {
+  ASSIGN_OR_RETURN(const std::optional<SplitPoint> point, FindSplitPoint(*led.replica->NewView()));
+  if (!point) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const PartitionId child, CreateChild(led));
+  if (child.is_nil()) return absl::OkStatus();
+  pb::Command command;
+  pb::SplitPartition* const split = command.mutable_split_partition();
+  split->set_child_partition_id(std::string(child.bytes()));
+  split->set_key(point->key);
+  split->set_epoch(led.status.epoch.value());
+  split->set_moved_count(point->moved_count);
+  split->set_moved_bytes(point->moved_bytes);
+  // Whatever became of it is seen in the parent's state, at the next turn.
+  ASSIGN_OR_RETURN(const pb::Outcome outcome, Propose(led, command));
+  if (outcome.code() != pb::Outcome::OK) return absl::OkStatus();
+  Log(absl::StrCat("node ", env_.node, ": partition ", led.replica->identity().partition.ToHex(),
+                   " splits off ", child.ToHex()));
+  return Advance(led, *objects::FindSplit(*led.replica->NewView()).value_or(std::nullopt));
+}
+
+// Nil: not now.
+absl::StatusOr<PartitionId> SplitKeeper::CreateChild(const Led& led) {
+  const HostedReplica::Identity& self = led.replica->identity();
+  ASSIGN_OR_RETURN(const auto stored,
+                   env_.containers.FindById(led.record.tenant, led.record.container));
+  if (!stored || stored->record.state != tenancy::ContainerRecord::State::kActive ||
+      stored->record.conversion ||
+      stored->record.partitions.size() >= env_.options.max_partitions) {
+    return PartitionId();
+  }
+  ASSIGN_OR_RETURN(const auto group,
+                   GetFrom(env_.coordination, replication::GroupConfigKey(self.partition)));
+  ASSIGN_OR_RETURN(const auto partition,
+                   GetFrom(env_.coordination, PartitionKeyOf(self.partition)));
+  if (!group || !partition) return PartitionId();
+  ASSIGN_OR_RETURN(const replication::GroupConfig config,
+                   replication::DecodeGroupConfig(group->value));
+  ASSIGN_OR_RETURN(PartitionRecord record, DecodePartitionRecord(partition->value));
+  // The members that the child's replicas stand beside are those of the epoch that the split's
+  // entry has to be of, or it is refused.
+  if (config.leader != self.replica || config.epoch != led.status.epoch ||
+      !config.joint_old.empty() || !config.learners.empty()) {
+    return PartitionId();
+  }
+  const PartitionId child = PartitionId::Draw(env_.random);
+  replication::GroupConfig next;
+  next.epoch = Epoch(1);
+  for (const replication::Member& member : config.members) {
+    const bool first = member.replica == self.replica;  // it asks for the leadership at once
+    next.members.insert(first ? next.members.begin() : next.members.end(),
+                        {ReplicaId::Draw(env_.random), member.node, member.disk});
+  }
+  record.parent = self.partition;
+  const std::string child_key = replication::GroupConfigKey(child);
+  coordination::Transaction creation;
+  creation.compares = {tenancy::CatalogStore::Unchanged(stored->row),
+                       {group->key, group->mod_revision},
+                       {partition->key, partition->mod_revision},
+                       tenancy::CatalogStore::Absent(child_key)};
+  creation.writes = {{child_key, replication::EncodeGroupConfig(next)},
+                     {PartitionKeyOf(child), EncodePartitionRecord(record)}};
+  RETURN_IF_ERROR(CommitTo(env_.coordination, std::move(creation)));
+  return child;
+}
+
+absl::Status SplitKeeper::Advance(const Led& led, const pb::PendingSplit& split) {
+  ASSIGN_OR_RETURN(const PartitionId child,
+                   objects::DecodeId<PartitionId>(split.child_partition_id()));
+  RETURN_IF_ERROR(env_.containers.AddPartition(led.record.tenant, led.record.container,
+                                               led.replica->identity().partition,
+                                               {child, split.key(), split.end()}));
+  const std::optional<ClusterView::Group> group = env_.view.FindGroup(child);
+  // Its first leader was chosen by replicas that were whole, a quorum of them: only such were open.
+  if (!group || group->config.leader.is_nil()) return absl::OkStatus();
+  pb::Command command;
+  command.mutable_finish_split()->set_child_partition_id(split.child_partition_id());
+  RETURN_IF_ERROR(Propose(led, command).status());
+  return ForgetParent(child);
+}
+
+absl::Status SplitKeeper::Settle(const Led& led, PartitionId child) {
+  // After this the parent's state shows every split that is in its log, and only this thread would
+  // add another: entries of earlier leaders are decided.
+  pb::Command barrier;
+  barrier.mutable_maintain();
+  RETURN_IF_ERROR(Propose(led, barrier).status());
+  ASSIGN_OR_RETURN(const std::optional<pb::PendingSplit> split,
+                   objects::FindSplit(*led.replica->NewView()));
+  if (split && split->child_partition_id() == child.bytes()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto stored,
+                   env_.containers.FindById(led.record.tenant, led.record.container));
+  if (!stored) return absl::OkStatus();
+  for (const tenancy::PartitionRange& range : stored->record.partitions) {
+    if (range.partition == child) return ForgetParent(child);
+  }
+  return Remove(child);
+}
+
+// A child that owns nothing.
+absl::Status SplitKeeper::Remove(PartitionId child) {
+  ASSIGN_OR_RETURN(const auto group,
+                   GetFrom(env_.coordination, replication::GroupConfigKey(child)));
+  if (!group) return absl::OkStatus();
+  coordination::Transaction removal;
+  removal.compares = {{group->key, group->mod_revision}};
+  removal.writes = {{group->key, std::nullopt},
+                    {PartitionKeyOf(child), std::nullopt},
+                    {RemovedKeyOf(child), std::string("1")}};
+  return CommitTo(env_.coordination, std::move(removal));
+}
+
+absl::Status SplitKeeper::ForgetParent(PartitionId child) {
+  ASSIGN_OR_RETURN(const auto row, GetFrom(env_.coordination, PartitionKeyOf(child)));
+  if (!row) return absl::OkStatus();
+  ASSIGN_OR_RETURN(PartitionRecord record, DecodePartitionRecord(row->value));
+  record.parent.reset();
+  return CommitTo(env_.coordination,
+                  {{{row->key, row->mod_revision}}, {{row->key, EncodePartitionRecord(record)}}});
+}
+
+absl::StatusOr<pb::Outcome> SplitKeeper::Propose(const Led& led, const pb::Command& command) {
+  using Answer = absl::StatusOr<replication::Applied>;
+  const std::optional<Answer> applied =
+      AwaitUntil<Answer>(absl::Now() + kProposeTimeout, [&](std::function<void(Answer)> done) {
+        replication::Proposal proposal;
+        proposal.command = objects::EncodeRecord(command);
+        led.replica->Propose(std::move(proposal), std::move(done));
+      });
+  if (!applied) return absl::UnavailableError("the partition's quorum did not answer in time");
+  RETURN_IF_ERROR(applied->status());
+  return objects::DecodeRecord<pb::Outcome>((*applied)->outcome);
+}
+
+}  // namespace meridian::server

@@ -1,0 +1,99 @@
+// Splits the partitions that this node leads when they have become too large or too busy (P7), and
+// carries every split to its end:
+//   1. the child's rows in the coordination store: its group, on the disks of the parent's members,
+//      and whose split it comes from;
+//   2. the parent's log: SplitPartition. From its apply on the parent refuses the child's names,
+//   and
+//      each node builds its child's replica from its parent's (child_builder.h);
+//   3. the container's map names the child;
+//   4. once the child has a leader, a quorum of its replicas is whole: FinishSplit, after which the
+//      parent's replicas let the rows go.
+// All that is needed to go on is in the parent's state and in the store, so that whoever leads next
+// goes on. A child whose split never came into the log is removed.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/executor.h"
+#include "base/id.h"
+#include "base/random.h"
+#include "coordination/coordination_store.h"
+#include "meridian/internal/v1/records.pb.h"
+#include "server/cluster_view.h"
+#include "server/replica_host.h"
+#include "server/split_plan.h"
+#include "tenancy/containers.h"
+
+namespace meridian::server {
+
+// Thread-safe.
+class SplitKeeper {
+ public:
+  // All outlive it.
+  struct Environment {
+    NodeId node;
+    ReplicaHost& host;
+    const ClusterView& view;
+    coordination::CoordinationStore& coordination;
+    tenancy::ContainerCatalog& containers;
+    Clock& clock;
+    Random& random;
+    SplitOptions options;
+  };
+
+  explicit SplitKeeper(const Environment& environment);
+  // Waits for a turn that runs.
+  ~SplitKeeper();
+
+ private:
+  using Replica = std::shared_ptr<HostedReplica>;
+  // Of a replica that leads.
+  struct Led {
+    Replica replica;
+    replication::ReplicaStatus status;
+    PartitionRecord record;
+  };
+  struct Sample {
+    absl::Duration time;
+    LogIndex applied;
+    double entries_per_second = 0;
+  };
+
+  void ScheduleTurn() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Turn();
+  std::optional<Led> FindLed(const Replica& replica) const;
+  absl::Status TurnOf(const Led& led, const std::vector<PartitionId>& children);
+  absl::StatusOr<bool> IsDue(const Led& led);
+  void Measure(const Led& led);
+  absl::Status Begin(const Led& led);
+  absl::StatusOr<PartitionId> CreateChild(const Led& led);
+  absl::Status Advance(const Led& led, const internal::v1::PendingSplit& split);
+  // Of a child that the parent's state does not say anything of: its split has ended, or was never
+  // in the log.
+  absl::Status Settle(const Led& led, PartitionId child);
+  absl::Status Remove(PartitionId child);
+  // Of parents that are gone with their containers.
+  void RemoveOrphans(const std::map<PartitionId, std::vector<PartitionId>>& children);
+  absl::Status RemoveOrphan(PartitionId parent, PartitionId child);
+  absl::Status ForgetParent(PartitionId child);
+  absl::StatusOr<internal::v1::Outcome> Propose(const Led& led,
+                                                const internal::v1::Command& command);
+
+  const Environment env_;
+  std::map<PartitionId, Sample> samples_;  // on the worker only
+  absl::Mutex mutex_;
+  // Null once it is being destroyed.
+  std::unique_ptr<Executor> worker_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace meridian::server
