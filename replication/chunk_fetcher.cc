@@ -272,7 +272,11 @@ void ChunkFetcher::PlaceLost(storage::ChunkId chunk) {
 
 void ChunkFetcher::OnPlacedLost(storage::ChunkId chunk, bool first, const absl::Status& status) {
   if (!status.ok() && !absl::IsResourceExhausted(status)) return hooks_.disk_failed(status);
-  if (status.ok() && first) ++counters_.lost;
+  // Of a disk that was full the record may be there, and not be durable yet: then the next attempt
+  // is not the first.
+  const auto info = storage_.StatChunk(chunk);
+  if (!info.ok()) return hooks_.disk_failed(info.status());
+  if (first && (status.ok() || info->has_value())) ++counters_.lost;
   auto it = wanted_.find(chunk);
   if (it == wanted_.end()) return;
   it->second.storing = false;

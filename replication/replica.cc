@@ -282,6 +282,9 @@ ReplicaStatus ReplicaDriver::StatusNow() const {
       const PeerProgress* progress = core_.leadership()->progress(peer);
       if (progress != nullptr) status.silence[peer] = Now() - progress->last_heard();
     }
+    for (const auto& [peer, sender] : senders_) {
+      status.snapshots[peer] = {Now() - sender->last_progress(), sender->disk_full()};
+    }
   }
   status.counters = core_.counters();
   status.counters.chunks_fetched = fetcher_.counters().fetched;

@@ -102,6 +102,13 @@ struct ReplicaStatus {
   // The newest known, and, while leading: how long each other replica of it has been silent.
   GroupConfig config;
   std::map<ReplicaId, absl::Duration> silence;
+  // While leading, of members that are being sent a snapshot: for how long it has made no progress,
+  // though they answer. A count that grows says that the member has no room, or waits for a chunk.
+  struct SnapshotProgress {
+    absl::Duration stalled;
+    bool disk_full = false;  // by the member's last word
+  };
+  std::map<ReplicaId, SnapshotProgress> snapshots;
   ReplicaCounters counters;
 };
 

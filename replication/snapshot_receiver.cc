@@ -69,6 +69,11 @@ void SnapshotReceiver::Ack(ReplicaId to, uint64_t snapshot, Epoch epoch, bool in
   ack.next_piece = install_ && install_->begin.snapshot == snapshot ? install_->next_piece : 0;
   ack.installed = installed;
   ack.refused = refused;
+  if (install_ && install_->begin.snapshot == snapshot) {
+    const ChunkFetcher::Counters& chunks = chunks_.counters();
+    ack.progress = install_->next_piece + chunks.fetched + chunks.repaired + chunks.lost;
+    ack.disk_full = install_->disk_full;
+  }
   peers_.Send(to, ack);
 }
 
@@ -117,8 +122,9 @@ void SnapshotReceiver::OnPiece(ReplicaId from, const SnapshotPiece& piece) {
     return Ack(from, piece.snapshot, piece.epoch, false, false);
   }
   absl::Status status = storage_.LoadInstall(piece.rows);
-  if (absl::IsResourceExhausted(status)) {
-    // The disk is full: the piece comes again, also after space has been made.
+  install_->disk_full = absl::IsResourceExhausted(status);
+  if (install_->disk_full) {
+    // Not loaded: the sender hears why, and sends it again, also after space has been made.
     return Ack(from, piece.snapshot, piece.epoch, false, false);
   }
   if (!status.ok()) return hooks_.disk_failed(status);
@@ -152,7 +158,8 @@ void SnapshotReceiver::PieceComplete(uint64_t snapshot, bool final) {
       begin.last.index, begin.last.epoch, begin.timestamp, [this](absl::Status status) {
         if (absl::IsResourceExhausted(status)) {
           install_->busy = false;  // the last piece comes again
-          return;
+          install_->disk_full = true;
+          return Ack(install_->from, install_->begin.snapshot, install_->begin.epoch, false, false);
         }
         if (!status.ok()) return hooks_.disk_failed(status);
         Install done = *std::exchange(install_, std::nullopt);

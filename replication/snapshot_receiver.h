@@ -46,6 +46,8 @@ class SnapshotReceiver {
     uint64_t next_piece = 0;
     // The begin or the end is being written, or a piece's chunks are being fetched.
     bool busy = true;
+    // There was no room for the piece that is next.
+    bool disk_full = false;
     ChunkFetcher::Ticket ticket = 0;
   };
 

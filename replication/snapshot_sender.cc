@@ -26,7 +26,8 @@ SnapshotSender::SnapshotSender(ReplicaId peer, const SnapshotBegin& begin,
       peers_(peers),
       patience_(patience),
       last_heard_(now),
-      last_sent_(now) {
+      last_sent_(now),
+      last_progress_(now) {
   rows_->Seek("");
   peers_.Send(peer_, begin_);
 }
@@ -34,6 +35,11 @@ SnapshotSender::SnapshotSender(ReplicaId peer, const SnapshotBegin& begin,
 absl::Status SnapshotSender::OnAck(const SnapshotAck& ack, absl::Duration now) {
   if (ack.snapshot != begin_.snapshot || state_ != State::kRunning) return absl::OkStatus();
   last_heard_ = now;
+  disk_full_ = ack.disk_full;
+  if (ack.progress > progress_) {
+    progress_ = ack.progress;
+    last_progress_ = now;
+  }
   if (ack.installed) {
     state_ = State::kInstalled;
   } else if (ack.refused || ack.next_piece > next_piece_) {

@@ -1,6 +1,8 @@
 // Sends one snapshot of the state to one member that the log no longer reaches. Rows only: the
 // receiver asks for the chunks that they reference. Pieces go out in a window and are repeated
 // until acknowledged; if the receiver stays silent, the snapshot is given up and begun again later.
+// A receiver that answers and makes no progress (its disk is full, a chunk cannot be had) is waited
+// for: who plans the group's members sees it, and decides.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +32,10 @@ class SnapshotSender {
 
   LogPosition last() const { return begin_.last; }
   State state() const { return state_; }
+  // When the receiver last loaded a piece, or brought a chunk for one; at first: when it began.
+  absl::Duration last_progress() const { return last_progress_; }
+  // By its last word it has no room for what comes next.
+  bool disk_full() const { return disk_full_; }
 
   // Errors: the state cannot be read.
   absl::Status OnAck(const SnapshotAck& ack, absl::Duration now);
@@ -53,6 +59,9 @@ class SnapshotSender {
   uint64_t next_piece_ = 0;
   absl::Duration last_heard_;
   absl::Duration last_sent_;
+  absl::Duration last_progress_;
+  uint64_t progress_ = 0;  // that it has told of
+  bool disk_full_ = false;
 };
 
 }  // namespace meridian::replication

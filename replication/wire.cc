@@ -121,6 +121,8 @@ struct Encoder {
     to.set_next_piece(in.next_piece);
     to.set_installed(in.installed);
     to.set_refused(in.refused);
+    to.set_progress(in.progress);
+    to.set_disk_full(in.disk_full);
   }
   void operator()(const OrphanReport& in) {
     for (const RunId& run : in.runs) {
@@ -255,6 +257,8 @@ PeerBody Decode(const pb::SnapshotAck& in) {
   out.next_piece = in.next_piece();
   out.installed = in.installed();
   out.refused = in.refused();
+  out.progress = in.progress();
+  out.disk_full = in.disk_full();
   return out;
 }
 

@@ -65,6 +65,10 @@ struct SnapshotAck {
   uint64_t next_piece = 0;
   bool installed = false;
   bool refused = false;
+  // Grows with each piece that is loaded and each chunk that is brought for one.
+  uint64_t progress = 0;
+  // The piece that is next has come, and there is no room for it.
+  bool disk_full = false;
 };
 
 struct OrphanReport {

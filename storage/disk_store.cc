@@ -202,10 +202,7 @@ absl::Status DiskStoreImpl::OpenExtents() {
   }));
   // Reads of these say DATA_LOSS, so that they are repaired from a peer.
   for (const auto& [key, row] : lost) {
-    ChunkRow damaged = row;
-    damaged.place = ChunkPlace::kLost;
-    damaged.extent = {};
-    RETURN_IF_ERROR(index_->MoveChunk(key.container, key.chunk, row, damaged));
+    RETURN_IF_ERROR(index_->MarkLost(key.container, key.chunk, row).status());
     reader_->CountCorrupt();
   }
   // Their places are nobody's: there is nothing to free.

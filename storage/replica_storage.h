@@ -57,7 +57,8 @@ struct PersistRequest {
 // ReadChunk, AdmitNewData), which are thread-safe. Callbacks run on that strand.
 // An error from any write means that the disk is out of service: it is never retried (FAULTS). One
 // exception: RESOURCE_EXHAUSTED from Apply, TrimTo, DropRun, PlaceLost, LoadInstall, FinishInstall
-// and the chunk writes changed nothing, and passes when the disk has space again: call again later.
+// and the chunk writes changed nothing (PlaceLost: nothing durable), and passes when the disk has
+// space again: call again later.
 // Persist and BeginInstall wait for space themselves.
 class ReplicaStorage {
  public:

@@ -197,10 +197,7 @@ class ExtentStoreImpl final : public ExtentStore {
     ASSIGN_OR_RETURN(const bool live, evacuation.is_live(record.identity, record.location));
     if (!live) return absl::OkStatus();
     absl::StatusOr<Buffer> ciphertext = file.ReadRecord(record);
-    if (!ciphertext.ok()) {
-      evacuation.damaged(record.identity, record.location);
-      return absl::OkStatus();
-    }
+    if (!ciphertext.ok()) return evacuation.damaged(record.identity, record.location);
     absl::Notification written;
     absl::StatusOr<ChunkLocation> copy;
     Relocate(record.identity, *std::move(ciphertext), [&](const absl::StatusOr<ChunkLocation>& to) {

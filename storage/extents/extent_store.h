@@ -109,14 +109,15 @@ class ExtentStore {
   // Copies the live records of an extent elsewhere so that it becomes free. Calls `is_live` for
   // each record found; for a live one, once its copy is durable, `moved`: the user updates its
   // index and later calls MarkFree(from) as for any chunk. A damaged record is not copied:
-  // `damaged` (if its identity can be read) lets the user have it repaired from a peer. Blocks: not
-  // for a strand nor a completion. FAILED_PRECONDITION if the extent is open or free.
+  // `damaged` (if its identity can be read) lets the user have it repaired from a peer, and free
+  // its place. An error of any of these ends the evacuation, what was moved stays moved. Blocks:
+  // not for a strand nor a completion. FAILED_PRECONDITION if the extent is open or free.
   struct Evacuation {
     std::function<absl::StatusOr<bool>(const ChunkIdentity&, const ChunkLocation&)> is_live;
     std::function<absl::Status(const ChunkIdentity&, const ChunkLocation& from,
                                const ChunkLocation& to)>
         moved;
-    std::function<void(const ChunkIdentity&, const ChunkLocation&)> damaged;
+    std::function<absl::Status(const ChunkIdentity&, const ChunkLocation&)> damaged;
   };
   virtual absl::Status Evacuate(uint32_t extent, const Evacuation& evacuation) = 0;
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/synchronization/blocking_counter.h"
@@ -18,6 +20,8 @@ constexpr double kCompactGarbageRatio = 0.5;
 // On a full disk every deletion must win something.
 constexpr double kCompactGarbageRatioWhenFull = 0.1;
 constexpr size_t kCompactExtentsAtOnce = 2;
+// For so many passes an extent of which nothing more could be moved is left alone: about an hour.
+constexpr uint64_t kStuckPasses = 720;
 constexpr absl::Duration kRetryUnderPressure = absl::Milliseconds(200);
 // A read error may pass. After so many attempts the record counts as lost, to be repaired.
 constexpr int kReadAttempts = 3;
@@ -258,37 +262,82 @@ absl::StatusOr<LogRow> Checkpointer::PackEntry(const LogRow& row) {
   return packed;
 }
 
-absl::Status Checkpointer::Compact() {
+std::vector<uint32_t> Checkpointer::ExtentsToCompact() {
   const bool full = absl::IsResourceExhausted(parts_.space.Admit());
-  std::vector<uint32_t> extents = EvacuationCandidates(
-      parts_.extents.Extents(), full ? kCompactGarbageRatioWhenFull : kCompactGarbageRatio);
-  if (extents.size() > kCompactExtentsAtOnce) extents.resize(kCompactExtentsAtOnce);
+  std::vector<ExtentInfo> extents = parts_.extents.Extents();
+  std::erase_if(extents, [this](const ExtentInfo& info) {
+    run_mutex_.AssertHeld();
+    const auto found = stuck_.find(info.extent);
+    return found != stuck_.end() && passes_ < found->second.until_pass &&
+           found->second.generation == info.generation &&
+           found->second.live_bytes == info.live_bytes;
+  });
+  std::vector<uint32_t> candidates =
+      EvacuationCandidates(extents, full ? kCompactGarbageRatioWhenFull : kCompactGarbageRatio);
+  if (candidates.size() > kCompactExtentsAtOnce) candidates.resize(kCompactExtentsAtOnce);
+  return candidates;
+}
+
+absl::Status Checkpointer::Evacuate(uint32_t extent) {
+  using Row = std::optional<ChunkRow>;
+  // The chunk's row, if it says that the chunk is there.
+  const auto find = [this](const ChunkIdentity& identity,
+                           const ChunkLocation& place) -> absl::StatusOr<Row> {
+    ASSIGN_OR_RETURN(Row row, parts_.index.FindChunk(identity.container, identity.chunk));
+    if (row.has_value() && (row->place != ChunkPlace::kExtent || row->extent != place)) row.reset();
+    return row;
+  };
+  return parts_.extents.Evacuate(
+      extent, {.is_live = [&find](const ChunkIdentity& identity,
+                                  const ChunkLocation& place) -> absl::StatusOr<bool> {
+                 ASSIGN_OR_RETURN(const Row row, find(identity, place));
+                 return row.has_value();
+               },
+               .moved = [this, &find](const ChunkIdentity& identity, const ChunkLocation& from,
+                                      const ChunkLocation& to) -> absl::Status {
+                 ASSIGN_OR_RETURN(const Row row, find(identity, from));
+                 // Of a row that has changed, no row: then the copy's place is freed.
+                 ChunkRow old = row.value_or(ChunkRow());
+                 old.place = ChunkPlace::kExtent;
+                 old.extent = from;
+                 ChunkRow moved = old;
+                 moved.extent = to;
+                 return parts_.index.MoveChunk(identity.container, identity.chunk, old, moved);
+               },
+               .damaged = [this, &find](const ChunkIdentity& identity,
+                                        const ChunkLocation& place) -> absl::Status {
+                 ASSIGN_OR_RETURN(const Row row, find(identity, place));
+                 if (!row.has_value()) return absl::OkStatus();
+                 ASSIGN_OR_RETURN(const bool found,
+                                  parts_.index.MarkLost(identity.container, identity.chunk, *row));
+                 if (found) parts_.reader.CountCorrupt();
+                 return absl::OkStatus();
+               }});
+}
+
+absl::Status Checkpointer::Compact() {
+  ++passes_;
+  std::set<uint32_t> evacuated;
   // One that fails must not keep the others from it.
   absl::Status first_error;
+  const std::vector<uint32_t> extents = ExtentsToCompact();
   for (const uint32_t extent : extents) {
-    first_error.Update(parts_.extents.Evacuate(
-        extent, {.is_live = [this](const ChunkIdentity& identity,
-                                   const ChunkLocation& place) -> absl::StatusOr<bool> {
-                   ASSIGN_OR_RETURN(const std::optional<ChunkRow> row,
-                                    parts_.index.FindChunk(identity.container, identity.chunk));
-                   return row.has_value() && row->place == ChunkPlace::kExtent &&
-                          row->extent == place;
-                 },
-                 .moved = [this](const ChunkIdentity& identity, const ChunkLocation& from,
-                                 const ChunkLocation& to) -> absl::Status {
-                   ASSIGN_OR_RETURN(std::optional<ChunkRow> row,
-                                    parts_.index.FindChunk(identity.container, identity.chunk));
-                   ChunkRow old = row.value_or(ChunkRow());
-                   old.place = ChunkPlace::kExtent;
-                   old.extent = from;
-                   ChunkRow moved = old;
-                   moved.extent = to;
-                   return parts_.index.MoveChunk(identity.container, identity.chunk, old, moved);
-                 },
-                 .damaged = [this](const ChunkIdentity&,
-                                   const ChunkLocation&) { parts_.reader.CountCorrupt(); }}));
+    const absl::Status status = Evacuate(extent);
+    if (status.ok()) evacuated.insert(extent);
+    first_error.Update(status);
   }
-  if (!extents.empty()) first_error.Update(FlushAndFree());
+  if (extents.empty()) return absl::OkStatus();
+  const absl::Status freed = FlushAndFree();
+  first_error.Update(freed);
+  if (!freed.ok()) return first_error;
+  for (const ExtentInfo& info : parts_.extents.Extents()) {
+    if (!evacuated.contains(info.extent)) continue;
+    stuck_.erase(info.extent);
+    if (info.live_bytes == 0) continue;
+    stuck_[info.extent] = {.generation = info.generation,
+                           .live_bytes = info.live_bytes,
+                           .until_pass = passes_ + kStuckPasses};
+  }
   return first_error;
 }
 

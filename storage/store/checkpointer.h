@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <thread>
 #include <vector>
 
@@ -62,6 +63,10 @@ class Checkpointer {
   // Wins space without emptying segments.
   absl::Status GiveBack() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   absl::Status Compact() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
+  // Those worth it, the most garbage first, without those in stuck_.
+  std::vector<uint32_t> ExtentsToCompact() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
+  // Copies what is good in it, and has the rest recorded as lost.
+  absl::Status Evacuate(uint32_t extent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
 
   absl::Status PackBodies(uint64_t life) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   // Packs bodies from `next` on, about kPackBatchBytes of them, and moves `next` behind them.
@@ -77,6 +82,16 @@ class Checkpointer {
   // One at a time: a release follows its own flush.
   absl::Mutex run_mutex_;
   int failed_attempts_ ABSL_GUARDED_BY(run_mutex_) = 0;  // one after the other
+  // Extents whose last evacuation left something in them, as they were then: while they are the
+  // same, another one would win nothing either, and take the others' turn. Tried again now and
+  // then all the same. As many as there are extents, at most.
+  struct Stuck {
+    uint64_t generation = 0;
+    uint64_t live_bytes = 0;
+    uint64_t until_pass = 0;
+  };
+  std::map<uint32_t, Stuck> stuck_ ABSL_GUARDED_BY(run_mutex_);
+  uint64_t passes_ ABSL_GUARDED_BY(run_mutex_) = 0;  // of Compact
 
   mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(run_mutex_);
   absl::CondVar changed_;

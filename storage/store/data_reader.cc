@@ -31,7 +31,8 @@ absl::StatusOr<Buffer> DataReader::ReadChunk(ContainerId container, ChunkId chun
     }
     if (last == row) break;
     absl::StatusOr<Buffer> bytes = ReadPlace(container, chunk, *row, offset, size);
-    if (absl::IsDataLoss(bytes.status())) CountCorrupt();
+    // What is recorded as lost was counted when it was found.
+    if (absl::IsDataLoss(bytes.status()) && row->place != ChunkPlace::kLost) CountCorrupt();
     if (!absl::IsNotFound(bytes.status())) return bytes;
     last = row;
   }
@@ -75,7 +76,7 @@ absl::StatusOr<LogEntry> DataReader::ReadEntry(const ReplicaOnDisk& replica, Log
     if (!row.has_value()) return absl::NotFoundError(absl::StrCat("log entry ", index.value()));
     if (last == row) break;
     absl::StatusOr<LogEntry> entry = ReadRow(replica.container, *row);
-    if (absl::IsDataLoss(entry.status())) CountCorrupt();
+    if (absl::IsDataLoss(entry.status()) && row->place == EntryPlace::kJournal) CountCorrupt();
     if (entry.ok() && entry->index != index) break;
     if (!absl::IsNotFound(entry.status())) return entry;
     last = row;

@@ -106,11 +106,14 @@ class DiskIndex {
   // If the row is still `from`, it becomes `to` and from's extent place is freed, else `to`'s is.
   absl::Status MoveChunk(ContainerId container, ChunkId chunk, const ChunkRow& from,
                          const ChunkRow& to);
+  // If the row is still `damaged`, it says from now on that the chunk is lost, and its place is
+  // freed. Whether it was: then the damage counts as found.
+  absl::StatusOr<bool> MarkLost(ContainerId container, ChunkId chunk, const ChunkRow& damaged);
   absl::Status DropRun(ContainerId container, RunId run);
   // As ReplicaStorage says.
   absl::StatusOr<std::vector<RunId>> ListRuns(ContainerId container, RunId after, size_t max) const;
-  // The row of a chunk that has none says that it is lost.
-  absl::Status PlaceLost(const ReplicaOnDisk& replica, ChunkId chunk, Timestamp now);
+  // The row of a chunk that has none says that it is lost. Whether there was none.
+  absl::StatusOr<bool> PlaceLost(const ReplicaOnDisk& replica, ChunkId chunk, Timestamp now);
   // Chunks whose rows say so.
   std::vector<ChunkId> ListLost(ContainerId container, std::optional<ChunkId> after,
                                 size_t max) const;
@@ -149,6 +152,9 @@ class DiskIndex {
   absl::Status AddInstallBegin(Replica& replica) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DeleteStateAndLog(const ReplicaOnDisk& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetLost(ContainerId container, ChunkId chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // False: the row is not `from` any more, and nothing was done.
+  absl::StatusOr<bool> ReplaceChunk(ContainerId container, ChunkId chunk, const ChunkRow& from,
+                                    const ChunkRow& to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Adds the deletion of all chunk rows whose keys begin with `prefix` to `batch`, and their places
   // to `frees`.
   absl::Status DeleteChunks(const std::string& prefix, RocksBatch& batch,

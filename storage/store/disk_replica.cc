@@ -347,12 +347,12 @@ absl::StatusOr<std::vector<RunId>> DiskReplica::ListRuns(RunId after, size_t max
 
 void DiskReplica::PlaceLost(ChunkId chunk, Done done) {
   const Timestamp now(static_cast<uint64_t>(absl::ToUnixMicros(parts_.clock.WallNow())));
-  const absl::Status status = parts_.index.PlaceLost(id_, chunk, now);
-  if (!status.ok()) {
-    PostDone(std::move(done), parts_.out_of_service.Fail(status));
+  const absl::StatusOr<bool> placed = parts_.index.PlaceLost(id_, chunk, now);
+  if (!placed.ok()) {
+    PostDone(std::move(done), parts_.out_of_service.Fail(placed.status()));
     return;
   }
-  parts_.reader.CountCorrupt();
+  if (*placed) parts_.reader.CountCorrupt();
   // The row is in no journal: what relies on it comes after a flush.
   parts_.checkpointer.FlushThen(
       [&strand = parts_.strand, done = OnStrand(std::move(done))](const absl::Status& flushed) {

@@ -75,23 +75,37 @@ void DiskIndex::ReturnBodies(std::vector<Body> bodies, uint64_t life) {
 absl::Status DiskIndex::MoveChunk(ContainerId container, ChunkId chunk, const ChunkRow& from,
                                   const ChunkRow& to) {
   absl::MutexLock lock(&mutex_);
+  ASSIGN_OR_RETURN(const bool replaced, ReplaceChunk(container, chunk, from, to));
+  if (!replaced) AppendPlace(to, frees_);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> DiskIndex::MarkLost(ContainerId container, ChunkId chunk,
+                                         const ChunkRow& damaged) {
+  ChunkRow lost = damaged;
+  lost.place = ChunkPlace::kLost;
+  lost.record = {};
+  lost.body_offset = 0;
+  lost.extent = {};
+  absl::MutexLock lock(&mutex_);
+  return ReplaceChunk(container, chunk, damaged, lost);
+}
+
+absl::StatusOr<bool> DiskIndex::ReplaceChunk(ContainerId container, ChunkId chunk,
+                                             const ChunkRow& from, const ChunkRow& to) {
   // Rows that wait for space say nothing true of what the batch frees.
   RETURN_IF_ERROR(CommitLocked());
   const std::string key = ChunkKey(container, chunk);
   ASSIGN_OR_RETURN(const std::optional<std::string> present, kv_.Get(Family::kChunk, key));
-  if (present.has_value()) {
-    ASSIGN_OR_RETURN(const ChunkRow row, DecodeChunkRow(*present));
-    if (row == from) {
-      RocksBatch batch;
-      batch.Put(Family::kChunk, key, EncodeChunkRow(to));
-      RETURN_IF_ERROR(kv_.Write(batch));
-      if (to.place == ChunkPlace::kLost) lost_[container].insert(chunk);
-      AppendPlace(from, frees_);
-      return absl::OkStatus();
-    }
-  }
-  AppendPlace(to, frees_);
-  return absl::OkStatus();
+  if (!present.has_value()) return false;
+  ASSIGN_OR_RETURN(const ChunkRow row, DecodeChunkRow(*present));
+  if (row != from) return false;
+  RocksBatch batch;
+  batch.Put(Family::kChunk, key, EncodeChunkRow(to));
+  RETURN_IF_ERROR(kv_.Write(batch));
+  if (to.place == ChunkPlace::kLost) lost_[container].insert(chunk);
+  AppendPlace(from, frees_);
+  return true;
 }
 
 absl::Status DiskIndex::DeleteChunks(const std::string& prefix, RocksBatch& batch,
@@ -148,12 +162,13 @@ absl::StatusOr<std::vector<RunId>> DiskIndex::ListRuns(ContainerId container, Ru
   return runs;
 }
 
-absl::Status DiskIndex::PlaceLost(const ReplicaOnDisk& replica, ChunkId chunk, Timestamp now) {
+absl::StatusOr<bool> DiskIndex::PlaceLost(const ReplicaOnDisk& replica, ChunkId chunk,
+                                          Timestamp now) {
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(CommitLocked());
   const std::string key = ChunkKey(replica.container, chunk);
   ASSIGN_OR_RETURN(const std::optional<std::string> present, kv_.Get(Family::kChunk, key));
-  if (present.has_value()) return absl::OkStatus();
+  if (present.has_value()) return false;
   ChunkRow row;
   row.place = ChunkPlace::kLost;
   row.first_written = now;
@@ -162,7 +177,7 @@ absl::Status DiskIndex::PlaceLost(const ReplicaOnDisk& replica, ChunkId chunk, T
   batch.Put(Family::kChunk, key, EncodeChunkRow(row));
   RETURN_IF_ERROR(kv_.Write(batch));
   lost_[replica.container].insert(chunk);
-  return absl::OkStatus();
+  return true;
 }
 
 }  // namespace meridian::storage

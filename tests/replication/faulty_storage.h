@@ -16,6 +16,7 @@ struct StorageFaults {
   bool full = false;              // what changes rows answers RESOURCE_EXHAUSTED
   bool refuses_new_data = false;  // has room for all else
   int busy_writes = 0;            // so many chunk writes find the queue full
+  int unflushed_losses = 0;       // so many PlaceLosts are recorded, and find no space for a flush
   bool busy_reads = false;        // ReadLogLater and ReadChunkLater find the queue full
   bool hold_reads = false;        // of ReadLogLater and ReadChunkLater
   size_t runs_listed = 0;         // by ListRuns
@@ -97,7 +98,9 @@ class FaultyStorage : public storage::ReplicaStorage {
     return runs;
   }
   void PlaceLost(storage::ChunkId chunk, Done done) override {
-    inner_->PlaceLost(chunk, std::move(done));
+    if (faults_.unflushed_losses == 0) return inner_->PlaceLost(chunk, std::move(done));
+    --faults_.unflushed_losses;
+    inner_->PlaceLost(chunk, [done = std::move(done)](const absl::Status&) { done(Full()); });
   }
   std::vector<storage::ChunkId> ListLost(std::optional<storage::ChunkId> after,
                                          size_t max) const override {

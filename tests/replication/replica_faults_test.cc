@@ -89,9 +89,16 @@ TEST(ReplicaFaults, ASnapshotWaitsForSpaceOnTheReceiversDisk) {
   group.RunFor(absl::Seconds(30));
   EXPECT_TRUE(group.Status(3).installing);
   EXPECT_TRUE(group.Status(3).health.ok()) << group.Status(3).health;
+  // It answers, and the leader knows all the same that nothing comes of it.
+  ASSERT_EQ(group.Leader(), leader);
+  const ReplicaStatus::SnapshotProgress progress = group.Status(leader).snapshots[IdOf(3)];
+  EXPECT_TRUE(progress.disk_full);
+  EXPECT_GT(progress.stalled, absl::Seconds(25));
+  EXPECT_LT(group.Status(leader).silence[IdOf(3)], absl::Seconds(2));
   group.faults(3).full = false;
   group.RunFor(absl::Seconds(30));
   EXPECT_FALSE(group.Status(3).installing);
+  EXPECT_TRUE(group.Status(leader).snapshots.empty());
   EXPECT_EQ(group.Digest(3)->second, group.Digest(leader)->second);
 }
 
@@ -240,6 +247,16 @@ TEST_F(LostChunks, ASnapshotIsInstalledThoughAChunkIsLostEverywhere) {
   EXPECT_TRUE(group.Propose(leader, "put a b").ok());
 }
 
+TEST_F(LostChunks, ALossThatAFullDiskRecordsOnlyTheSecondTimeIsCounted) {
+  RunId run = PutWhileOneIsAway(1);
+  LeaveBehind(group, leader, behind);
+  CorruptOn(group, {leader, other}, {run, 0});
+  group.faults(behind).unflushed_losses = 1;
+  group.RunFor(absl::Seconds(60));
+  ASSERT_FALSE(group.Status(behind).installing);
+  EXPECT_EQ(group.Status(behind).counters.chunks_lost, 1u);
+}
+
 // A rebuild that waits is better than the loss of what a silent member has.
 TEST_F(LostChunks, AChunkThatASilentMemberMayHaveIsWaitedFor) {
   RunId run = PutWhileOneIsAway(1);
@@ -249,6 +266,7 @@ TEST_F(LostChunks, AChunkThatASilentMemberMayHaveIsWaitedFor) {
   group.RunFor(absl::Minutes(10));
   EXPECT_TRUE(group.Status(behind).installing);
   EXPECT_EQ(group.Status(behind).chunks_awaited, 1u);
+  EXPECT_GT(group.Status(leader).snapshots[IdOf(behind)].stalled, absl::Minutes(9));
   EXPECT_EQ(group.Status(behind).counters.chunks_lost, 0u);
   group.Heal();
   group.RunFor(absl::Seconds(30));

@@ -120,7 +120,10 @@ TEST(Wire, ChunksAndSnapshotsRoundTrip) {
             LogIndex(9));
   SnapshotPiece piece{1, Epoch(2), 3, {{"a", "1"}, {"b", "2"}}, true};
   EXPECT_EQ(RoundTrip(piece).rows, piece.rows);
-  EXPECT_TRUE(RoundTrip(SnapshotAck{1, Epoch(2), 3, true, false}).installed);
+  const SnapshotAck ack = RoundTrip(SnapshotAck{1, Epoch(2), 3, true, false, 4, true});
+  EXPECT_TRUE(ack.installed);
+  EXPECT_EQ(ack.progress, 4u);
+  EXPECT_TRUE(ack.disk_full);
   EXPECT_EQ(RoundTrip(OrphanReport{{RunOf('o')}}).runs.size(), 1u);
 }
 

@@ -288,8 +288,11 @@ ExtentStore::Evacuation Evacuate(ExtentHarness& h, std::vector<uint32_t>& damage
             h.store->MarkFree(from);
             return absl::OkStatus();
           },
-      .damaged = [&damaged](const ChunkIdentity& identity,
-                            const ChunkLocation&) { damaged.push_back(identity.chunk.number); },
+      .damaged =
+          [&damaged](const ChunkIdentity& identity, const ChunkLocation&) {
+            damaged.push_back(identity.chunk.number);
+            return absl::OkStatus();
+          },
   };
 }
 

@@ -215,6 +215,88 @@ TEST_F(DiskStoreFaults, AFlippedBitInAnExtentIsDataLossUntilRepaired) {
             bytes);
 }
 
+// Four extents, in each of which one chunk stays and the others are garbage; a fifth is open.
+class CompactionOfDamage : public DiskStoreFaults {
+ protected:
+  CompactionOfDamage() {
+    for (size_t i = 0; i < 4; ++i) {
+      // The bigger the survivor, the later its extent's turn.
+      const size_t survivor = (50 + 40 * i) << 10;
+      const size_t garbage = ((980 << 10) - survivor) / 4;
+      survivors_.push_back({.run = RunId::Draw(harness_.random()), .number = 0});
+      bytes_.push_back(RandomBytes(survivor));
+      EXPECT_TRUE(harness_.WriteChunk(survivors_.back(), bytes_.back()).ok());
+      places_.push_back(Find("extents", bytes_.back().substr(0, 64)));
+      const RunId run = RunId::Draw(harness_.random());
+      for (uint32_t n = 0; n < 4; ++n) {
+        EXPECT_TRUE(harness_.WriteChunk({.run = run, .number = n}, std::string(garbage, 'x')).ok());
+      }
+      EXPECT_TRUE(harness_.storage().DropRun(run).ok());
+    }
+    EXPECT_TRUE(
+        harness_.WriteChunk({.run = RunId::Draw(harness_.random()), .number = 0}, bytes_[3]).ok());
+  }
+  std::string RandomBytes(size_t size) {
+    std::vector<uint8_t> bytes(size);
+    harness_.random().Fill(bytes);
+    return std::string(bytes.begin(), bytes.end());
+  }
+  // Where the survivor was written. `from_ciphertext` may be negative: in the record's header.
+  void Damage(size_t survivor, int64_t from_ciphertext) {
+    const auto& [path, offset] = places_[survivor];
+    ASSERT_FALSE(path.empty());
+    disk_.FlipBit(path, offset + from_ciphertext, 2);
+  }
+  void Compact() {
+    for (int i = 0; i < 4; ++i) {
+      const absl::Status status = harness_.store().Checkpoint();
+      EXPECT_TRUE(status.ok()) << status;
+    }
+  }
+  bool IsReadable(size_t survivor) {
+    const auto read = harness_.storage().ReadChunk(survivors_[survivor], 0, 8);
+    return read.ok() && read->view() == bytes_[survivor].substr(0, 8);
+  }
+
+  std::vector<ChunkId> survivors_;
+  std::vector<std::string> bytes_;
+  std::vector<std::pair<std::string, uint64_t>> places_;
+};
+
+TEST_F(CompactionOfDamage, GoesOnWithTheOthersAndHasTheDamagedChunksRepaired) {
+  Damage(0, 3);
+  Damage(1, 3);
+  Compact();
+  // Each once, whatever passes there were; found by whoever searches for a good copy.
+  EXPECT_EQ(harness_.store().Stats()->corrupt_reads, 2u);
+  EXPECT_EQ(harness_.storage().lost_chunks(), 2u);
+  EXPECT_EQ(harness_.storage().ListLost(std::nullopt, 10).size(), 2u);
+  // Their places are free, too.
+  EXPECT_LT(harness_.store().Stats()->chunk_live_bytes, (130u + 170u + 170u + 12u) << 10);
+  // The others were moved: nobody reads where they were.
+  Damage(2, 3);
+  Damage(3, 3);
+  EXPECT_TRUE(IsReadable(2));
+  EXPECT_TRUE(IsReadable(3));
+  ASSERT_TRUE(harness_.RepairChunk(survivors_[0], bytes_[0]).ok());
+  EXPECT_TRUE(IsReadable(0));
+  EXPECT_EQ(harness_.storage().lost_chunks(), 1u);
+  harness_.Crash();
+  EXPECT_EQ(harness_.storage().lost_chunks(), 1u);
+  EXPECT_TRUE(IsReadable(0));
+}
+
+TEST_F(CompactionOfDamage, LeavesExtentsOfWhichNothingCanBeWonForTheOthers) {
+  // Nobody can say whose these are.
+  Damage(0, -40);
+  Damage(1, -40);
+  Compact();
+  Damage(2, 3);
+  Damage(3, 3);
+  EXPECT_TRUE(IsReadable(2));
+  EXPECT_TRUE(IsReadable(3));
+}
+
 // I10: damage in a segment does not hold the journal, and is not forgotten when it is recycled.
 TEST_F(DiskStoreFaults, ABodyDamagedInTheJournalStaysDamagedUntilRepaired) {
   const RunId run = RunId::Draw(harness_.random());
