@@ -123,7 +123,10 @@ void ReplicaDriver::CleanUp() {
   auto changes = env_.state_machine.CleanUp(*storage_->NewView(), kMaxCleanedRows);
   if (!changes.ok()) return Fail(Annotate(changes.status(), "cleaning up rows that moved"));
   if (!changes->has_value()) return;
-  const absl::Status cleaned = storage_->Apply(**changes, applied_, applied_timestamp_);
+  // The chunks of what has moved are others' to free: the log must lead nobody to them (P8).
+  absl::Status cleaned = storage_->TrimTo(applied_);
+  if (cleaned.ok()) cleaned = storage_->Apply(**changes, applied_, applied_timestamp_);
+  core_.OnTrimmed(storage_->base_index());
   if (!cleaned.ok() && !absl::IsResourceExhausted(cleaned)) {
     Fail(Annotate(cleaned, "cleaning up rows that moved"));
   }

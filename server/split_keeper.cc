@@ -9,6 +9,7 @@
 #include "server/log.h"
 #include "server/store_calls.h"
 #include "storage/objects/child_rows.h"
+#include "storage/objects/object_reader.h"
 #include "storage/objects/records.h"
 
 namespace meridian::server {
@@ -121,8 +122,19 @@ absl::Status SplitKeeper::TurnOf(const Led& led, const std::vector<PartitionId>&
     if (!under_way) RETURN_IF_ERROR(Settle(led, child));
   }
   if (split) return Advance(led, *split);
+  if (!led.record.parent) RETURN_IF_ERROR(LetFree(led));
   ASSIGN_OR_RETURN(const bool due, IsDue(led));
   return due ? Begin(led) : absl::OkStatus();
+}
+
+absl::Status SplitKeeper::LetFree(const Led& led) {
+  const std::unique_ptr<storage::KvReader> state = led.replica->NewView();
+  ASSIGN_OR_RETURN(const std::optional<pb::PartitionMeta> meta,
+                   objects::ObjectReader(*state).Meta());
+  if (!meta || !meta->holds_garbage()) return absl::OkStatus();
+  pb::Command command;
+  command.mutable_begin_freeing();
+  return Propose(led, command).status();
 }
 
 absl::StatusOr<bool> SplitKeeper::IsDue(const Led& led) {

@@ -7,7 +7,7 @@
 //      each node builds its child's replica from its parent's (child_builder.h);
 //   3. the container's map names the child;
 //   4. once the child has a leader, a quorum of its replicas is whole: FinishSplit, after which the
-//      parent's replicas let the rows go.
+//      parent's replicas let the rows go, and after that the child may free what its rows held.
 // All that is needed to go on is in the parent's state and in the store, so that whoever leads next
 // goes on. A child whose split never came into the log is removed.
 #pragma once
@@ -73,6 +73,8 @@ class SplitKeeper {
   void Turn();
   std::optional<Led> FindLed(const Replica& replica) const;
   absl::Status TurnOf(const Led& led, const std::vector<PartitionId>& children);
+  // Of a child whose split is over.
+  absl::Status LetFree(const Led& led);
   absl::StatusOr<bool> IsDue(const Led& led);
   void Measure(const Led& led);
   absl::Status Begin(const Led& led);

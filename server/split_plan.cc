@@ -16,9 +16,8 @@ namespace {
 using objects::pb::PartitionMeta;
 
 absl::StatusOr<PartitionMeta> MetaOf(const storage::KvReader& state) {
-  ASSIGN_OR_RETURN(const std::optional<std::string> row, state.Get(objects::MetaKey()));
-  if (!row.has_value()) return PartitionMeta();
-  return objects::DecodeRecord<PartitionMeta>(*row);
+  ASSIGN_OR_RETURN(std::optional<PartitionMeta> meta, objects::ObjectReader(state).Meta());
+  return std::move(meta).value_or(PartitionMeta());
 }
 
 // The shortest prefix of `name` that is above `previous`, which is below `name`.

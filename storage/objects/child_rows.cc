@@ -5,6 +5,7 @@
 
 #include "absl/time/time.h"
 #include "base/status.h"
+#include "storage/objects/object_reader.h"
 #include "storage/objects/split.h"
 
 namespace meridian::objects {
@@ -24,11 +25,9 @@ constexpr RowsOf kRanges[] = {{Tag::kVersionIndex, true}, {Tag::kObject, true},
 }  // namespace
 
 absl::StatusOr<std::optional<pb::PendingSplit>> FindSplit(const storage::KvReader& state) {
-  ASSIGN_OR_RETURN(const std::optional<std::string> row, state.Get(MetaKey()));
-  if (!row.has_value()) return std::optional<pb::PendingSplit>();
-  ASSIGN_OR_RETURN(pb::PartitionMeta meta, DecodeRecord<pb::PartitionMeta>(*row));
-  if (!meta.has_split()) return std::optional<pb::PendingSplit>();
-  return std::optional(std::move(*meta.mutable_split()));
+  ASSIGN_OR_RETURN(std::optional<pb::PartitionMeta> meta, ObjectReader(state).Meta());
+  if (!meta.has_value() || !meta->has_split()) return std::optional<pb::PendingSplit>();
+  return std::optional(std::move(*meta->mutable_split()));
 }
 
 absl::StatusOr<ChildRows> ChildRows::Open(const storage::KvReader& parent, PartitionId child,
@@ -98,6 +97,7 @@ std::string ChildRows::Meta() const {
   meta.set_range_start(split_.key());
   meta.set_range_end(split_.end());
   meta.set_runs_have_names(true);
+  meta.set_holds_garbage(true);
   meta.set_request_floor_us(split_.request_floor_us());
   meta.set_keep_versions(split_.keep_versions());
   meta.set_versioning_generation(split_.versioning_generation());

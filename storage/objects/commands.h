@@ -26,6 +26,7 @@ absl::StatusOr<pb::Outcome> ApplyAbortUpload(const pb::AbortUpload& abort, Apply
 // split.cc
 absl::StatusOr<pb::Outcome> ApplySplit(const pb::SplitPartition& split, ApplyContext& context);
 absl::StatusOr<pb::Outcome> ApplyFinishSplit(const pb::FinishSplit& finish, ApplyContext& context);
+pb::Outcome ApplyBeginFreeing(ApplyContext& context);
 // object_state_machine.cc
 absl::StatusOr<pb::Outcome> ApplyAbortRun(const pb::AbortRun& abort, ApplyContext& context);
 

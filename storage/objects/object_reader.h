@@ -71,6 +71,8 @@ class ObjectReader {
  public:
   explicit ObjectReader(const storage::KvReader& view) : view_(view) {}
 
+  // nullopt: nothing has ever been applied.
+  absl::StatusOr<std::optional<pb::PartitionMeta>> Meta() const;
   // The names that this partition owns (P7): of others it knows nothing, whatever rows are left of
   // them. The functions below that take a name expect an owned one; lists show only such.
   absl::StatusOr<NameRange> Owned() const;
@@ -105,8 +107,6 @@ class ObjectReader {
  private:
   absl::StatusOr<std::optional<VersionRow>> FirstVersionFrom(std::string_view name,
                                                              std::string_view from) const;
-
-  absl::StatusOr<std::optional<pb::PartitionMeta>> Meta() const;
 
   const storage::KvReader& view_;
 };

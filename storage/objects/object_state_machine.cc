@@ -47,6 +47,8 @@ absl::StatusOr<pb::Outcome> CarryOut(ApplyContext& context) {
       return ApplySplit(command.split_partition(), context);
     case pb::Command::kFinishSplit:
       return ApplyFinishSplit(command.finish_split(), context);
+    case pb::Command::kBeginFreeing:
+      return ApplyBeginFreeing(context);
     case pb::Command::KIND_NOT_SET:
       break;
   }
@@ -191,6 +193,8 @@ absl::StatusOr<std::vector<storage::StateMachine::Garbage>> ObjectStateMachine::
     const storage::KvReader& state, LogIndex up_to, size_t max_runs,
     const std::function<bool(RunId)>& held) const {
   std::vector<Garbage> collected;
+  ASSIGN_OR_RETURN(const std::optional<pb::PartitionMeta> meta, ObjectReader(state).Meta());
+  if (meta.has_value() && meta->holds_garbage()) return collected;
   const std::string lower = TagBegin(Tag::kGarbage);
   const std::unique_ptr<storage::KvIterator> it = state.NewIterator(lower, TagEnd(Tag::kGarbage));
   for (it->Seek(lower); it->Valid() && collected.size() < max_runs; it->Next()) {

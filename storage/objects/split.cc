@@ -115,6 +115,11 @@ absl::StatusOr<pb::Outcome> ApplyFinishSplit(const pb::FinishSplit& finish, Appl
   return MakeOutcome(pb::Outcome::OK);
 }
 
+pb::Outcome ApplyBeginFreeing(ApplyContext& context) {
+  context.meta.clear_holds_garbage();
+  return MakeOutcome(pb::Outcome::OK);
+}
+
 absl::Status KeepMovedRequest(ApplyContext& context, RequestId request) {
   ASSIGN_OR_RETURN(const std::optional<std::string> row, context.state.Get(RequestKey(request)));
   if (!row.has_value()) return absl::OkStatus();

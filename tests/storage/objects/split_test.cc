@@ -123,6 +123,22 @@ TEST_F(Splits, AnUploadThatMovedExpiresWithTheChildOnly) {
     partition->Apply(partition->Maintain());
   }
   EXPECT_TRUE(parent_.CollectGarbage(parent_.last_index()).empty());
+  pb::Command free = child_.Maintain();
+  free.mutable_begin_freeing();
+  child_.Apply(free);
+  EXPECT_EQ(child_.CollectGarbage(child_.last_index()), std::vector<RunId>{run});
+}
+
+// P8: until its split is over, a member of the parent may still be brought to an entry of the run.
+TEST_F(Splits, TheChildFreesNothingUntilTheSplitIsOver) {
+  const RunId run = RunId::Draw(random_);
+  parent_.ApplyPut("m", run);
+  SplitAt("m");
+  ASSERT_EQ(child_.Apply(child_.Delete("m")).code(), pb::Outcome::OK);
+  EXPECT_TRUE(child_.CollectGarbage(child_.last_index()).empty());
+  pb::Command free = child_.Maintain();
+  free.mutable_begin_freeing();
+  child_.Apply(free);
   EXPECT_EQ(child_.CollectGarbage(child_.last_index()), std::vector<RunId>{run});
 }
 
