@@ -60,6 +60,12 @@ absl::Status LocalCluster::Up(const std::vector<std::string>& options) {
   return Command(std::move(arguments));
 }
 
+absl::Status LocalCluster::Stop(const std::string& name) {
+  const ProgramResult result = RunProgram({kScript, "stop", name, "--folder", folder_});
+  if (result.exit_code == 0 && result.output.empty()) return absl::OkStatus();
+  return absl::UnknownError(result.output);
+}
+
 absl::StatusOr<Profile> LocalCluster::AdminProfile() const {
   return LoadProfile(folder_ + "/admin.profile");
 }

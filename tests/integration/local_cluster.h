@@ -29,7 +29,8 @@ class LocalCluster {
   // Commands of deploy/local-cluster; UNKNOWN with what it said if it fails.
   absl::Status Up(const std::vector<std::string>& options = {});
   absl::Status Kill(const std::string& name) { return Command({"kill", name}); }
-  absl::Status Stop(const std::string& name) { return Command({"stop", name}); }
+  // UNKNOWN also if it did not end by itself.
+  absl::Status Stop(const std::string& name);
   absl::Status Start(const std::string& name) { return Command({"start", name}); }
 
   absl::StatusOr<Profile> AdminProfile() const;
