@@ -49,11 +49,13 @@ ReplicaDriver::ReplicaDriver(PartitionId partition, ReplicaId self, GroupConfig 
                   const bool known = core_.config().epoch == core_.promised();
                   return known ? &core_.config() : nullptr;
                 }}),
-      lost_search_(*storage_, fetcher_),
+      own_needs_(*storage_, env_.state_machine,
+                 {[this] { return core_.is_installing() || pins_scanned_ < pins_scan_end_; },
+                  [this](RunId run) { return RunInUse(run); }}),
+      lost_search_(*storage_, fetcher_, own_needs_),
       writer_(self, peers_, fetcher_, options.max_inflight_chunk_bytes, options.request_timeout,
               [this] { return Now(); }),
-      garbage_(*storage_, env_.state_machine, options.orphan_age,
-               [this](RunId run) { return RunInUse(run); }),
+      garbage_(*storage_, env_.state_machine, own_needs_, options.orphan_age),
       digester_(env_.state_machine, inbox_.MakeHandle(), options.digest_on_own_thread),
       receiver_(core_, *storage_, env_.state_machine, fetcher_, peers_,
                 {[this](const absl::Status& status) { Fail(status); },
@@ -76,6 +78,7 @@ ReplicaDriver::ReplicaDriver(PartitionId partition, ReplicaId self, GroupConfig 
   pins_scan_end_ = recovered.base_index + recovered.epochs.size();
   next_background_ = Now();
   next_garbage_ = Now() + options_.garbage_interval;
+  storage_->TellNeeds(own_needs_);
   peers_.Learn(config);
   ArmTimer();
 }
@@ -272,7 +275,7 @@ ReplicaStatus ReplicaDriver::StatusNow() const {
   status.corrupt_chunks = corrupt_chunks_;
   status.repaired_chunks = fetcher_.counters().repaired;
   status.chunks_awaited = fetcher_.awaited();
-  status.chunks_without_copy = storage_->lost_chunks();
+  status.chunks_without_copy = lost_search_.Count();
   status.installing = core_.is_installing();
   status.health = health_;
   status.config = core_.config();

@@ -135,13 +135,16 @@ void ReplicaDriver::CleanUp() {
 void ReplicaDriver::FindOrphans(absl::Duration now) {
   if (!out_of_service_.ok()) return;
   auto orphans = garbage_.FindOrphans(now);
+  if (absl::IsResourceExhausted(orphans.status())) return;  // a full disk: at the next turn
   if (!orphans.ok()) return Fail(Annotate(orphans.status(), "looking for orphaned runs"));
-  if (orphans->empty()) return;
-  if (core_.is_serving()) return AbortOrphans(*orphans);
+  runs_freed_ += orphans->freed;
+  std::vector<RunId>& runs = orphans->to_abort;
+  if (runs.empty()) return;
+  if (core_.is_serving()) return AbortOrphans(runs);
   ReplicaId leader = core_.leader();
   if (leader.is_nil() || core_.is_leader()) return;
-  if (orphans->size() > kMaxReportedOrphans) orphans->resize(kMaxReportedOrphans);
-  peers_.Send(leader, OrphanReport{*std::move(orphans)});
+  if (runs.size() > kMaxReportedOrphans) runs.resize(kMaxReportedOrphans);
+  peers_.Send(leader, OrphanReport{std::move(runs)});
 }
 
 // After the abort commits, a manifest that names the run is refused, and its chunks are garbage on

@@ -21,6 +21,7 @@
 #include "replication/garbage_collector.h"
 #include "replication/inbox.h"
 #include "replication/lost_search.h"
+#include "replication/own_needs.h"
 #include "replication/peer_link.h"
 #include "replication/replica.h"
 #include "replication/run_pins.h"
@@ -113,6 +114,7 @@ class ReplicaDriver final : public Replica {
   PeerLink peers_;
   ConfigKeeper config_;
   ChunkFetcher fetcher_;
+  OwnNeeds own_needs_;
   LostSearch lost_search_;
   ChunkWriter writer_;
   LogPins log_pins_;

@@ -259,7 +259,7 @@ absl::Status ReplicaHost::RemoveDeleted() {
     for (const storage::ReplicaOnDisk& replica : disk->ListReplicas()) {
       if (!removed.contains(replica.partition)) continue;
       if (DropHosted(replica.partition, replica.replica)) continue;
-      const absl::Status status = disk->RemoveReplica(replica.replica);
+      const absl::Status status = disk->RemoveReplica(replica.replica, environment_.state_machine);
       // Still used by a running call: its end schedules the next round.
       if (!status.ok() && !absl::IsFailedPrecondition(status)) return status;
     }
@@ -331,7 +331,7 @@ absl::Status ReplicaHost::RemoveUnnamed(storage::DiskStore& disk,
                      ", and the coordination store, which does not name it, is only at ",
                      config.epoch.value(), ": is it restored from a backup? The replica is kept"));
   }
-  const absl::Status removed = disk.RemoveReplica(replica.replica);
+  const absl::Status removed = disk.RemoveReplica(replica.replica, environment_.state_machine);
   // Still used by a running call: its end schedules the next round.
   if (absl::IsFailedPrecondition(removed)) return absl::OkStatus();
   RETURN_IF_ERROR(removed);

@@ -18,6 +18,7 @@
 #include "storage/store/out_of_service.h"
 #include "storage/store/read_pool.h"
 #include "storage/store/space_guard.h"
+#include "storage/store/told_needs.h"
 
 namespace meridian::storage {
 namespace {
@@ -45,7 +46,7 @@ class DiskStoreImpl final : public DiskStore {
   DiskId disk_id() const override { return identity_.disk; }
   uint64_t incarnation() const override { return identity_.incarnation; }
   absl::Status CreateReplica(const ReplicaOnDisk& replica, bool installing) override;
-  absl::Status RemoveReplica(ReplicaId replica) override;
+  absl::Status RemoveReplica(ReplicaId replica, const StateMachine& state_machine) override;
   std::vector<ReplicaOnDisk> ListReplicas() const override { return index_->Replicas(); }
   absl::StatusOr<Epoch> DurablePromise(ReplicaId replica) const override {
     return index_->FindPromise(replica);
@@ -64,6 +65,7 @@ class DiskStoreImpl final : public DiskStore {
   absl::Status OpenExtents();
   void Start();
   absl::StatusOr<RecoveredReplica> Recover(ReplicaId replica);
+  absl::Status ClaimRuns(ReplicaId replica, const StateMachine& state_machine);
 
   Disk& disk_;
   const DiskStoreOptions options_;
@@ -75,6 +77,7 @@ class DiskStoreImpl final : public DiskStore {
   Checkpointer* to_kick_ ABSL_GUARDED_BY(checkpointer_mutex_) = nullptr;
   std::unique_ptr<RocksKv> kv_;
   std::unique_ptr<DiskIndex> index_;
+  ToldNeeds told_needs_;  // of the strand
   std::unique_ptr<CommitPipeline> pipeline_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<ExtentStore> extents_;
@@ -251,10 +254,21 @@ absl::Status DiskStoreImpl::CreateReplica(const ReplicaOnDisk& replica, bool ins
              : absl::AlreadyExistsError("another replica took the partition first");
 }
 
-absl::Status DiskStoreImpl::RemoveReplica(ReplicaId replica) {
+absl::Status DiskStoreImpl::ClaimRuns(ReplicaId replica, const StateMachine& state_machine) {
+  ASSIGN_OR_RETURN(const ReplicaOnDisk id, index_->FindReplica(replica));
+  if (index_->SiblingsOf(id).empty()) return absl::OkStatus();
+  const auto state = kv_->NewView(Family::kState, StatePrefix(id));
+  return state_machine.VisitChunks(
+      *state, [&](const ChunkRange& range) { return index_->ClaimRun(id, range.run); });
+}
+
+absl::Status DiskStoreImpl::RemoveReplica(ReplicaId replica, const StateMachine& state_machine) {
   const absl::Status opened = index_->OpenReplica(replica).status();
   if (absl::IsNotFound(opened)) return absl::OkStatus();
   RETURN_IF_ERROR(opened);
+  // Whatever happens to it (a full disk, a damaged state, a crash): a run that stays marked as a
+  // sibling's is an orphan of that one's partition, and goes by its log (P8).
+  ClaimRuns(replica, state_machine).IgnoreError();
   const absl::Status removed = pipeline_->AppendAndWait(RecordType::kReplicaRemoved, replica,
                                                         Buffer::FromString(EncodeEmpty()));
   if (!removed.ok()) index_->CloseReplica(replica);
@@ -289,6 +303,7 @@ absl::StatusOr<std::unique_ptr<ReplicaStorage>> DiskStoreImpl::OpenReplica(Repli
                          .space = *space_,
                          .checkpointer = *checkpointer_,
                          .out_of_service = out_of_service_,
+                         .told_needs = told_needs_,
                          .log_cache_bytes = options_.log_cache_bytes},
       id, *std::move(recovered), std::move(base));
 }

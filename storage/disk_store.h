@@ -23,6 +23,7 @@
 #include "storage/record_sealer.h"
 #include "storage/replica_storage.h"
 #include "storage/rocks/file_cipher.h"
+#include "storage/state_machine.h"
 
 namespace rocksdb {
 class Env;
@@ -117,9 +118,12 @@ class DiskStore {
   // `installing`: it begins as one whose snapshot install is not done (P6), after any crash too,
   // since its state is about to be copied from elsewhere; else as one that is empty and whole.
   virtual absl::Status CreateReplica(const ReplicaOnDisk& replica, bool installing) = 0;
-  // Removes the replica and frees all that it kept. OK if it is not here any more; nothing of
+  // Removes the replica with its log and state, and, if it is the last one of its container here,
+  // the container's chunks. Chunks that siblings may need stay: what none of them knows, they find
+  // and free in the background. For that, the runs that the replica's state references are marked
+  // as its own, which takes time in proportion to them. OK if it is not here any more; nothing of
   // another replica is touched (P6). FAILED_PRECONDITION while it is open.
-  virtual absl::Status RemoveReplica(ReplicaId replica) = 0;
+  virtual absl::Status RemoveReplica(ReplicaId replica, const StateMachine& state_machine) = 0;
   virtual std::vector<ReplicaOnDisk> ListReplicas() const = 0;
   // What the replica has promised durably: nobody was ever told more. Open or not; reads one row,
   // and nothing of the log. NOT_FOUND if there is no such replica.

@@ -17,6 +17,7 @@
 #include "base/strong_int.h"
 #include "storage/kv.h"
 #include "storage/log_entry.h"
+#include "storage/run_needs.h"
 
 namespace meridian::storage {
 
@@ -53,6 +54,13 @@ struct PersistRequest {
   std::vector<LogEntry> entries = {};
 };
 
+// Who looks after a run that nobody knows.
+enum class RunOwner { kSelf, kSibling, kNobody };
+
+// A replica's siblings are the replicas of its container's other partitions on the same disk. They
+// share the container's chunks, and nothing else: a run is found by each of them, whoever wrote it,
+// and none drops what another needs.
+//
 // Thread confinement: all calls come from the replica's strand, except the const readers (NewView,
 // ReadChunk, AdmitNewData), which are thread-safe. Callbacks run on that strand.
 // An error from any write means that the disk is out of service: it is never retried (FAULTS). One
@@ -137,15 +145,29 @@ class ReplicaStorage {
   // damaged until it is written or repaired. No effect on a chunk that is here.
   virtual void PlaceLost(ChunkId chunk, Done done) = 0;
   // Chunks that were recorded as lost, or are known to be damaged, in order: up to `max` of those
-  // after `after` (nullopt: from the first one on). And how many there are.
+  // after `after` (nullopt: from the first one on). And how many there are. The siblings' too.
   virtual std::vector<ChunkId> ListLost(std::optional<ChunkId> after, size_t max) const = 0;
   virtual uint64_t lost_chunks() const = 0;
-  // Frees every chunk of the run. The caller has made sure that nothing references it (P8).
+  // Frees every chunk of the run, whoever wrote it. The caller has made sure that nothing
+  // references it (P8), and in the same task that no sibling needs it.
   virtual absl::Status DropRun(RunId run) = 0;
   // Runs that have chunks here, bodies of log entries included, in order of id: up to `max` of
   // those after `after` (nil: from the first one on). Fewer: there are no more. For finding
-  // orphans.
-  virtual absl::StatusOr<std::vector<RunId>> ListRuns(RunId after, size_t max) const = 0;
+  // orphans. `owner` goes by the partition whose replica wrote the run's first chunk: a hint only,
+  // what a split's child references was written by the parent. kNobody: it has no replica here.
+  struct StoredRun {
+    RunId run;
+    RunOwner owner = RunOwner::kSelf;
+    bool operator==(const StoredRun&) const = default;
+  };
+  virtual absl::StatusOr<std::vector<StoredRun>> ListRuns(RunId after, size_t max) const = 0;
+
+  // Tells the siblings what this replica needs; until then, and while it is not open, they take it
+  // that it may need any run. `needs` lives until the storage is destroyed, or no task runs
+  // between.
+  virtual void TellNeeds(const RunNeeds& needs) = 0;
+  // What the siblings need together; nullptr: there are none. Valid for the task that asks.
+  virtual const RunNeeds* siblings() const = 0;
 
   // Replaces state and log by a leader's snapshot (P6): Begin (durable; the old state and log are
   // gone), Load in any number of pieces, Finish (durable; the log goes on after `index`). Promises

@@ -49,6 +49,7 @@ absl::Status DiskIndex::Load() {
   for (rows->Seek(""); rows->Valid(); rows->Next()) {
     ASSIGN_OR_RETURN(const ReplicaOnDisk id, DecodeRange(rows->key(), rows->value()));
     ASSIGN_OR_RETURN(replicas_[id.replica], LoadReplica(id));
+    owners_[id.container][id.partition] = id.replica;
   }
   return rows->status();
 }
@@ -92,10 +93,22 @@ std::optional<ReplicaOnDisk> DiskIndex::FindOwner(ContainerId container,
 
 std::optional<ReplicaOnDisk> DiskIndex::FindOwnerLocked(ContainerId container,
                                                         PartitionId partition) const {
-  for (const auto& [id, replica] : replicas_) {
-    if (replica.id.container == container && replica.id.partition == partition) return replica.id;
+  const auto owners = owners_.find(container);
+  if (owners == owners_.end()) return std::nullopt;
+  const auto owner = owners->second.find(partition);
+  if (owner == owners->second.end()) return std::nullopt;
+  return replicas_.at(owner->second).id;
+}
+
+std::vector<ReplicaId> DiskIndex::SiblingsOf(const ReplicaOnDisk& replica) const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<ReplicaId> siblings;
+  const auto owners = owners_.find(replica.container);
+  if (owners == owners_.end()) return siblings;
+  for (const auto& [partition, owner] : owners->second) {
+    if (partition != replica.partition) siblings.push_back(owner);
   }
-  return std::nullopt;
+  return siblings;
 }
 
 absl::StatusOr<std::shared_ptr<const std::atomic<uint64_t>>> DiskIndex::OpenReplica(

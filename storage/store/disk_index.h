@@ -62,6 +62,8 @@ class DiskIndex {
   absl::StatusOr<Epoch> FindPromise(ReplicaId replica) const;
   // nullopt if no replica here owns the partition.
   std::optional<ReplicaOnDisk> FindOwner(ContainerId container, PartitionId partition) const;
+  // Of the container's other partitions.
+  std::vector<ReplicaId> SiblingsOf(const ReplicaOnDisk& replica) const;
   // One opening at a time: FAILED_PRECONDITION. The result is the log's base, for as long as
   // wanted.
   absl::StatusOr<std::shared_ptr<const std::atomic<uint64_t>>> OpenReplica(ReplicaId replica);
@@ -103,15 +105,23 @@ class DiskIndex {
   };
   std::vector<Body> TakeBodies(uint64_t life);
   void ReturnBodies(std::vector<Body> bodies, uint64_t life);
-  // If the row is still `from`, it becomes `to` and from's extent place is freed, else `to`'s is.
+  // If the row is still `from`, but for the partition, it becomes `to` and from's extent place is
+  // freed, else `to`'s is.
   absl::Status MoveChunk(ContainerId container, ChunkId chunk, const ChunkRow& from,
                          const ChunkRow& to);
   // If the row is still `damaged`, it says from now on that the chunk is lost, and its place is
   // freed. Whether it was: then the damage counts as found.
   absl::StatusOr<bool> MarkLost(ContainerId container, ChunkId chunk, const ChunkRow& damaged);
   absl::Status DropRun(ContainerId container, RunId run);
-  // As ReplicaStorage says.
-  absl::StatusOr<std::vector<RunId>> ListRuns(ContainerId container, RunId after, size_t max) const;
+  // As ReplicaStorage says; with the partition that the first chunk's row names.
+  struct RunOfPartition {
+    RunId run;
+    PartitionId partition;
+  };
+  absl::StatusOr<std::vector<RunOfPartition>> ListRuns(ContainerId container, RunId after,
+                                                       size_t max) const;
+  // Makes the replica's partition the one that ListRuns names. May be undone by a crash.
+  absl::Status ClaimRun(const ReplicaOnDisk& replica, RunId run);
   // The row of a chunk that has none says that it is lost. Whether there was none.
   absl::StatusOr<bool> PlaceLost(const ReplicaOnDisk& replica, ChunkId chunk, Timestamp now);
   // Chunks whose rows say so.
@@ -164,6 +174,8 @@ class DiskIndex {
   RocksKv& kv_;
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<ReplicaId, Replica> replicas_ ABSL_GUARDED_BY(mutex_);
+  // The same by their containers.
+  std::map<ContainerId, std::map<PartitionId, ReplicaId>> owners_ ABSL_GUARDED_BY(mutex_);
   // Rows of records that are not written yet; readers do not see them.
   RocksBatch batch_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> batched_chunks_ ABSL_GUARDED_BY(mutex_);

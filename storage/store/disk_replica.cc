@@ -39,6 +39,7 @@ DiskReplica::DiskReplica(const Parts& parts, const ReplicaOnDisk& id, RecoveredR
 
 DiskReplica::~DiskReplica() {
   *alive_ = false;
+  parts_.told_needs.Forget(id_.replica);
   parts_.index.CloseReplica(id_.replica);
 }
 
@@ -341,8 +342,29 @@ absl::Status DiskReplica::DropRun(RunId run) {
   return status.ok() ? status : parts_.out_of_service.Fail(status);
 }
 
-absl::StatusOr<std::vector<RunId>> DiskReplica::ListRuns(RunId after, size_t max) const {
-  return parts_.index.ListRuns(id_.container, after, max);
+absl::StatusOr<std::vector<ReplicaStorage::StoredRun>> DiskReplica::ListRuns(RunId after,
+                                                                             size_t max) const {
+  ASSIGN_OR_RETURN(const std::vector<DiskIndex::RunOfPartition> runs,
+                   parts_.index.ListRuns(id_.container, after, max));
+  std::vector<StoredRun> listed;
+  for (const DiskIndex::RunOfPartition& run : runs) {
+    RunOwner owner = RunOwner::kSelf;
+    if (run.partition != id_.partition) {
+      const bool here = parts_.index.FindOwner(id_.container, run.partition).has_value();
+      owner = here ? RunOwner::kSibling : RunOwner::kNobody;
+    }
+    listed.push_back({.run = run.run, .owner = owner});
+  }
+  return listed;
+}
+
+const RunNeeds* DiskReplica::siblings() const {
+  std::vector<const RunNeeds*> needs;
+  for (const ReplicaId& sibling : parts_.index.SiblingsOf(id_)) {
+    needs.push_back(parts_.told_needs.Find(sibling));
+  }
+  if (needs.empty()) return nullptr;
+  return &siblings_.emplace(std::move(needs));
 }
 
 void DiskReplica::PlaceLost(ChunkId chunk, Done done) {

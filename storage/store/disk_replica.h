@@ -19,6 +19,7 @@
 #include "storage/store/disk_index.h"
 #include "storage/store/read_pool.h"
 #include "storage/store/space_guard.h"
+#include "storage/store/told_needs.h"
 
 namespace meridian::storage {
 
@@ -38,6 +39,7 @@ class DiskReplica : public ReplicaStorage {
     const SpaceGuard& space;
     Checkpointer& checkpointer;
     OutOfService& out_of_service;
+    ToldNeeds& told_needs;
     size_t log_cache_bytes;
   };
   // `base` is the index's, of the opening that CloseReplica ends.
@@ -63,7 +65,9 @@ class DiskReplica : public ReplicaStorage {
   absl::StatusOr<std::optional<ChunkInfo>> StatChunk(ChunkId chunk) const override;
   absl::StatusOr<std::vector<ChunkId>> MissingChunks(const ChunkRange& range) const override;
   absl::Status DropRun(RunId run) override;
-  absl::StatusOr<std::vector<RunId>> ListRuns(RunId after, size_t max) const override;
+  absl::StatusOr<std::vector<StoredRun>> ListRuns(RunId after, size_t max) const override;
+  void TellNeeds(const RunNeeds& needs) override { parts_.told_needs.Set(id_.replica, needs); }
+  const RunNeeds* siblings() const override;
   void PlaceLost(ChunkId chunk, Done done) override;
   std::vector<ChunkId> ListLost(std::optional<ChunkId> after, size_t max) const override {
     return parts_.index.ListLost(id_.container, after, max);
@@ -109,6 +113,8 @@ class DiskReplica : public ReplicaStorage {
   const std::string state_prefix_;
   const RecoveredReplica recovered_;
   const std::shared_ptr<const std::atomic<uint64_t>> base_;
+
+  mutable std::optional<JointNeeds> siblings_;  // as the last call of siblings() found them
 
   HardState hard_state_;
   LogIndex last_index_;

@@ -99,9 +99,14 @@ absl::StatusOr<bool> DiskIndex::ReplaceChunk(ContainerId container, ChunkId chun
   ASSIGN_OR_RETURN(const std::optional<std::string> present, kv_.Get(Family::kChunk, key));
   if (!present.has_value()) return false;
   ASSIGN_OR_RETURN(const ChunkRow row, DecodeChunkRow(*present));
-  if (row != from) return false;
+  // Its run may have been claimed meanwhile; its bytes are where they were.
+  ChunkRow expected = from;
+  expected.partition = row.partition;
+  if (row != expected) return false;
+  ChunkRow moved = to;
+  moved.partition = row.partition;
   RocksBatch batch;
-  batch.Put(Family::kChunk, key, EncodeChunkRow(to));
+  batch.Put(Family::kChunk, key, EncodeChunkRow(moved));
   RETURN_IF_ERROR(kv_.Write(batch));
   if (to.place == ChunkPlace::kLost) lost_[container].insert(chunk);
   AppendPlace(from, frees_);
@@ -147,19 +152,36 @@ absl::Status DiskIndex::DropRun(ContainerId container, RunId run) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<RunId>> DiskIndex::ListRuns(ContainerId container, RunId after,
-                                                       size_t max) const {
-  std::vector<RunId> runs;
+absl::StatusOr<std::vector<DiskIndex::RunOfPartition>> DiskIndex::ListRuns(ContainerId container,
+                                                                           RunId after,
+                                                                           size_t max) const {
+  std::vector<RunOfPartition> runs;
   const std::string prefix(container.bytes());
   auto chunks = kv_.NewIterator(Family::kChunk, prefix, PrefixEnd(prefix));
   chunks->Seek(after.is_nil() ? prefix : PrefixEnd(RunPrefix(container, after)));
   while (chunks->Valid() && runs.size() < max) {
     ASSIGN_OR_RETURN(const ChunkKeyParts key, DecodeChunkKey(chunks->key()));
-    runs.push_back(key.chunk.run);
+    ASSIGN_OR_RETURN(const ChunkRow row, DecodeChunkRow(chunks->value()));
+    runs.push_back({.run = key.chunk.run, .partition = row.partition});
     chunks->Seek(PrefixEnd(RunPrefix(container, key.chunk.run)));
   }
   RETURN_IF_ERROR(chunks->status());
   return runs;
+}
+
+absl::Status DiskIndex::ClaimRun(const ReplicaOnDisk& replica, RunId run) {
+  absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(CommitLocked());
+  const std::string prefix = RunPrefix(replica.container, run);
+  auto chunks = kv_.NewIterator(Family::kChunk, prefix, PrefixEnd(prefix));
+  chunks->Seek("");
+  if (!chunks->Valid()) return chunks->status();
+  ASSIGN_OR_RETURN(ChunkRow row, DecodeChunkRow(chunks->value()));
+  if (row.partition == replica.partition) return absl::OkStatus();
+  row.partition = replica.partition;
+  RocksBatch batch;
+  batch.Put(Family::kChunk, std::string(chunks->key()), EncodeChunkRow(row));
+  return kv_.Write(batch);
 }
 
 absl::StatusOr<bool> DiskIndex::PlaceLost(const ReplicaOnDisk& replica, ChunkId chunk,

@@ -1,5 +1,4 @@
 // Records of the journal become rows.
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -189,17 +188,17 @@ absl::Status DiskIndex::AddReplica(const ReplicaOnDisk& id, bool installing) {
   replica.base = std::make_shared<std::atomic<uint64_t>>(0);
   replica.installing = installing;
   replicas_[id.replica] = std::move(replica);
+  owners_[id.container][id.partition] = id.replica;
   return absl::OkStatus();
 }
 
 absl::Status DiskIndex::AddRemoval(ReplicaId id) {
   RETURN_IF_ERROR(CommitLocked());
   const Replica& replica = replicas_.at(id);
-  // The chunks are the container's: they go with its last replica.
-  const bool shared = std::any_of(replicas_.begin(), replicas_.end(), [&](const auto& other) {
-    return other.first != id && other.second.id.container == replica.id.container;
-  });
-  if (!shared) {
+  auto& owners = owners_.at(replica.id.container);
+  // The chunks are the container's: they go with its last replica. What only this one needed is
+  // found by its siblings.
+  if (owners.size() == 1) {
     RETURN_IF_ERROR(
         DeleteChunks(std::string(replica.id.container.bytes()), batch_, batched_frees_));
     lost_.erase(replica.id.container);
@@ -209,6 +208,8 @@ absl::Status DiskIndex::AddRemoval(ReplicaId id) {
        {RangeKey(replica.id), PromiseKey(id), BaseKey(id), AppliedKey(id), InstallKey(id)}) {
     batch_.Delete(Family::kMeta, key);
   }
+  owners.erase(replica.id.partition);
+  if (owners.empty()) owners_.erase(replica.id.container);
   replicas_.erase(id);
   return absl::OkStatus();
 }

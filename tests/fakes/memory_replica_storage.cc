@@ -65,10 +65,47 @@ void MemoryReplicaDisk::ApplyTo(State& state, AppliedBatch& applied) {
   state.applied_timestamp = applied.timestamp;
 }
 
-void MemoryReplicaDisk::Place(ChunkId chunk, Buffer bytes, uint32_t crc32c) {
-  const auto [at, added] = chunks_.try_emplace(chunk);
-  if (added) at->second = {.bytes = std::move(bytes), .crc32c = crc32c};
-  at->second.durable = true;
+void MemoryChunks::Place(ChunkId chunk, Chunk written) {
+  absl::MutexLock lock(&mutex_);
+  chunks_.try_emplace(chunk, std::move(written)).first->second.durable = true;
+}
+
+void MemoryChunks::Claim(RunId run, PartitionId partition) {
+  absl::MutexLock lock(&mutex_);
+  const auto first = chunks_.lower_bound({run, 0});
+  if (first != chunks_.end() && first->first.run == run) first->second.partition = partition;
+}
+
+MemoryReplicaDisk::MemoryReplicaDisk(MemoryDiskOptions options, PartitionId partition,
+                                     std::shared_ptr<MemoryChunks> chunks, bool installing)
+    : options_(options),
+      partition_(partition),
+      chunks_(std::move(chunks)),
+      installing_(installing) {
+  absl::MutexLock lock(&chunks_->mutex_);
+  chunks_->replicas_[partition] = nullptr;
+}
+
+void MemoryReplicaDisk::Remove(const StateMachine& state_machine) {
+  MemoryKv state;
+  {
+    absl::MutexLock lock(&mutex_);
+    KvBatch rows;
+    for (const auto& [key, value] : flushed_.rows) rows.Put(key, value);
+    state.Apply(rows);
+    for (const AppliedBatch& applied : unflushed_) state.Apply(applied.batch);
+  }
+  // A state that cannot be read leaves its runs marked as they were.
+  state_machine
+      .VisitChunks(*state.NewView(),
+                   [this](const ChunkRange& range) {
+                     chunks_->Claim(range.run, partition_);
+                     return absl::OkStatus();
+                   })
+      .IgnoreError();
+  absl::MutexLock lock(&chunks_->mutex_);
+  chunks_->replicas_.erase(partition_);
+  if (chunks_->replicas_.empty()) chunks_->chunks_.clear();
 }
 
 void MemoryReplicaDisk::MakeDurable(LogWrite& write) {
@@ -81,7 +118,9 @@ void MemoryReplicaDisk::MakeDurable(LogWrite& write) {
   if (write.request.truncate_from.has_value()) log_.TruncateFrom(*write.request.truncate_from);
   for (LogEntry& entry : write.request.entries) {
     if (!entry.inline_body.empty()) {
-      Place({entry.inline_run, 0}, entry.inline_body, entry.inline_crc32c);
+      chunks_->Place(
+          {entry.inline_run, 0},
+          {.bytes = entry.inline_body, .crc32c = entry.inline_crc32c, .partition = partition_});
     }
     log_.entries.push_back(std::move(entry));
   }
@@ -97,7 +136,8 @@ void MemoryReplicaDisk::Flush(LogIndex trimmed) {
 }
 
 void MemoryReplicaDisk::BringBackDropped() {
-  for (auto& [id, chunk] : dropped_) chunks_.emplace(id, std::move(chunk));
+  absl::MutexLock lock(&chunks_->mutex_);
+  for (auto& [id, chunk] : dropped_) chunks_->chunks_.emplace(id, std::move(chunk));
   dropped_.clear();
 }
 
@@ -116,12 +156,16 @@ size_t MemoryReplicaDisk::LoseUnsynced(Random& random) {
     }
   }
   unsynced_.clear();
-  for (auto it = chunks_.begin(); it != chunks_.end();) {
-    if (!it->second.durable && random.Uniform(2) == 0) {
-      lost += it->second.bytes.size();
-      it = chunks_.erase(it);
-    } else {
-      (it++)->second.durable = true;
+  {
+    MemoryChunks& shared = *chunks_;
+    absl::MutexLock chunks_lock(&shared.mutex_);
+    for (auto it = shared.chunks_.begin(); it != shared.chunks_.end();) {
+      if (!it->second.durable && random.Uniform(2) == 0) {
+        lost += it->second.bytes.size();
+        it = shared.chunks_.erase(it);
+      } else {
+        (it++)->second.durable = true;
+      }
     }
   }
   BringBackDropped();
@@ -129,9 +173,9 @@ size_t MemoryReplicaDisk::LoseUnsynced(Random& random) {
 }
 
 bool MemoryReplicaDisk::FlipBit(ChunkId chunk, Random& random) {
-  absl::MutexLock lock(&mutex_);
-  const auto found = chunks_.find(chunk);
-  if (found == chunks_.end() || found->second.bytes.empty()) return false;
+  absl::MutexLock lock(&chunks_->mutex_);
+  const auto found = chunks_->chunks_.find(chunk);
+  if (found == chunks_->chunks_.end() || found->second.bytes.empty()) return false;
   std::string bytes(found->second.bytes.view());
   bytes[random.Uniform(bytes.size())] ^= static_cast<char>(1 << random.Uniform(8));
   found->second.bytes = Buffer::FromString(std::move(bytes));
@@ -139,9 +183,9 @@ bool MemoryReplicaDisk::FlipBit(ChunkId chunk, Random& random) {
 }
 
 std::vector<ChunkId> MemoryReplicaDisk::Chunks() const {
-  absl::MutexLock lock(&mutex_);
+  absl::MutexLock lock(&chunks_->mutex_);
   std::vector<ChunkId> ids;
-  for (const auto& [id, chunk] : chunks_) ids.push_back(id);
+  for (const auto& [id, chunk] : chunks_->chunks_) ids.push_back(id);
   return ids;
 }
 
@@ -184,6 +228,9 @@ MemoryReplicaStorage::MemoryReplicaStorage(MemoryReplicaDisk& disk, Executor& st
 
 MemoryReplicaStorage::~MemoryReplicaStorage() {
   for (const Executor::TimerId timer : timers_) strand_.Cancel(timer);
+  absl::MutexLock lock(&disk_.chunks_->mutex_);
+  const auto self = disk_.chunks_->replicas_.find(disk_.partition_);
+  if (self != disk_.chunks_->replicas_.end()) self->second = nullptr;
 }
 
 void MemoryReplicaStorage::After(absl::Duration delay, Task task) {
@@ -208,10 +255,11 @@ void MemoryReplicaStorage::Persist(PersistRequest request, Done done) {
     CHECK_INVARIANT(entry.index == log_.last_index() + 1, "an entry that leaves a gap in the log");
     log_.entries.push_back(entry);
     if (entry.inline_body.empty()) continue;
-    absl::MutexLock lock(&disk_.mutex_);
-    disk_.chunks_.try_emplace(
-        {entry.inline_run, 0},
-        MemoryReplicaDisk::Chunk{.bytes = entry.inline_body, .crc32c = entry.inline_crc32c});
+    absl::MutexLock lock(&disk_.chunks_->mutex_);
+    disk_.chunks_->chunks_.try_emplace({entry.inline_run, 0},
+                                       MemoryChunks::Chunk{.bytes = entry.inline_body,
+                                                           .crc32c = entry.inline_crc32c,
+                                                           .partition = disk_.partition_});
   }
   Enqueue({.request = std::move(request), .install = {}}, std::move(done));
 }
@@ -317,9 +365,10 @@ std::unique_ptr<KvReader> MemoryReplicaStorage::NewView() const {
 void MemoryReplicaStorage::WriteChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c,
                                       Done done) {
   {
-    absl::MutexLock lock(&disk_.mutex_);
-    MemoryReplicaDisk::Chunk written{.bytes = std::move(ciphertext), .crc32c = crc32c};
-    const auto [present, added] = disk_.chunks_.try_emplace(chunk, written);
+    absl::MutexLock lock(&disk_.chunks_->mutex_);
+    MemoryChunks::Chunk written{
+        .bytes = std::move(ciphertext), .crc32c = crc32c, .partition = disk_.partition_};
+    const auto [present, added] = disk_.chunks_->chunks_.try_emplace(chunk, written);
     if (!added && present->second.lost) present->second = std::move(written);
   }
   After(SyncTime(), [this, chunk, done = std::move(done)] { done(ChunkSynced(chunk)); });
@@ -330,9 +379,9 @@ absl::StatusOr<Buffer> MemoryReplicaStorage::ReadChunk(ChunkId chunk, size_t off
   Buffer bytes;
   uint32_t crc32c = 0;
   {
-    absl::MutexLock lock(&disk_.mutex_);
-    const auto found = disk_.chunks_.find(chunk);
-    if (found == disk_.chunks_.end()) {
+    absl::MutexLock lock(&disk_.chunks_->mutex_);
+    const auto found = disk_.chunks_->chunks_.find(chunk);
+    if (found == disk_.chunks_->chunks_.end()) {
       return absl::NotFoundError(
           absl::StrCat("chunk ", chunk.number, " of run ", chunk.run.ToHex(), " is not here"));
     }
@@ -362,8 +411,10 @@ void MemoryReplicaStorage::ReadChunkLater(ChunkId chunk, ChunkRead done) const {
 void MemoryReplicaStorage::RepairChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c,
                                        Done done) {
   {
-    absl::MutexLock lock(&disk_.mutex_);
-    MemoryReplicaDisk::Chunk& stored = disk_.chunks_[chunk];
+    absl::MutexLock lock(&disk_.chunks_->mutex_);
+    const auto at = disk_.chunks_->chunks_.try_emplace(
+        chunk, MemoryChunks::Chunk{.bytes = {}, .partition = disk_.partition_});
+    MemoryChunks::Chunk& stored = at.first->second;
     stored.bytes = std::move(ciphertext);
     stored.crc32c = crc32c;
     stored.lost = false;
@@ -373,22 +424,23 @@ void MemoryReplicaStorage::RepairChunk(ChunkId chunk, Buffer ciphertext, uint32_
 
 absl::StatusOr<std::optional<ReplicaStorage::ChunkInfo>> MemoryReplicaStorage::StatChunk(
     ChunkId chunk) const {
-  absl::MutexLock lock(&disk_.mutex_);
-  const auto found = disk_.chunks_.find(chunk);
-  if (found == disk_.chunks_.end()) return std::nullopt;
+  absl::MutexLock lock(&disk_.chunks_->mutex_);
+  const auto found = disk_.chunks_->chunks_.find(chunk);
+  if (found == disk_.chunks_->chunks_.end()) return std::nullopt;
   return ChunkInfo{.size_bytes = static_cast<uint32_t>(found->second.bytes.size()),
                    .crc32c = found->second.crc32c};
 }
 
 absl::StatusOr<std::vector<ChunkId>> MemoryReplicaStorage::MissingChunks(
     const ChunkRange& range) const {
-  absl::MutexLock lock(&disk_.mutex_);
+  absl::MutexLock lock(&disk_.chunks_->mutex_);
   std::vector<ChunkId> missing;
   for (uint32_t i = 0; i < range.count; ++i) {
     const ChunkId chunk{range.run, range.first + i};
-    const auto found = disk_.chunks_.find(chunk);
-    if (found == disk_.chunks_.end() || !found->second.durable || found->second.lost)
+    const auto found = disk_.chunks_->chunks_.find(chunk);
+    if (found == disk_.chunks_->chunks_.end() || !found->second.durable || found->second.lost) {
       missing.push_back(chunk);
+    }
   }
   return missing;
 }
@@ -396,39 +448,70 @@ absl::StatusOr<std::vector<ChunkId>> MemoryReplicaStorage::MissingChunks(
 absl::Status MemoryReplicaStorage::DropRun(RunId run) {
   absl::MutexLock lock(&disk_.mutex_);
   if (disk_.failed_) return OutOfService();
-  auto chunk = disk_.chunks_.lower_bound({run, 0});
-  while (chunk != disk_.chunks_.end() && chunk->first.run == run) {
+  MemoryChunks& shared = *disk_.chunks_;
+  absl::MutexLock chunks_lock(&shared.mutex_);
+  auto chunk = shared.chunks_.lower_bound({run, 0});
+  while (chunk != shared.chunks_.end() && chunk->first.run == run) {
     if (chunk->second.durable) disk_.dropped_.insert(*chunk);
-    chunk = disk_.chunks_.erase(chunk);
+    chunk = shared.chunks_.erase(chunk);
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<RunId>> MemoryReplicaStorage::ListRuns(RunId after, size_t max) const {
-  absl::MutexLock lock(&disk_.mutex_);
-  std::vector<RunId> runs;
-  auto chunk = disk_.chunks_.upper_bound({after, UINT32_MAX});
-  while (chunk != disk_.chunks_.end() && runs.size() < max) {
-    runs.push_back(chunk->first.run);
-    chunk = disk_.chunks_.upper_bound({runs.back(), UINT32_MAX});
+absl::StatusOr<std::vector<ReplicaStorage::StoredRun>> MemoryReplicaStorage::ListRuns(
+    RunId after, size_t max) const {
+  const MemoryChunks& shared = *disk_.chunks_;
+  absl::MutexLock lock(&shared.mutex_);
+  std::vector<StoredRun> runs;
+  auto chunk = shared.chunks_.upper_bound({after, UINT32_MAX});
+  while (chunk != shared.chunks_.end() && runs.size() < max) {
+    const PartitionId writer = chunk->second.partition;
+    RunOwner owner = RunOwner::kNobody;
+    if (writer == disk_.partition_) {
+      owner = RunOwner::kSelf;
+    } else if (shared.replicas_.contains(writer)) {
+      owner = RunOwner::kSibling;
+    }
+    runs.push_back({.run = chunk->first.run, .owner = owner});
+    chunk = shared.chunks_.upper_bound({runs.back().run, UINT32_MAX});
   }
   return runs;
 }
 
+void MemoryReplicaStorage::TellNeeds(const RunNeeds& needs) {
+  absl::MutexLock lock(&disk_.chunks_->mutex_);
+  const auto self = disk_.chunks_->replicas_.find(disk_.partition_);
+  if (self != disk_.chunks_->replicas_.end()) self->second = &needs;
+}
+
+const RunNeeds* MemoryReplicaStorage::siblings() const {
+  std::vector<const RunNeeds*> found;
+  {
+    absl::MutexLock lock(&disk_.chunks_->mutex_);
+    for (const auto& [partition, needs] : disk_.chunks_->replicas_) {
+      if (partition != disk_.partition_) found.push_back(needs);
+    }
+  }
+  if (found.empty()) return nullptr;
+  return &siblings_.emplace(std::move(found));
+}
+
 void MemoryReplicaStorage::PlaceLost(ChunkId chunk, Done done) {
   {
-    absl::MutexLock lock(&disk_.mutex_);
-    disk_.chunks_.try_emplace(chunk, MemoryReplicaDisk::Chunk{.bytes = {}, .lost = true});
+    absl::MutexLock lock(&disk_.chunks_->mutex_);
+    disk_.chunks_->chunks_.try_emplace(
+        chunk, MemoryChunks::Chunk{.bytes = {}, .partition = disk_.partition_, .lost = true});
   }
   After(SyncTime(), [this, chunk, done = std::move(done)] { done(ChunkSynced(chunk)); });
 }
 
 std::vector<ChunkId> MemoryReplicaStorage::ListLost(std::optional<ChunkId> after,
                                                     size_t max) const {
-  absl::MutexLock lock(&disk_.mutex_);
+  const MemoryChunks& shared = *disk_.chunks_;
+  absl::MutexLock lock(&shared.mutex_);
   std::vector<ChunkId> listed;
-  auto chunk = after ? disk_.chunks_.upper_bound(*after) : disk_.chunks_.begin();
-  for (; chunk != disk_.chunks_.end() && listed.size() < max; ++chunk) {
+  auto chunk = after ? shared.chunks_.upper_bound(*after) : shared.chunks_.begin();
+  for (; chunk != shared.chunks_.end() && listed.size() < max; ++chunk) {
     if (chunk->second.lost) listed.push_back(chunk->first);
   }
   return listed;
@@ -437,8 +520,9 @@ std::vector<ChunkId> MemoryReplicaStorage::ListLost(std::optional<ChunkId> after
 absl::Status MemoryReplicaStorage::ChunkSynced(ChunkId chunk) {
   absl::MutexLock lock(&disk_.mutex_);
   if (disk_.failed_) return OutOfService();
-  const auto found = disk_.chunks_.find(chunk);  // gone if its run was dropped meanwhile
-  if (found != disk_.chunks_.end()) found->second.durable = true;
+  absl::MutexLock chunks_lock(&disk_.chunks_->mutex_);
+  const auto found = disk_.chunks_->chunks_.find(chunk);  // gone if its run was dropped meanwhile
+  if (found != disk_.chunks_->chunks_.end()) found->second.durable = true;
   return absl::OkStatus();
 }
 

@@ -17,6 +17,8 @@
 #include "base/executor.h"
 #include "base/random.h"
 #include "storage/replica_storage.h"
+#include "storage/run_needs.h"
+#include "storage/state_machine.h"
 #include "tests/fakes/memory_kv.h"
 
 namespace meridian::storage {
@@ -29,10 +31,45 @@ struct MemoryDiskOptions {
   absl::Duration flush_interval = absl::Milliseconds(300);
 };
 
+// The chunks that the replicas of one container share on a disk, and which replicas those are.
+// Thread-safe, but for what replicas need, which is the strand's.
+class MemoryChunks {
+ private:
+  friend class MemoryReplicaDisk;
+  friend class MemoryReplicaStorage;
+
+  struct Chunk {
+    Buffer bytes;
+    uint32_t crc32c = 0;
+    PartitionId partition;  // whose replica wrote it
+    bool durable = false;
+    bool lost = false;  // recorded as such; no bytes
+  };
+
+  void Place(ChunkId chunk, Chunk written) ABSL_LOCKS_EXCLUDED(mutex_);
+  // As DiskIndex::ClaimRun.
+  void Claim(RunId run, PartitionId partition) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  mutable absl::Mutex mutex_;
+  // Durable and not.
+  std::map<ChunkId, Chunk> chunks_ ABSL_GUARDED_BY(mutex_);
+  // nullptr: not open, or has not told.
+  std::map<PartitionId, const RunNeeds*> replicas_ ABSL_GUARDED_BY(mutex_);
+};
+
 // One replica's part of a disk: what is still there after a crash. Thread-safe.
 class MemoryReplicaDisk {
  public:
-  explicit MemoryReplicaDisk(MemoryDiskOptions options) : options_(options) {}
+  explicit MemoryReplicaDisk(MemoryDiskOptions options)
+      : MemoryReplicaDisk(options, PartitionId(), std::make_shared<MemoryChunks>(),
+                          /*installing=*/false) {}
+  // Of a container whose replicas on this disk share `chunks`. `installing`: as
+  // DiskStore::CreateReplica.
+  MemoryReplicaDisk(MemoryDiskOptions options, PartitionId partition,
+                    std::shared_ptr<MemoryChunks> chunks, bool installing);
+
+  // As DiskStore::RemoveReplica; not used any more after.
+  void Remove(const StateMachine& state_machine);
 
   // Power fails, with no storage open: of the log writes not synced a random prefix survives, of
   // the chunks a random subset; applied effects fall back to the last flush. Returns the bytes
@@ -49,12 +86,6 @@ class MemoryReplicaDisk {
  private:
   friend class MemoryReplicaStorage;
 
-  struct Chunk {
-    Buffer bytes;
-    uint32_t crc32c = 0;
-    bool durable = false;
-    bool lost = false;  // recorded as such; no bytes
-  };
   struct Log {
     LogIndex base_index;
     Epoch base_epoch;
@@ -86,23 +117,22 @@ class MemoryReplicaDisk {
   };
 
   void MakeDurable(LogWrite& write) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Place(ChunkId chunk, Buffer bytes, uint32_t crc32c) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Flush(LogIndex trimmed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // At a crash: what no flush has covered is undone, and a trim is undone with it.
   void BringBackDropped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void ApplyTo(State& state, AppliedBatch& applied);
 
   const MemoryDiskOptions options_;
+  const PartitionId partition_;
+  const std::shared_ptr<MemoryChunks> chunks_;  // its lock comes after this one's
   mutable absl::Mutex mutex_;
   // What a power failure leaves. The state never runs ahead of the log.
   HardState hard_state_ ABSL_GUARDED_BY(mutex_);
   Log log_ ABSL_GUARDED_BY(mutex_);
   State flushed_ ABSL_GUARDED_BY(mutex_);
   bool installing_ ABSL_GUARDED_BY(mutex_) = false;
-  // Durable and not, by Chunk::durable.
-  std::map<ChunkId, Chunk> chunks_ ABSL_GUARDED_BY(mutex_);
   // Chunks whose drop no flush has covered: a crash brings them back.
-  std::map<ChunkId, Chunk> dropped_ ABSL_GUARDED_BY(mutex_);
+  std::map<ChunkId, MemoryChunks::Chunk> dropped_ ABSL_GUARDED_BY(mutex_);
   // Handed to the disk and not synced, in order.
   std::deque<LogWrite> unsynced_ ABSL_GUARDED_BY(mutex_);
   // In order of index.
@@ -136,7 +166,9 @@ class MemoryReplicaStorage : public ReplicaStorage {
   absl::StatusOr<std::optional<ChunkInfo>> StatChunk(ChunkId chunk) const override;
   absl::StatusOr<std::vector<ChunkId>> MissingChunks(const ChunkRange& range) const override;
   absl::Status DropRun(RunId run) override;
-  absl::StatusOr<std::vector<RunId>> ListRuns(RunId after, size_t max) const override;
+  absl::StatusOr<std::vector<StoredRun>> ListRuns(RunId after, size_t max) const override;
+  void TellNeeds(const RunNeeds& needs) override;
+  const RunNeeds* siblings() const override;
   void PlaceLost(ChunkId chunk, Done done) override;
   std::vector<ChunkId> ListLost(std::optional<ChunkId> after, size_t max) const override;
   uint64_t lost_chunks() const override { return ListLost(std::nullopt, SIZE_MAX).size(); }
@@ -167,6 +199,7 @@ class MemoryReplicaStorage : public ReplicaStorage {
   bool syncing_ = false;
   bool flush_scheduled_ = false;
   LogIndex trimmed_;
+  mutable std::optional<JointNeeds> siblings_;  // as the last call of siblings() found them
   std::set<Executor::TimerId> timers_;
 };
 

@@ -4,6 +4,7 @@
 #include "tests/fakes/manual_executor.h"
 #include "tests/storage/replica_chunk_conformance.h"
 #include "tests/storage/replica_log_conformance.h"
+#include "tests/storage/replica_sibling_conformance.h"
 #include "tests/storage/replica_state_conformance.h"
 
 namespace meridian::storage {
@@ -19,7 +20,9 @@ class MemorySubject {
   void RunUntil(const std::function<bool()>& done) { strand_.RunUntil(done); }
   size_t Crash() {
     storage_.reset();
-    const size_t lost = disk_.LoseUnsynced(random_);
+    sibling_.reset();
+    size_t lost = disk_.LoseUnsynced(random_);
+    if (sibling_disk_) lost += sibling_disk_->LoseUnsynced(random_);
     Open();
     return lost;
   }
@@ -33,6 +36,18 @@ class MemorySubject {
     strand_.PostAfter(2 * MemoryDiskOptions().flush_interval, [&] { flushed = true; });
     strand_.RunUntil([&] { return flushed; });
   }
+  void MakeSibling(bool installing) {
+    sibling_disk_.emplace(MemoryDiskOptions(), PartitionId::Draw(random_), chunks_, installing);
+  }
+  void OpenSibling() {
+    sibling_ = std::make_unique<MemoryReplicaStorage>(*sibling_disk_, strand_, random_);
+  }
+  void CloseSibling() { sibling_.reset(); }
+  ReplicaStorage& sibling() { return *sibling_; }
+  absl::Status RemoveSibling(const StateMachine& state_machine) {
+    sibling_disk_->Remove(state_machine);
+    return absl::OkStatus();
+  }
   void Corrupt(ChunkId chunk) { ASSERT_TRUE(disk_.FlipBit(chunk, random_)); }
 
  private:
@@ -40,13 +55,18 @@ class MemorySubject {
 
   SeededRandom random_{7};
   ManualExecutor strand_;
-  MemoryReplicaDisk disk_{MemoryDiskOptions()};
+  const std::shared_ptr<MemoryChunks> chunks_ = std::make_shared<MemoryChunks>();
+  MemoryReplicaDisk disk_{MemoryDiskOptions(), PartitionId::Draw(random_), chunks_,
+                          /*installing=*/false};
+  std::optional<MemoryReplicaDisk> sibling_disk_;
   std::unique_ptr<MemoryReplicaStorage> storage_;
+  std::unique_ptr<MemoryReplicaStorage> sibling_;
 };
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Memory, ReplicaLogConformance, MemorySubject);
 INSTANTIATE_TYPED_TEST_SUITE_P(Memory, ReplicaStateConformance, MemorySubject);
 INSTANTIATE_TYPED_TEST_SUITE_P(Memory, ReplicaChunkConformance, MemorySubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(Memory, ReplicaSiblingConformance, MemorySubject);
 
 LogEntry Entry(uint64_t index) {
   LogEntry entry;

@@ -92,11 +92,13 @@ class FaultyStorage : public storage::ReplicaStorage {
     faults_.base_at_drop[run] = inner_->base_index();
     return inner_->DropRun(run);
   }
-  absl::StatusOr<std::vector<RunId>> ListRuns(RunId after, size_t max) const override {
+  absl::StatusOr<std::vector<StoredRun>> ListRuns(RunId after, size_t max) const override {
     auto runs = inner_->ListRuns(after, max);
     if (runs.ok()) faults_.runs_listed += runs->size();
     return runs;
   }
+  void TellNeeds(const storage::RunNeeds& needs) override { inner_->TellNeeds(needs); }
+  const storage::RunNeeds* siblings() const override { return inner_->siblings(); }
   void PlaceLost(storage::ChunkId chunk, Done done) override {
     if (faults_.unflushed_losses == 0) return inner_->PlaceLost(chunk, std::move(done));
     --faults_.unflushed_losses;

@@ -27,17 +27,18 @@ namespace meridian::replication {
 
 class ReplicaGroup {
  public:
-  explicit ReplicaGroup(int size, ReplicaOptions options = Options()) : options_(options) {
-    for (int n = 1; n <= size; ++n) {
-      config_.members.push_back(MemberOf(n));
-      disks_[n] = std::make_unique<storage::MemoryReplicaDisk>(storage::MemoryDiskOptions{});
-    }
-    coordination::Transaction create;
-    create.compares.push_back({GroupConfigKey(Partition()), 0});
-    create.writes.push_back({GroupConfigKey(Partition()), EncodeGroupConfig(config_)});
-    store_.Commit(create, [](auto) {});
-    executor_.RunQueued();
-    for (int n = 1; n <= size; ++n) Start(n);
+  explicit ReplicaGroup(int size, ReplicaOptions options = Options())
+      : partition_(Partition()), options_(options), executor_(own_executor_) {
+    Make(size);
+  }
+  // Of another partition of `sibling`'s container, on the same disks. `sibling` outlives it.
+  ReplicaGroup(ReplicaGroup& sibling, PartitionId partition)
+      : partition_(partition),
+        options_(sibling.options_),
+        executor_(sibling.executor_),
+        random_(43),  // not its runs
+        chunks_(sibling.chunks_) {
+    Make(static_cast<int>(sibling.config_.members.size()));
   }
   ~ReplicaGroup() { replicas_.clear(); }
 
@@ -52,12 +53,12 @@ class ReplicaGroup {
 
   // A replica that no configuration names yet: empty, on a disk of its own.
   void Add(int n) {
-    disks_[n] = std::make_unique<storage::MemoryReplicaDisk>(storage::MemoryDiskOptions{});
+    MakeDisk(n);
     Start(n);
   }
   void Start(int n) {
     std::optional<coordination::KeyValue> stored;
-    store_.Get(GroupConfigKey(Partition()), [&](auto value) { stored = **value; });
+    store_.Get(GroupConfigKey(partition_), [&](auto value) { stored = **value; });
     RunUntil([&] { return stored.has_value(); });
     auto config = DecodeGroupConfig(stored->value);
     CHECK_INVARIANT(config.ok(), "the stored configuration decodes");
@@ -73,7 +74,7 @@ class ReplicaGroup {
         state_machine_,
         [](RunId run) { return "abort " + run.ToHex(); },
         [this, n](const absl::Status& status) { failures_[n] = status; }};
-    replicas_[n] = MakeReplica(Partition(), IdOf(n), *config, stored->mod_revision, options_,
+    replicas_[n] = MakeReplica(partition_, IdOf(n), *config, stored->mod_revision, options_,
                                std::move(environment));
   }
   void Crash(int n) {
@@ -163,6 +164,25 @@ class ReplicaGroup {
   ManualExecutor& executor() { return executor_; }
 
  private:
+  void Make(int size) {
+    for (int n = 1; n <= size; ++n) {
+      config_.members.push_back(MemberOf(n));
+      MakeDisk(n);
+    }
+    coordination::Transaction create;
+    create.compares.push_back({GroupConfigKey(partition_), 0});
+    create.writes.push_back({GroupConfigKey(partition_), EncodeGroupConfig(config_)});
+    store_.Commit(create, [](auto) {});
+    executor_.RunQueued();
+    for (int n = 1; n <= size; ++n) Start(n);
+  }
+  void MakeDisk(int n) {
+    auto& chunks = chunks_[n];
+    if (chunks == nullptr) chunks = std::make_shared<storage::MemoryChunks>();
+    disks_[n] = std::make_unique<storage::MemoryReplicaDisk>(
+        storage::MemoryDiskOptions{}, partition_, chunks, /*installing=*/false);
+  }
+
   class LocalTransport : public Transport {
    public:
     LocalTransport(ReplicaGroup& group, int from) : group_(group), from_(from) {}
@@ -192,13 +212,16 @@ class ReplicaGroup {
     Executor& executor_;
   };
 
+  const PartitionId partition_;
   const ReplicaOptions options_;
-  ManualExecutor executor_;
+  ManualExecutor own_executor_;
+  ManualExecutor& executor_;
   StrandClock clock_{executor_};
   SeededRandom random_{42};
   coordination::InMemoryCoordinationStore store_{executor_};
   ToyStateMachine state_machine_;
   GroupConfig config_;
+  std::map<int, std::shared_ptr<storage::MemoryChunks>> chunks_;
   std::map<int, std::unique_ptr<storage::MemoryReplicaDisk>> disks_;
   std::map<int, StorageFaults> faults_;
   std::map<int, LocalTransport> transports_;

@@ -66,7 +66,11 @@ class ToyStateMachine : public storage::StateMachine {
   absl::StatusOr<bool> KnowsRun(const storage::KvReader& state, RunId run) const override {
     ASSIGN_OR_RETURN(auto referenced, state.Get("r" + run.ToHex()));
     ASSIGN_OR_RETURN(auto aborted, state.Get("x" + run.ToHex()));
-    return referenced.has_value() || aborted.has_value();
+    if (referenced.has_value() || aborted.has_value()) return true;
+    for (const auto& [key, value] : Rows(state, "g", "h")) {
+      if (key.substr(13) == run.ToHex()) return true;
+    }
+    return false;
   }
 
   absl::StatusOr<std::string> Digest(const storage::KvReader& state) const override {

@@ -1,11 +1,11 @@
 #include "tests/storage/power_loss_run.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "base/crc32c.h"
 #include "tests/fakes/fault_env.h"
+#include "tests/storage/runs_are_keys.h"
 
 namespace meridian::storage {
 namespace {
@@ -28,12 +28,15 @@ PowerLossRun::PowerLossRun(uint64_t seed)
       random_(seed * 6700417),
       key_(crypto::SecretKey::Draw(random_)),
       ciphers_(key_, system_random_),
-      sealers_(key_) {}
+      sealers_(key_),
+      container_(ContainerId::Draw(random_)) {
+  for (Partition& partition : partitions_) partition.id = PartitionId::Draw(random_);
+}
 
 PowerLossRun::~PowerLossRun() { Close(); }
 
 void PowerLossRun::Close() {
-  storage_.reset();
+  for (Partition& partition : partitions_) partition.storage.reset();
   store_.reset();
   env_.reset();
   disk_.reset();
@@ -64,25 +67,46 @@ absl::Status PowerLossRun::Open() {
   auto store = DiskStore::Open(*disk_, options);
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
-  if (store_->ListReplicas().empty()) {
-    const ReplicaOnDisk made{.replica = ReplicaId::Draw(random_),
-                             .partition = PartitionId::Draw(random_),
-                             .container = ContainerId::Draw(random_)};
-    if (replica_) return absl::DataLossError("the replica is gone");
-    if (absl::Status status = store_->CreateReplica(made, /*installing=*/false); !status.ok())
-      return status;
-    replica_ = made;
-  } else {
+  for (Partition& partition : partitions_) {
+    if (absl::Status status = OpenPartition(partition); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PowerLossRun::OpenPartition(Partition& partition) {
+  std::optional<ReplicaId> found;
+  for (const ReplicaOnDisk& replica : store_->ListReplicas()) {
+    if (replica.container != container_) return absl::DataLossError("a replica of nobody's");
+    if (replica.partition == partition.id) found = replica.replica;
+  }
+  if (found && removed_.contains(*found)) return absl::DataLossError("a removed replica is back");
+  if (!found && partition.replica) {
+    if (!partition.may_be_gone) return absl::DataLossError("a replica is gone");
+    partition = {.id = partition.id};
+  }
+  if (found) {
     // Of a cut within CreateReplica, if it was not acknowledged.
-    if (replica_ && store_->ListReplicas()[0] != *replica_) {
+    if (partition.replica && partition.replica != found) {
       return absl::DataLossError("the replica is another one");
     }
-    replica_ = store_->ListReplicas()[0];
+    partition.replica = found;
+    partition.may_be_gone = false;
+  } else if (absl::Status status = Create(partition); !status.ok()) {
+    return status;
   }
-  auto storage = store_->OpenReplica(replica_->replica);
+  auto storage = store_->OpenReplica(*partition.replica);
   if (!storage.ok()) return storage.status();
-  storage_ = *std::move(storage);
+  partition.storage = *std::move(storage);
   return absl::OkStatus();
+}
+
+absl::Status PowerLossRun::Create(Partition& partition) {
+  const ReplicaId replica = ReplicaId::Draw(random_);
+  absl::Status status = store_->CreateReplica(
+      {.replica = replica, .partition = partition.id, .container = container_},
+      /*installing=*/false);
+  if (status.ok()) partition.replica = replica;
+  return status;
 }
 
 std::string PowerLossRun::Live() {
@@ -109,40 +133,45 @@ std::string PowerLossRun::Live() {
 }
 
 std::string PowerLossRun::Check() {
-  const RecoveredReplica& recovered = storage_->recovered();
-  if (std::string lost = CheckLog(); !lost.empty()) return lost;
-  if (std::string lost = CheckChunks(); !lost.empty()) return lost;
-  applied_ = recovered.applied_index.value();
-  if (applied_ > committed_) return "more is applied than was ever committed";
-  if (std::string lost = CheckRows(recovered.applied_index); !lost.empty()) return lost;
-  Apply(committed_);
-  return CheckRows(LogIndex(committed_));
+  for (Partition& partition : partitions_) {
+    at_ = &partition;
+    if (std::string lost = CheckLog(); !lost.empty()) return lost;
+    if (std::string lost = CheckChunks(); !lost.empty()) return lost;
+    const LogIndex applied = partition.storage->recovered().applied_index;
+    partition.applied = applied.value();
+    if (partition.applied > partition.committed) return "more is applied than was ever committed";
+    if (std::string lost = CheckRows(applied); !lost.empty()) return lost;
+    Apply(partition.committed);
+    if (std::string lost = CheckRows(LogIndex(partition.committed)); !lost.empty()) return lost;
+  }
+  return "";
 }
 
 std::string PowerLossRun::CheckLog() {
-  if (storage_->recovered().hard_state.promised < acknowledged_.promised) {
+  if (at_->storage->recovered().hard_state.promised < at_->acknowledged.promised) {
     return "a promise was lowered";
   }
-  possible_.insert(possible_.begin(), acknowledged_);
+  at_->possible.insert(at_->possible.begin(), at_->acknowledged);
   // The latest first: what was not acknowledged may be there all the same, in order.
-  for (auto state = possible_.rbegin(); state != possible_.rend(); ++state) {
+  for (auto state = at_->possible.rbegin(); state != at_->possible.rend(); ++state) {
     if (!Holds(*state)) continue;
     const State found = *state;
-    acknowledged_ = found;
-    possible_.clear();
+    at_->acknowledged = found;
+    at_->possible.clear();
     return "";
   }
   return "the log is none that the requests could have left";
 }
 
 bool PowerLossRun::Holds(const State& state) {
-  const RecoveredReplica& recovered = storage_->recovered();
+  const RecoveredReplica& recovered = at_->storage->recovered();
   const uint64_t base = recovered.base_index.value();
   if (recovered.hard_state.promised != state.promised) return false;
   if (base + recovered.epochs.size() != state.log.size()) return false;
   uint64_t next = base + 1;
   while (next <= state.log.size()) {
-    const auto entries = storage_->ReadLog(LogIndex(next), LogIndex(state.log.size()), 64 << 10);
+    const auto entries =
+        at_->storage->ReadLog(LogIndex(next), LogIndex(state.log.size()), 64 << 10);
     if (!entries.ok() || entries->empty()) return false;
     for (const LogEntry& entry : *entries) {
       if (recovered.epochs[next - base - 1] != entry.epoch) return false;
@@ -154,7 +183,7 @@ bool PowerLossRun::Holds(const State& state) {
 
 std::string PowerLossRun::CheckChunks() {
   for (const auto& [chunk, bytes] : chunks_) {
-    const auto read = storage_->ReadChunk(chunk, 0, bytes.size());
+    const auto read = at_->storage->ReadChunk(chunk, 0, bytes.size());
     if (!read.ok()) return "a chunk is lost: " + read.status().ToString();
     if (read->view() != bytes) return "a chunk has other bytes";
   }
@@ -162,11 +191,11 @@ std::string PowerLossRun::CheckChunks() {
 }
 
 std::string PowerLossRun::CheckRows(LogIndex applied) {
-  const auto view = storage_->NewView();
+  const auto view = at_->storage->NewView();
   for (uint64_t row = 0; row < kRows; ++row) {
     std::optional<std::string> expected;
     for (uint64_t i = applied.value(); i > 0 && !expected; --i) {
-      if (i % kRows == row) expected = acknowledged_.log[i - 1]->command;
+      if (i % kRows == row) expected = at_->acknowledged.log[i - 1]->command;
     }
     const auto found = view->Get("row" + std::to_string(row));
     if (!found.ok()) return "a row cannot be read: " + found.status().ToString();
@@ -180,14 +209,17 @@ std::string PowerLossRun::Work() {
     if (absl::Status health = store_->health(); !health.ok() && !fault_.power_is_off()) {
       return "the disk failed before its power did: " + health.ToString();
     }
+    at_ = &partitions_[random_.Uniform(4) == 0 ? 1 : 0];
     const uint64_t choice = random_.Uniform(100);
-    if (choice < 55) {
+    if (choice < 2) {
+      Replace(partitions_[1]);
+    } else if (choice < 55) {
       Persist();
     } else if (choice < 72) {
       WriteChunk();
     } else if (choice < 86) {
-      const uint64_t last = acknowledged_.log.size();
-      Apply(std::min(last, applied_ + 1 + random_.Uniform(5)));
+      const uint64_t last = at_->acknowledged.log.size();
+      Apply(std::min(last, at_->applied + 1 + random_.Uniform(5)));
     } else if (choice < 91) {
       Trim();
     } else if (choice < 95) {
@@ -202,7 +234,7 @@ std::string PowerLossRun::Work() {
 // One to four requests, not waiting for one another.
 void PowerLossRun::Persist() {
   const uint64_t count = 1 + random_.Uniform(4);
-  State state = acknowledged_;
+  State state = at_->acknowledged;
   std::vector<State> after;  // each whole request
   std::vector<size_t> steps;
   uint64_t answered = 0;
@@ -210,8 +242,8 @@ void PowerLossRun::Persist() {
   for (uint64_t i = 0; i < count; ++i) {
     PersistRequest request = NextRequest(state);
     after.push_back(state);
-    steps.push_back(possible_.size());
-    storage_->Persist(std::move(request), [&](const absl::Status& status) {
+    steps.push_back(at_->possible.size());
+    at_->storage->Persist(std::move(request), [&](const absl::Status& status) {
       ++answered;
       good += status.ok() && good + 1 == answered;
     });
@@ -220,12 +252,13 @@ void PowerLossRun::Persist() {
   totals_.persists += static_cast<int>(good);
   totals_.unanswered_persists += static_cast<int>(count - good);
   if (good > 0) {
-    acknowledged_ = after[good - 1];
-    possible_.erase(possible_.begin(), possible_.begin() + static_cast<ptrdiff_t>(steps[good - 1]));
+    at_->acknowledged = after[good - 1];
+    at_->possible.erase(at_->possible.begin(),
+                        at_->possible.begin() + static_cast<ptrdiff_t>(steps[good - 1]));
   }
   if (good < count) return;
-  for (uint64_t i = committed_; i < acknowledged_.log.size(); ++i) {
-    const LogEntry& entry = *acknowledged_.log[i];
+  for (uint64_t i = at_->committed; i < at_->acknowledged.log.size(); ++i) {
+    const LogEntry& entry = *at_->acknowledged.log[i];
     if (entry.inline_body.empty()) continue;
     chunks_[{.run = entry.inline_run, .number = 0}] = std::string(entry.inline_body.view());
   }
@@ -238,23 +271,23 @@ PersistRequest PowerLossRun::NextRequest(State& state) {
   if (random_.Uniform(4) == 0 || state.promised == Epoch()) {
     state.promised = state.promised + 1;
     request.hard_state = HardState{.promised = state.promised};
-    possible_.push_back(state);
+    at_->possible.push_back(state);
   }
-  if (state.log.size() > committed_ && random_.Uniform(6) == 0) {
-    const uint64_t from = committed_ + 1 + random_.Uniform(state.log.size() - committed_);
+  if (state.log.size() > at_->committed && random_.Uniform(6) == 0) {
+    const uint64_t from = at_->committed + 1 + random_.Uniform(state.log.size() - at_->committed);
     request.truncate_from = LogIndex(from);
     for (uint64_t i = from; i <= state.log.size(); ++i) {
       chunks_.erase({.run = state.log[i - 1]->inline_run, .number = 0});
     }
     state.log.resize(from - 1);
-    possible_.push_back(state);
+    at_->possible.push_back(state);
     ++totals_.truncations;
   }
   const uint64_t entries = random_.Uniform(4);
   for (uint64_t i = 0; i < entries; ++i) {
     request.entries.push_back(NextEntry(state));
     state.log.push_back(std::make_shared<LogEntry>(request.entries.back()));
-    possible_.push_back(state);
+    at_->possible.push_back(state);
   }
   return request;
 }
@@ -279,8 +312,8 @@ void PowerLossRun::WriteChunk() {
                       .number = static_cast<uint32_t>(random_.Uniform(3))};
   const std::string bytes = RandomBytes(100 << 10);
   std::optional<absl::Status> answer;
-  storage_->WriteChunk(chunk, Buffer::FromString(bytes), Crc32c(bytes),
-                       [&](absl::Status status) { answer = std::move(status); });
+  at_->storage->WriteChunk(chunk, Buffer::FromString(bytes), Crc32c(bytes),
+                           [&](absl::Status status) { answer = std::move(status); });
   strand_.RunUntil([&] { return answer.has_value(); });
   if (!answer->ok()) return;
   chunks_[chunk] = bytes;
@@ -288,30 +321,45 @@ void PowerLossRun::WriteChunk() {
 }
 
 void PowerLossRun::Apply(uint64_t up_to) {
-  while (applied_ < up_to) {
-    const LogEntry& entry = *acknowledged_.log[applied_];
+  while (at_->applied < up_to) {
+    const LogEntry& entry = *at_->acknowledged.log[at_->applied];
     KvBatch batch;
     batch.Put(RowOf(entry.index.value()), entry.command);
+    if (!entry.inline_body.empty()) batch.Put(entry.inline_run.ToHex(), "");
     // What is handed over counts as committed: it may be there after the cut.
-    committed_ = std::max(committed_, entry.index.value());
-    if (!storage_->Apply(batch, entry.index, entry.timestamp).ok()) return;
-    ++applied_;
+    at_->committed = std::max(at_->committed, entry.index.value());
+    if (!at_->storage->Apply(batch, entry.index, entry.timestamp).ok()) return;
+    ++at_->applied;
     ++totals_.applied;
   }
 }
 
 void PowerLossRun::Trim() {
   // Far enough behind that there is a log to compare.
-  if (applied_ < 20) return;
+  if (at_->applied < 20) return;
   // A failure is the power cut's, which the loop sees.
-  if (!storage_->TrimTo(LogIndex(applied_ - 20)).ok()) return;
+  if (!at_->storage->TrimTo(LogIndex(at_->applied - 20)).ok()) return;
   ++totals_.trims;
+}
+
+// What it wrote stays: the other one may need it.
+void PowerLossRun::Replace(Partition& partition) {
+  const ReplicaId old = *partition.replica;
+  partition.storage.reset();
+  partition.may_be_gone = true;
+  // A failure is the power cut's, which the loop sees.
+  if (!store_->RemoveReplica(old, RunsAreKeys()).ok()) return;
+  removed_.insert(old);
+  partition = {.id = partition.id};
+  if (OpenPartition(partition).ok()) ++totals_.replacements;
 }
 
 void PowerLossRun::DropOldRun() {
   // The body of an entry that may still be truncated or read from the log is kept.
   std::set<RunId> in_log;
-  for (const auto& entry : acknowledged_.log) in_log.insert(entry->inline_run);
+  for (const Partition& partition : partitions_) {
+    for (const auto& entry : partition.acknowledged.log) in_log.insert(entry->inline_run);
+  }
   std::vector<ChunkId> droppable;
   for (const auto& [chunk, bytes] : chunks_) {
     if (in_log.count(chunk.run) == 0) droppable.push_back(chunk);
@@ -320,7 +368,7 @@ void PowerLossRun::DropOldRun() {
   const ChunkId chosen = droppable[random_.Uniform(droppable.size())];
   chunks_.erase(chosen);
   // A failure is the power cut's, which the loop sees.
-  storage_->DropRun(chosen.run).IgnoreError();
+  at_->storage->DropRun(chosen.run).IgnoreError();
 }
 
 void PowerLossRun::Checkpoint() {

@@ -1,10 +1,13 @@
 // One disk's life through many power cuts: works on a DiskStore until the power goes, opens it
-// again, and compares what is there with what was acknowledged (I1, I4, P2).
+// again, and compares what is there with what was acknowledged (I1, I4, P2). The disk has replicas
+// of two partitions of one container; one of the two is replaced by another now and then.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +44,7 @@ class PowerLossRun {
     int applied = 0;
     int checkpoints = 0;
     int trims = 0;
+    int replacements = 0;
     int unanswered_persists = 0;  // at a cut
   };
   const Totals& totals() const { return totals_; }
@@ -53,7 +57,22 @@ class PowerLossRun {
     std::vector<std::shared_ptr<const LogEntry>> log;
   };
 
+  // A replica, and what it must hold.
+  struct Partition {
+    PartitionId id;
+    std::optional<ReplicaId> replica = {};  // whose creation was acknowledged, or found
+    bool may_be_gone = false;               // its removal was not answered
+    std::unique_ptr<ReplicaStorage> storage = {};
+    State acknowledged = {};
+    // After each step of the requests that were made and not acknowledged, in order.
+    std::vector<State> possible = {};
+    uint64_t committed = 0;  // applied at some time: never truncated
+    uint64_t applied = 0;
+  };
+
   absl::Status Open();
+  absl::Status OpenPartition(Partition& partition);
+  absl::Status Create(Partition& partition);
   void Close();
   std::string Check();
   std::string CheckLog();
@@ -70,6 +89,7 @@ class PowerLossRun {
   void DropOldRun();
   void Checkpoint();
   void Trim();
+  void Replace(Partition& partition);
   std::string RandomBytes(size_t max_size);
 
   FaultDisk fault_;
@@ -83,14 +103,11 @@ class PowerLossRun {
   std::unique_ptr<Disk> disk_;
   std::unique_ptr<rocksdb::Env> env_;
   std::unique_ptr<DiskStore> store_;
-  std::unique_ptr<ReplicaStorage> storage_;
 
-  std::optional<ReplicaOnDisk> replica_;
-  State acknowledged_;
-  // After each step of the requests that were made and not acknowledged, in order.
-  std::vector<State> possible_;
-  uint64_t committed_ = 0;  // applied at some time: never truncated
-  uint64_t applied_ = 0;
+  ContainerId container_;
+  std::array<Partition, 2> partitions_;
+  Partition* at_ = &partitions_[0];  // the one that is worked on, or checked
+  std::set<ReplicaId> removed_;
   std::map<ChunkId, std::string> chunks_;  // acknowledged, not dropped
   uint64_t serial_ = 0;
   Totals totals_;

@@ -36,12 +36,13 @@ TEST_P(PowerLoss, NothingAcknowledgedIsLost) {
     sum.checkpoints += totals.checkpoints;
     sum.trims += totals.trims;
     sum.unanswered_persists += totals.unanswered_persists;
+    sum.replacements += totals.replacements;
   }
   std::printf(
       "cuts %d, of them while opening %d; persists %d, unanswered %d, truncations %d, chunks %d, "
-      "applied %d, checkpoints %d, trims %d\n",
+      "applied %d, checkpoints %d, trims %d, replicas replaced %d\n",
       sum.cuts, sum.cuts_while_opening, sum.persists, sum.unanswered_persists, sum.truncations,
-      sum.chunks, sum.applied, sum.checkpoints, sum.trims);
+      sum.chunks, sum.applied, sum.checkpoints, sum.trims, sum.replacements);
   EXPECT_EQ(sum.cuts, 45);
   EXPECT_GT(sum.cuts_while_opening, 2);
   EXPECT_GT(sum.persists, 200);
@@ -51,6 +52,7 @@ TEST_P(PowerLoss, NothingAcknowledgedIsLost) {
   EXPECT_GT(sum.applied, 100);
   EXPECT_GT(sum.checkpoints, 10);
   EXPECT_GT(sum.trims, 4);
+  EXPECT_GT(sum.replacements, 4);
 }
 
 INSTANTIATE_TEST_SUITE_P(KillPoints, PowerLoss, testing::Range<uint64_t>(0, kGroups));

@@ -110,7 +110,8 @@ TYPED_TEST_P(ReplicaChunkConformance, DropsARunAndNoOther) {
   ASSERT_TRUE(this->storage().DropRun(dropped).ok());
   EXPECT_EQ(this->storage().ReadChunk({dropped, 7}, 0, 1).status().code(),
             absl::StatusCode::kNotFound);
-  EXPECT_EQ(this->storage().ListRuns(RunId(), 10).value(), (std::vector<RunId>{kept}));
+  EXPECT_EQ(this->storage().ListRuns(RunId(), 10).value(),
+            (std::vector<ReplicaStorage::StoredRun>{{kept, RunOwner::kSelf}}));
   EXPECT_EQ(this->storage().ReadChunk({kept, 0}, 0, 1).value().view(), "z");
 }
 
@@ -126,9 +127,9 @@ TYPED_TEST_P(ReplicaChunkConformance, ListsRunsInOrderAPartAtATime) {
   for (RunId after;;) {
     const auto part = this->storage().ListRuns(after, 2);
     ASSERT_TRUE(part.ok()) << part.status();
-    listed.insert(listed.end(), part->begin(), part->end());
+    for (const auto& stored : *part) listed.push_back(stored.run);
     if (part->size() < 2) break;
-    after = part->back();
+    after = part->back().run;
   }
   EXPECT_EQ(listed, runs);
   EXPECT_TRUE(this->storage().ListRuns(runs.back(), 2)->empty());

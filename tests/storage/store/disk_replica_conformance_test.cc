@@ -5,6 +5,7 @@
 
 #include "tests/storage/replica_chunk_conformance.h"
 #include "tests/storage/replica_log_conformance.h"
+#include "tests/storage/replica_sibling_conformance.h"
 #include "tests/storage/replica_state_conformance.h"
 #include "tests/storage/store/disk_store_harness.h"
 
@@ -17,7 +18,23 @@ class DiskSubject {
 
   ReplicaStorage& storage() { return harness_.storage(); }
   void RunUntil(const std::function<bool()>& done) { harness_.strand().RunUntil(done); }
-  void Crash() { harness_.Crash(); }
+  void Crash() {
+    sibling_.reset();
+    harness_.Crash();
+  }
+  void MakeSibling(bool installing) {
+    sibling_id_ = harness_.replica();
+    sibling_id_.replica = ReplicaId::Draw(harness_.random());
+    sibling_id_.partition = PartitionId::Draw(harness_.random());
+    const absl::Status made = harness_.store().CreateReplica(sibling_id_, installing);
+    ASSERT_TRUE(made.ok()) << made;
+  }
+  void OpenSibling() { sibling_ = harness_.store().OpenReplica(sibling_id_.replica).value(); }
+  void CloseSibling() { sibling_.reset(); }
+  ReplicaStorage& sibling() { return *sibling_; }
+  absl::Status RemoveSibling(const StateMachine& state_machine) {
+    return harness_.store().RemoveReplica(sibling_id_.replica, state_machine);
+  }
   void TrimLog(LogIndex index) {
     ASSERT_TRUE(harness_.storage().TrimTo(index).ok());
     harness_.RollSegment();
@@ -46,11 +63,14 @@ class DiskSubject {
 
  private:
   DiskStoreHarness harness_;
+  ReplicaOnDisk sibling_id_;
+  std::unique_ptr<ReplicaStorage> sibling_;
 };
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Disk, ReplicaLogConformance, DiskSubject);
 INSTANTIATE_TYPED_TEST_SUITE_P(Disk, ReplicaStateConformance, DiskSubject);
 INSTANTIATE_TYPED_TEST_SUITE_P(Disk, ReplicaChunkConformance, DiskSubject);
+INSTANTIATE_TYPED_TEST_SUITE_P(Disk, ReplicaSiblingConformance, DiskSubject);
 
 }  // namespace
 }  // namespace meridian::storage

@@ -6,6 +6,7 @@
 #include "base/crc32c.h"
 #include "storage/store/codec.h"
 #include "storage/store/identity.h"
+#include "tests/storage/runs_are_keys.h"
 #include "tests/storage/store/disk_store_harness.h"
 
 namespace meridian::storage {
@@ -142,7 +143,7 @@ TEST_F(DiskStoreTest, TellsWhatAReplicaHasPromisedOpenOrNot) {
   EXPECT_EQ(promised().value(), Epoch(7));
   EXPECT_TRUE(absl::IsNotFound(
       harness_.store().DurablePromise(ReplicaId::Draw(harness_.random())).status()));
-  ASSERT_TRUE(harness_.store().RemoveReplica(replica).ok());
+  ASSERT_TRUE(harness_.store().RemoveReplica(replica, RunsAreKeys()).ok());
   EXPECT_TRUE(absl::IsNotFound(promised().status()));
 }
 
@@ -189,7 +190,7 @@ TEST_F(DiskStoreTest, PartitionsOfAContainerHaveStatesAndLogsOfTheirOwnAndShareT
   harness_.Crash();
   EXPECT_EQ(harness_.storage().recovered().epochs, std::vector<Epoch>{Epoch(4)});
   EXPECT_FALSE(harness_.storage().recovered().installing);
-  ASSERT_TRUE(harness_.store().RemoveReplica(sibling.replica).ok());
+  ASSERT_TRUE(harness_.store().RemoveReplica(sibling.replica, RunsAreKeys()).ok());
   EXPECT_EQ(harness_.storage().ReadLog(LogIndex(1), LogIndex(1), 100)->size(), 1u);
   EXPECT_EQ(harness_.storage().ReadChunk({.run = run, .number = 0}, 0, 5)->view(), "chunk");
   ASSERT_TRUE(harness_.store().Checkpoint().ok());
@@ -239,7 +240,7 @@ TEST_F(DiskStoreTest, AReplicaIsOpenOnce) {
   harness_.Open();
   const ReplicaId replica = harness_.replica().replica;
   EXPECT_TRUE(absl::IsFailedPrecondition(harness_.store().OpenReplica(replica).status()));
-  EXPECT_TRUE(absl::IsFailedPrecondition(harness_.store().RemoveReplica(replica)));
+  EXPECT_TRUE(absl::IsFailedPrecondition(harness_.store().RemoveReplica(replica, RunsAreKeys())));
   harness_.CloseReplica();
   EXPECT_TRUE(harness_.store().OpenReplica(replica).ok());
   EXPECT_TRUE(
@@ -270,8 +271,8 @@ TEST_F(DiskStoreTest, ARemovedReplicaIsGoneAndOthersStay) {
     ASSERT_TRUE(storage->Apply(batch, LogIndex(0), Timestamp(0)).ok());
   }
   harness_.CloseReplica();
-  ASSERT_TRUE(harness_.store().RemoveReplica(harness_.replica().replica).ok());
-  EXPECT_TRUE(harness_.store().RemoveReplica(harness_.replica().replica).ok());
+  ASSERT_TRUE(harness_.store().RemoveReplica(harness_.replica().replica, RunsAreKeys()).ok());
+  EXPECT_TRUE(harness_.store().RemoveReplica(harness_.replica().replica, RunsAreKeys()).ok());
   ASSERT_TRUE(harness_.store().Checkpoint().ok());
   EXPECT_EQ(harness_.store().Stats()->chunk_live_bytes, 0u);
 
