@@ -252,6 +252,16 @@ void ReplicaDriver::ChangeMembers(std::vector<Member> members,
               [shared](const absl::Status& reason) { (*shared)(reason); }});
 }
 
+void ReplicaDriver::OfferLeadership(ReplicaId to, std::function<void(absl::Status)> done) {
+  auto shared = std::make_shared<decltype(done)>(std::move(done));
+  inbox_.Add({[this, shared, to] {
+                if (absl::Status status = CheckInService(); !status.ok()) return (*shared)(status);
+                (*shared)(core_.OfferLeadership(to, Now()));
+                SchedulePump();
+              },
+              [shared](const absl::Status& reason) { (*shared)(reason); }});
+}
+
 void ReplicaDriver::GetStatus(std::function<void(ReplicaStatus)> done) {
   auto shared = std::make_shared<decltype(done)>(std::move(done));
   inbox_.Add({[this, shared] { (*shared)(StatusNow()); },

@@ -183,6 +183,9 @@ class Replica {
   virtual void ChangeMembers(std::vector<Member> members,
                              std::function<void(absl::Status)> done) = 0;
 
+  // As ReplicaCore::OfferLeadership.
+  virtual void OfferLeadership(ReplicaId to, std::function<void(absl::Status)> done) = 0;
+
   virtual void GetStatus(std::function<void(ReplicaStatus)> done) = 0;
   // SHA-256 of the applied state, with the index that it stands at.
   virtual void GetDigest(

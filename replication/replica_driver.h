@@ -51,6 +51,7 @@ class ReplicaDriver final : public Replica {
                   std::function<void(absl::StatusOr<Buffer>)> done) override;
   std::shared_ptr<void> PinRun(RunId run) override { return read_pins_.Pin(run); }
   void ChangeMembers(std::vector<Member> members, std::function<void(absl::Status)> done) override;
+  void OfferLeadership(ReplicaId to, std::function<void(absl::Status)> done) override;
   void GetStatus(std::function<void(ReplicaStatus)> done) override;
   void GetDigest(
       std::function<void(absl::StatusOr<std::pair<LogIndex, std::string>>)> done) override;

@@ -78,6 +78,10 @@ void HostedReplica::ChangeMembers(std::vector<replication::Member> members,
   replica_->ChangeMembers(std::move(members), std::move(done));
 }
 
+void HostedReplica::OfferLeadership(ReplicaId to, std::function<void(absl::Status)> done) {
+  replica_->OfferLeadership(to, std::move(done));
+}
+
 void HostedReplica::GetStatus(std::function<void(replication::ReplicaStatus)> done) {
   replica_->GetStatus(std::move(done));
 }

@@ -55,6 +55,7 @@ class HostedReplica final : public replication::Replica {
   std::shared_ptr<void> PinRun(RunId run) override;
   void ChangeMembers(std::vector<replication::Member> members,
                      std::function<void(absl::Status)> done) override;
+  void OfferLeadership(ReplicaId to, std::function<void(absl::Status)> done) override;
   void GetStatus(std::function<void(replication::ReplicaStatus)> done) override;
   void GetDigest(
       std::function<void(absl::StatusOr<std::pair<LogIndex, std::string>>)> done) override;

@@ -61,8 +61,9 @@ class Node {
   static absl::StatusOr<std::unique_ptr<Node>> Start(const Platform& platform, NodeOptions options);
 
   virtual const std::string& public_endpoint() const = 0;
-  // Takes back that the node runs, and lets running calls end, until the deadline. Then a checkpoint of every disk, so that the next
-  // start replays little; waited for as long as kCheckpointTime.
+  // Takes back that the node runs, and lets running calls end, until the deadline. Then a
+  // checkpoint of every disk, so that the next start replays little; waited for as long as
+  // kCheckpointTime.
   static constexpr absl::Duration kCheckpointTime = absl::Seconds(5);
   virtual void Drain(absl::Time deadline) = 0;
 };

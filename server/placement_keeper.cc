@@ -75,6 +75,7 @@ void PlacementKeeper::ScheduleTurn() {
 void PlacementKeeper::Turn() {
   const std::vector<DiskInPlan> disks = PlacementDisks(env_.view);
   std::vector<Change> changes;
+  settled_.clear();
   for (const std::shared_ptr<HostedReplica>& replica : env_.host.List()) {
     std::optional<Change> change = PlanOf(replica, disks);
     if (change) changes.push_back(*std::move(change));
@@ -90,8 +91,7 @@ void PlacementKeeper::Turn() {
     const PartitionId partition = change.replica->identity().partition;
     Plan plan{change.members, env_.clock.MonotonicNow()};
     const auto last = plans_.find(partition);
-    if (last != plans_.end() && last->second.members == plan.members)
-      plan.since = last->second.since;
+    if (last != plans_.end() && last->second.members == plan.members) plan = last->second;
     // One that does not come to its end leaves its turn to others, and says so.
     const absl::Duration taken = env_.clock.MonotonicNow() - plan.since;
     if (taken < env_.options.patience) {
@@ -103,6 +103,67 @@ void PlacementKeeper::Turn() {
     plans[partition] = std::move(plan);
   }
   plans_ = std::move(plans);
+  if (changes.empty()) Balance(disks);
+}
+
+bool PlacementKeeper::IsBalancing(PartitionId partition, const replication::GroupConfig& config,
+                                  const std::vector<DiskInPlan>& disks) const {
+  const auto plan = plans_.find(partition);
+  if (plan == plans_.end() || !plan->second.balances || plan->second.members == config.members) {
+    return false;
+  }
+  return std::all_of(plan->second.members.begin(), plan->second.members.end(),
+                     [&disks](const replication::Member& member) {
+                       return std::any_of(disks.begin(), disks.end(), [&](const DiskInPlan& disk) {
+                         return disk.disk.disk == member.disk && disk.present && !disk.draining;
+                       });
+                     });
+}
+
+// Every node does so for the groups that it leads, by the same counts: one in as many turns as
+// there are nodes, so that they do not all fill the same disk.
+void PlacementKeeper::Balance(const std::vector<DiskInPlan>& disks) {
+  const absl::Duration now = env_.clock.MonotonicNow();
+  if (settled_.empty() || now < balanced_at_ + env_.options.balance_interval) return;
+  balanced_at_ = now;
+  if (env_.random.Uniform(std::max<size_t>(1, env_.view.alive().size())) != 0) return;
+  std::vector<SettledGroup> groups;
+  for (const auto& [partition, settled] : settled_) groups.push_back(settled.group);
+  BalanceReplicas(groups, disks);
+  BalanceLeaders(groups, disks);
+}
+
+void PlacementKeeper::BalanceReplicas(const std::vector<SettledGroup>& groups,
+                                      const std::vector<DiskInPlan>& disks) {
+  const std::optional<BalanceMove> move = PlanBalanceMove(groups, disks);
+  if (!move) return;
+  const Settled& settled = settled_.at(move->partition);
+  std::vector<replication::Member> members = settled.group.members;
+  for (replication::Member& member : members) {
+    if (member.replica != move->from) continue;
+    member = {ReplicaId::Draw(env_.random), move->to.node, move->to.disk};
+  }
+  Begin({settled.replica, members, false, members.size()});
+  plans_[move->partition] = {std::move(members), env_.clock.MonotonicNow(), /*balances=*/true};
+}
+
+void PlacementKeeper::BalanceLeaders(const std::vector<SettledGroup>& groups,
+                                     const std::vector<DiskInPlan>& disks) {
+  std::map<NodeId, size_t> leaders;
+  for (const auto& [partition, group] : env_.view.groups()) {
+    const replication::Member* leader = ClusterView::LeaderOf(group.config);
+    if (leader != nullptr) ++leaders[leader->node];
+  }
+  const std::optional<LeaderMove> move = PlanLeaderMove(groups, disks, env_.node, leaders);
+  if (!move || plans_.contains(move->partition)) return;
+  const auto offered = AwaitUntil<absl::Status>(
+      absl::Now() + kReplicaTimeout, [&](std::function<void(absl::Status)> done) {
+        settled_.at(move->partition).replica->OfferLeadership(move->to, std::move(done));
+      });
+  if (offered && !offered->ok() && !absl::IsUnavailable(*offered)) {
+    Log(absl::StrCat("node ", env_.node, ": cannot offer the leadership of partition ",
+                     move->partition.ToHex(), ": ", offered->ToString()));
+  }
 }
 
 std::optional<PlacementKeeper::Change> PlacementKeeper::PlanOf(
@@ -124,12 +185,17 @@ std::optional<PlacementKeeper::Change> PlacementKeeper::PlanOf(
   if (const auto last = plans_.find(partition); last != plans_.end()) {
     group.last_plan = last->second.members;
   }
-  auto planned = PlanMembers(group, disks, env_.options.patience, env_.random);
+  auto planned = IsBalancing(partition, config, disks)
+                     ? plans_.at(partition).members
+                     : PlanMembers(group, disks, env_.options.patience, env_.random);
   const bool under_way = !config.joint_old.empty() || !config.learners.empty();
   const bool settled = planned.ok() && !under_way && *planned == config.members;
   absl::Status problem = planned.status();
   if (planned.ok() && !settled) problem = status->last_swap;
   env_.host.SetPlacementProblem(partition, problem);
+  if (settled) {
+    settled_[partition] = {replica, {partition, config.members, config.leader}};
+  }
   if (!planned.ok() || settled) return std::nullopt;
   return Change{replica, *std::move(planned), under_way, CountCopies(group, env_.options.patience)};
 }

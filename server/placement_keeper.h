@@ -16,6 +16,7 @@
 #include "base/executor.h"
 #include "base/id.h"
 #include "base/random.h"
+#include "server/balance_plan.h"
 #include "server/cluster_view.h"
 #include "server/placement_plan.h"
 #include "server/replica_host.h"
@@ -31,6 +32,8 @@ struct PlacementOptions {
   // Groups led here whose members change at the same time. One that takes longer than `patience` is
   // not counted any more, and told as a problem.
   size_t max_changes = 2;
+  // Replicas and leaders are evened out, a step at a time, when nothing else is to be done.
+  absl::Duration balance_interval = absl::Seconds(10);
 };
 
 // Thread-safe.
@@ -60,17 +63,33 @@ class PlacementKeeper {
   struct Plan {
     std::vector<replication::Member> members;
     absl::Duration since;
+    bool balances = false;
+  };
+  struct Settled {
+    std::shared_ptr<HostedReplica> replica;
+    SettledGroup group;
   };
 
   void ScheduleTurn() ABSL_LOCKS_EXCLUDED(mutex_);
   void Turn();
   std::optional<Change> PlanOf(const std::shared_ptr<HostedReplica>& replica,
                                const std::vector<DiskInPlan>& disks);
+  // Goes on with a step of balancing that has begun, unless a place of it has become unusable.
+  bool IsBalancing(PartitionId partition, const replication::GroupConfig& config,
+                   const std::vector<DiskInPlan>& disks) const;
   void Begin(const Change& change);
+  void Balance(const std::vector<DiskInPlan>& disks);
+  void BalanceReplicas(const std::vector<SettledGroup>& groups,
+                       const std::vector<DiskInPlan>& disks);
+  void BalanceLeaders(const std::vector<SettledGroup>& groups,
+                      const std::vector<DiskInPlan>& disks);
 
   const Environment env_;
   // Of the groups whose members change; on the worker only.
   std::map<PartitionId, Plan> plans_;
+  // Of the last turn; likewise.
+  std::map<PartitionId, Settled> settled_;
+  absl::Duration balanced_at_ = absl::ZeroDuration();
   absl::Mutex mutex_;
   // Null once it is being destroyed.
   std::unique_ptr<Executor> worker_ ABSL_GUARDED_BY(mutex_);

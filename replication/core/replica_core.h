@@ -60,6 +60,10 @@ class ReplicaCore {
   // UNAVAILABLE if this replica does not serve; INVALID_ARGUMENT: none, a replica or node twice, or
   // a new replica on the disk of one that the group has.
   absl::Status ChangeMembers(std::vector<Member> members);
+  // As a serving leader: offers the leadership to a member, once, and serves until that one leads
+  // (if it ever does: it needs the coordination store). UNAVAILABLE if this replica does not serve;
+  // FAILED_PRECONDITION if the other is no member, or does not keep up.
+  absl::Status OfferLeadership(ReplicaId to, absl::Duration now);
   // Ends in CoreOutput::reads or leadership_lost. UNAVAILABLE if this replica does not serve.
   absl::Status ConfirmRead(uint64_t read_id);
 

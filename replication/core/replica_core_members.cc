@@ -135,6 +135,18 @@ bool ReplicaCore::KeepsUp(const Member& member, absl::Duration now) const {
          now - peer->last_heard() < options_.leadership.election_timeout;
 }
 
+absl::Status ReplicaCore::OfferLeadership(ReplicaId to, absl::Duration now) {
+  if (!is_serving()) return absl::UnavailableError("this replica does not serve");
+  const auto member = std::find_if(config_.members.begin(), config_.members.end(),
+                                   [to](const Member& one) { return one.replica == to; });
+  if (member == config_.members.end() || to == self_ || !KeepsUp(*member, now)) {
+    return absl::FailedPreconditionError("no other member, or one that does not keep up");
+  }
+  ++counters_.hand_overs;
+  Send(to, HandOver{promised_});
+  return absl::OkStatus();
+}
+
 // Offers the leadership to the members that keep up, one after the other (the store may be down for
 // one of them alone), and goes on leading until one fences it: while the coordination store is down
 // for all, nobody else can lead (I12).

@@ -127,6 +127,25 @@ TEST(ReplicaCoreMembers, ALeaderThatLeavesServesUntilItsSuccessorHasSwapped) {
   EXPECT_TRUE(cluster.stored.joint_old.empty());
 }
 
+// For balance, or a leader that is slow.
+TEST(ReplicaCoreMembers, ALeaderMayOfferItsPlaceToAMemberThatKeepsUp) {
+  CoreCluster cluster(3);
+  cluster.StartAll();
+  cluster.Run(absl::Seconds(2));
+  const int leader = cluster.Leader();
+  const int other = leader == 2 ? 3 : 2;
+  ASSERT_TRUE(cluster.Propose(leader, "a").ok());
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(cluster.core(leader).OfferLeadership(IdOf(leader), cluster.now)));
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(cluster.core(leader).OfferLeadership(IdOf(6), cluster.now)));
+  EXPECT_TRUE(absl::IsUnavailable(cluster.core(other).OfferLeadership(IdOf(leader), cluster.now)));
+  ASSERT_TRUE(cluster.core(leader).OfferLeadership(IdOf(other), cluster.now).ok());
+  cluster.Run(absl::Milliseconds(500));
+  EXPECT_EQ(cluster.Leader(), other);
+  EXPECT_TRUE(cluster.Propose(other, "b").ok());
+}
+
 // Else a healthy group would wait for a member that is dead.
 TEST(ReplicaCoreMembers, ALearnerThatHasDiedIsNotPromoted) {
   CoreCluster cluster(3);

@@ -119,6 +119,10 @@ void FakeReplica::ChangeMembers(std::vector<replication::Member>,
   done(absl::UnimplementedError("a fake group has one member"));
 }
 
+void FakeReplica::OfferLeadership(ReplicaId, std::function<void(absl::Status)> done) {
+  done(absl::UnimplementedError("a fake group has one member"));
+}
+
 void FakeReplica::GetStatus(std::function<void(replication::ReplicaStatus)> done) {
   replication::ReplicaStatus status;
   status.is_leader = true;
