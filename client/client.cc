@@ -148,47 +148,55 @@ absl::StatusOr<v1::Object> Client::RestoreObjectVersion(
 
 PageIterator<ObjectEntry> Client::ListObjects(const v1::ListObjectsRequest& request,
                                               const CallOptions& options) {
+  // `at`: where the list has come to, which decides who serves the next page.
   return PageIterator<ObjectEntry>(
-      [this, request, options](const std::string& token) -> absl::StatusOr<Page<ObjectEntry>> {
+      [this, request, options, at = std::max(request.prefix(), request.start_after())](
+          const std::string& token) mutable -> absl::StatusOr<Page<ObjectEntry>> {
         v1::ListObjectsRequest page = request;
         if (!token.empty()) page.set_page_token(token);
         auto response = Call(
-            *session_,
-            Plan("list objects of", page.container(), {page.container(), page.prefix()}, options),
+            *session_, Plan("list objects of", page.container(), {page.container(), at}, options),
             &Stubs::objects, &Objects::ListObjects, page);
         if (!response.ok()) return response.status();
-        return Page<ObjectEntry>{Merge(*response), response->next_page_token()};
+        Page<ObjectEntry> entries{Merge(*response), response->next_page_token()};
+        if (!entries.items.empty()) at = entries.items.back().name;
+        return entries;
       });
 }
 
 PageIterator<v1::Object> Client::ListObjectVersions(const v1::ListObjectVersionsRequest& request,
                                                     const CallOptions& options) {
-  return PageIterator<v1::Object>([this, request, options](const std::string& token)
-                                      -> absl::StatusOr<Page<v1::Object>> {
+  return PageIterator<v1::Object>([this, request, options,
+                                   at = std::max(request.prefix(), request.name())](
+                                      const std::string& token) mutable
+                                  -> absl::StatusOr<Page<v1::Object>> {
     v1::ListObjectVersionsRequest page = request;
     if (!token.empty()) page.set_page_token(token);
-    const std::string& first = page.name().empty() ? page.prefix() : page.name();
-    auto response = Call(
-        *session_, Plan("list versions in", page.container(), {page.container(), first}, options),
-        &Stubs::objects, &Objects::ListObjectVersions, page);
+    auto response =
+        Call(*session_, Plan("list versions in", page.container(), {page.container(), at}, options),
+             &Stubs::objects, &Objects::ListObjectVersions, page);
     if (!response.ok()) return response.status();
-    return Page<v1::Object>{TakeAll(*response->mutable_versions()), response->next_page_token()};
+    Page<v1::Object> versions{TakeAll(*response->mutable_versions()), response->next_page_token()};
+    if (!versions.items.empty()) at = versions.items.back().name();
+    return versions;
   });
 }
 
 PageIterator<v1::Upload> Client::ListUploads(const std::string& container,
                                              const CallOptions& options) {
-  return PageIterator<v1::Upload>(
-      [this, container, options](const std::string& token) -> absl::StatusOr<Page<v1::Upload>> {
-        v1::ListUploadsRequest request;
-        request.set_container(container);
-        request.set_page_token(token);
-        auto response =
-            Call(*session_, Plan("list uploads of", container, {container, ""}, options),
-                 &Stubs::uploads, &Uploads::ListUploads, request);
-        if (!response.ok()) return response.status();
-        return Page<v1::Upload>{TakeAll(*response->mutable_uploads()), response->next_page_token()};
-      });
+  return PageIterator<v1::Upload>([this, container, options,
+                                   at = std::string()](const std::string& token) mutable
+                                  -> absl::StatusOr<Page<v1::Upload>> {
+    v1::ListUploadsRequest request;
+    request.set_container(container);
+    request.set_page_token(token);
+    auto response = Call(*session_, Plan("list uploads of", container, {container, at}, options),
+                         &Stubs::uploads, &Uploads::ListUploads, request);
+    if (!response.ok()) return response.status();
+    Page<v1::Upload> uploads{TakeAll(*response->mutable_uploads()), response->next_page_token()};
+    if (!uploads.items.empty()) at = uploads.items.back().object_name();
+    return uploads;
+  });
 }
 
 absl::Status Client::AbortUpload(const std::string& upload, const CallOptions& options) {

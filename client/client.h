@@ -1,7 +1,8 @@
 // The C++ client library: objects and containers of a tenant. See docs/api.md, and
 // docs/examples/put_get.cc for a whole program.
 //
-// Every call finds the leader of the object's partition, waits within its timeout, and retries what
+// Every call finds the leader of the object's partition, whichever of a container's partitions that
+// is by now, waits within its timeout, and retries what
 // may be retried with backoff and under one request id, so that it takes effect at most once. While
 // a quorum is up, the loss of a node or a zone costs a call seconds, not an error. Errors come back
 // with the server's code and message; see client/errors.h for the reason.

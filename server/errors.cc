@@ -46,13 +46,18 @@ absl::Status InvalidField(const std::string& field, const std::string& message) 
                absl::StrCat(field, ": ", message), {{"field", field}});
 }
 
-absl::Status NotLeader(const std::string& message, const std::string& endpoint, uint64_t epoch) {
+absl::Status NotLeader(const std::string& message, const v1::NotLeader& detail) {
   absl::Status status = Error(absl::StatusCode::kUnavailable, v1::NOT_LEADER, message);
-  v1::NotLeader detail;
-  detail.set_endpoint(endpoint);
-  detail.set_epoch(epoch);
   Attach(status, detail);
   return status;
+}
+
+std::string LeaderEndpointOf(const absl::Status& status) {
+  v1::NotLeader detail;
+  const auto payload =
+      status.GetPayload(absl::StrCat("type.googleapis.com/", detail.GetTypeName()));
+  if (!payload || !detail.ParseFromString(std::string(*payload))) return {};
+  return detail.endpoint();
 }
 
 absl::Status NodeOrZoneMissing(v1::ResourceMissing::Kind kind, const std::string& name) {

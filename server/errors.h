@@ -21,7 +21,9 @@ absl::Status WithReason(const absl::Status& status, v1::ErrorReason reason);
 bool HasReason(const absl::Status& status);
 
 absl::Status InvalidField(const std::string& field, const std::string& message);
-absl::Status NotLeader(const std::string& message, const std::string& endpoint, uint64_t epoch);
+absl::Status NotLeader(const std::string& message, const v1::NotLeader& detail);
+// The endpoint that such an error names; empty if it is another one, or names none.
+std::string LeaderEndpointOf(const absl::Status& status);
 absl::Status NodeOrZoneMissing(v1::ResourceMissing::Kind kind, const std::string& name);
 
 }  // namespace meridian::server

@@ -20,14 +20,11 @@
 #include "server/node_publisher.h"
 #include "server/node_service.h"
 #include "server/ops/partition.h"
-#include "server/partition_removal.h"
+#include "server/partition_closer.h"
 #include "server/replica_host.h"
 #include "server/split_keeper.h"
 #include "storage/objects/object_state_machine.h"
 #include "storage/objects/records.h"
-#include "tenancy/catalog_store.h"
-#include "tenancy/containers.h"
-#include "tenancy/tenants.h"
 
 namespace meridian::server {
 namespace {
@@ -44,49 +41,11 @@ constexpr absl::Duration kPublishRetry = absl::Seconds(1);
 constexpr absl::Duration kPresenceTtl = absl::Seconds(10);
 constexpr absl::Duration kViewTimeout = absl::Seconds(10);
 
-// The catalog, as a node needs it to remove containers.
-struct Catalog {
-  explicit Catalog(const Platform& platform)
-      : coordination(platform.coordination),
-        keys(platform.kms, platform.clock, platform.random, {}),
-        store(platform.coordination, platform.cluster_key, platform.random, platform.clock) {}
-
-  // See PartitionRemover::Prepare.
-  absl::StatusOr<coordination::Transaction> PrepareRemoval(PartitionId partition) {
-    using Answer = absl::StatusOr<std::optional<coordination::KeyValue>>;
-    const std::optional<Answer> row = AwaitUntil<Answer>(
-        absl::Now() + tenancy::CatalogStore::kDeadline, [&](std::function<void(Answer)> done) {
-          coordination.Get(PartitionKeyOf(partition), std::move(done));
-        });
-    if (!row) return absl::UnavailableError("the coordination store does not answer");
-    RETURN_IF_ERROR(row->status());
-    if (!**row) return absl::AbortedError("the partition is gone");
-    ASSIGN_OR_RETURN(const PartitionRecord record, DecodePartitionRecord((**row)->value));
-    absl::StatusOr<tenancy::PreparedChange> change =
-        containers.PrepareDelete(record.tenant, record.container);
-    if (absl::IsFailedPrecondition(change.status())) {
-      return absl::AbortedError("the container is not being deleted");
-    }
-    RETURN_IF_ERROR(change.status());
-    return coordination::Transaction{std::move(change->compares), std::move(change->writes)};
-  }
-
-  coordination::CoordinationStore& coordination;
-  crypto::KeyHierarchy keys;
-  tenancy::CatalogStore store;
-  tenancy::TenantCatalog tenants{store, keys};
-  tenancy::ContainerCatalog containers{store, tenants, keys};
-};
-
 // Members are destroyed by hand, in the order of Stop: the users of a thing before the thing.
 class ServingNode final : public Node {
  public:
   ServingNode(const Platform& platform, NodeOptions options)
-      : platform_(platform),
-        options_(std::move(options)),
-        catalog_(platform),
-        remover_(platform.coordination,
-                 [this](PartitionId partition) { return catalog_.PrepareRemoval(partition); }) {}
+      : platform_(platform), options_(std::move(options)), closer_(platform.coordination) {}
   ~ServingNode() override { Stop(); }
 
   absl::Status Start() {
@@ -147,8 +106,7 @@ class ServingNode final : public Node {
   const Platform& platform_;
   const NodeOptions options_;
   const objects::ObjectStateMachine state_machine_;
-  Catalog catalog_;
-  PartitionRemover remover_;
+  PartitionCloser closer_;
   NodeServiceHandlers node_service_;
   std::unique_ptr<ReplicaHost> host_;  // outlives the strand, whose tasks look replicas up in it
   std::unique_ptr<Executor> strand_;
@@ -225,7 +183,7 @@ void ServingNode::StartReplicas() {
     });
   });
   host_->Start();
-  node_service_.Serve(*host_, remover_, disks_->Describe());
+  node_service_.Serve(*host_, closer_, disks_->Describe());
 }
 
 absl::Status ServingNode::StartServer() {

@@ -99,10 +99,10 @@ grpc::Status NoReplica() { return Refusal("the partition has no replica here"); 
 
 }  // namespace
 
-void NodeServiceHandlers::Serve(ReplicaHost& host, PartitionRemover& remover,
+void NodeServiceHandlers::Serve(ReplicaHost& host, PartitionCloser& closer,
                                 std::vector<ServedDisk> disks) {
   absl::MutexLock lock(&mutex_);
-  served_ = std::make_shared<Served>(Served{host, remover, std::move(disks)});
+  served_ = std::make_shared<Served>(Served{host, closer, std::move(disks)});
 }
 
 void NodeServiceHandlers::SetNodes(std::set<NodeId> nodes) {
@@ -141,16 +141,32 @@ grpc::Status NodeServiceHandlers::GetNodeStatus(grpc::ServerContext* context,
   return grpc::Status::OK;
 }
 
-grpc::Status NodeServiceHandlers::RemovePartition(grpc::ServerContext* context,
-                                                  const pb::RemovePartitionRequest* request,
-                                                  pb::RemovePartitionResponse*) {
+grpc::Status NodeServiceHandlers::ClosePartition(grpc::ServerContext* context,
+                                                 const pb::ClosePartitionRequest* request,
+                                                 pb::ClosePartitionResponse* response) {
   const auto [node, refusal] = Admit(*context);
   if (node == nullptr) return refusal;
   const std::shared_ptr<HostedReplica> replica = FindReplica(node->host, request->partition_id());
   if (replica == nullptr) return NoReplica();
+  const objects::NameRange range{.start = request->begin_name(), .end = request->end_name()};
   const absl::Time deadline = DeadlineOf(*context);
-  return ToGrpcStatus(request->check_only() ? node->remover.CheckEmpty(*replica, deadline)
-                                            : node->remover.RemoveIfEmpty(replica, deadline));
+  if (request->check_only()) {
+    return ToGrpcStatus(node->closer.CheckEmpty(*replica, range, deadline));
+  }
+  const absl::StatusOr<int64_t> revision = node->closer.CloseIfEmpty(replica, range, deadline);
+  if (revision.ok()) response->set_group_revision(*revision);
+  return ToGrpcStatus(revision.status());
+}
+
+grpc::Status NodeServiceHandlers::ReopenPartition(grpc::ServerContext* context,
+                                                  const pb::ReopenPartitionRequest* request,
+                                                  pb::ReopenPartitionResponse*) {
+  const auto [node, refusal] = Admit(*context);
+  if (node == nullptr) return refusal;
+  const std::optional<PartitionId> partition = PartitionId::FromBytes(request->partition_id());
+  if (!partition) return NoReplica();
+  node->closer.Reopen(*partition);
+  return grpc::Status::OK;
 }
 
 grpc::Status NodeServiceHandlers::SetVersioning(grpc::ServerContext* context,

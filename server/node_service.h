@@ -11,7 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/id.h"
 #include "meridian/internal/v1/cluster.grpc.pb.h"
-#include "server/partition_removal.h"
+#include "server/partition_closer.h"
 #include "server/replica_host.h"
 #include "storage/disk_store.h"
 
@@ -30,15 +30,18 @@ class NodeServiceHandlers final : public internal::v1::NodeService::Service {
  public:
   void SetNodes(std::set<NodeId> nodes) ABSL_LOCKS_EXCLUDED(mutex_);
   // Until Serve, calls are answered UNAVAILABLE. The references outlive the server.
-  void Serve(ReplicaHost& host, PartitionRemover& remover, std::vector<ServedDisk> disks)
+  void Serve(ReplicaHost& host, PartitionCloser& closer, std::vector<ServedDisk> disks)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   grpc::Status GetNodeStatus(grpc::ServerContext* context,
                              const internal::v1::GetNodeStatusRequest* request,
                              internal::v1::NodeStatus* response) override;
-  grpc::Status RemovePartition(grpc::ServerContext* context,
-                               const internal::v1::RemovePartitionRequest* request,
-                               internal::v1::RemovePartitionResponse* response) override;
+  grpc::Status ClosePartition(grpc::ServerContext* context,
+                              const internal::v1::ClosePartitionRequest* request,
+                              internal::v1::ClosePartitionResponse* response) override;
+  grpc::Status ReopenPartition(grpc::ServerContext* context,
+                               const internal::v1::ReopenPartitionRequest* request,
+                               internal::v1::ReopenPartitionResponse* response) override;
   grpc::Status SetVersioning(grpc::ServerContext* context,
                              const internal::v1::SetVersioningRequest* request,
                              internal::v1::SetVersioningResponse* response) override;
@@ -46,7 +49,7 @@ class NodeServiceHandlers final : public internal::v1::NodeService::Service {
  private:
   struct Served {
     ReplicaHost& host;
-    PartitionRemover& remover;
+    PartitionCloser& closer;
     std::vector<ServedDisk> disks;
   };
   // What answers the caller, or why nothing does.

@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "server/errors.h"
+#include "server/ops/errors.h"
+#include "server/ops/replica_calls.h"
 #include "server/resource_names.h"
 #include "tenancy/errors.h"
 
@@ -14,29 +16,63 @@ namespace meridian::server {
 
 using tenancy::Directory;
 
-absl::StatusOr<ops::Context> ObjectGateway::Open(const tenancy::Principal& principal,
-                                                 const std::string& container_name,
-                                                 const std::string& object_name,
-                                                 absl::Time deadline, Intent intent) {
-  ASSIGN_OR_RETURN(const ContainerPath path, ParseContainerName("container", container_name));
+absl::Status ObjectGateway::Run(const tenancy::Principal& principal, const Target& target,
+                                absl::Time deadline, const Operation& operation) {
+  std::optional<uint64_t> old_map;
+  absl::Status status;
+  bool begun = false;
+  for (int moves = 0; moves <= kMaxMoves; ++moves) {
+    ASSIGN_OR_RETURN(const Opened opened, Open(principal, target, deadline, old_map));
+    old_map = opened.map_generation;
+    status = opened.context.status();
+    if (status.ok()) {
+      // The body is gone: the client sends it again.
+      if (begun && !target.repeatable) break;
+      begun = true;
+      status = Explain(*opened.context, operation(*opened.context));
+    }
+    if (!ops::IsMoved(status)) return status;
+  }
+  return ops::WithoutMark(begun && status.ok() ? ops::Moved() : status);
+}
+
+absl::StatusOr<ObjectGateway::Opened> ObjectGateway::Open(const tenancy::Principal& principal,
+                                                          const Target& target, absl::Time deadline,
+                                                          std::optional<uint64_t> old_map) {
+  ASSIGN_OR_RETURN(const ContainerPath path, ParseContainerName("container", target.container));
   ASSIGN_OR_RETURN(const auto tenant, env_.authorizer.AuthorizeTenant(principal, path.tenant,
                                                                       tenancy::Access::kObjects));
   ASSIGN_OR_RETURN(const std::shared_ptr<const Directory::Container> container,
-                   env_.directory.FindContainer(tenant->id, path.container));
+                   old_map ? env_.directory.RereadContainer(tenant->id, path.container)
+                           : env_.directory.FindContainer(tenant->id, path.container));
+  const uint64_t generation = container->record.partition_generation;
+  // The split is not in the map yet.
+  if (old_map && generation <= *old_map) return ops::WithoutMark(ops::Moved());
+  return Opened{generation, OpenPartition(container, target, deadline)};
+}
+
+absl::StatusOr<ops::Context> ObjectGateway::OpenPartition(
+    const std::shared_ptr<const Directory::Container>& container, const Target& target,
+    absl::Time deadline) {
+  RETURN_IF_ERROR(target.name.status());
   const tenancy::ContainerRecord& record = container->record;
+  const tenancy::PartitionRange& range = record.PartitionOf(*target.name);
   ASSIGN_OR_RETURN(const std::shared_ptr<HostedReplica> replica,
-                   FindLeading(record.PartitionOf(object_name).partition));
-  if (intent == Intent::kNewData) {
+                   FindLeading(range, record.partition_generation));
+  if (target.intent == Intent::kNewData) {
+    // Before a body is taken for nothing.
+    RETURN_IF_ERROR(ops::CheckOwned(*replica->NewView(), *target.name));
     RETURN_IF_ERROR(WithReason(env_.admit(replica->identity().disk), v1::DISK_FULL));
   }
   ops::Context context;
-  context.container_name = container_name;
+  context.container_name = target.container;
   ASSIGN_OR_RETURN(context.keys, env_.directory.OpenKeys(*container, record.current_kek_version()));
   context.open_keys = [directory = &env_.directory, container](uint32_t version) {
     return directory->OpenKeys(*container, version);
   };
   context.keep_versions = record.versioning;
   context.versioning_generation = record.versioning_generation;
+  context.partition_end = range.end;
   context.replica = replica;
   context.random = &env_.random;
   context.chunk_budget = &chunk_budget_;
@@ -45,12 +81,11 @@ absl::StatusOr<ops::Context> ObjectGateway::Open(const tenancy::Principal& princ
 }
 
 absl::StatusOr<std::shared_ptr<HostedReplica>> ObjectGateway::FindLeading(
-    PartitionId partition) const {
+    const tenancy::PartitionRange& range, uint64_t map_generation) const {
+  const PartitionId partition = range.partition;
   const std::optional<ClusterView::Group> group = env_.view.FindGroup(partition);
-  if (!group) {
-    return Error(absl::StatusCode::kUnavailable, v1::NO_LEADER,
-                 "the partition is being created or deleted; nothing was done");
-  }
+  // Merged into another one, or being created or deleted.
+  if (!group) return ops::Moved();
   const replication::Member* leader = ClusterView::LeaderOf(group->config);
   if (leader != nullptr && leader->node == env_.self && env_.host != nullptr) {
     std::shared_ptr<HostedReplica> replica = env_.host->Find(partition);
@@ -67,8 +102,13 @@ absl::StatusOr<std::shared_ptr<HostedReplica>> ObjectGateway::FindLeading(
     return Error(absl::StatusCode::kUnavailable, v1::NO_LEADER,
                  "the partition is choosing another leader; nothing was done");
   }
-  return NotLeader(absl::StrCat("node ", leader->node, " leads the partition"),
-                   env_.view.LeaderEndpoint(partition), group->config.epoch.value());
+  v1::NotLeader detail;
+  detail.set_endpoint(env_.view.LeaderEndpoint(partition));
+  detail.set_epoch(group->config.epoch.value());
+  detail.mutable_range()->set_begin_name(range.start);
+  detail.mutable_range()->set_end_name(range.end);
+  detail.mutable_range()->set_map_generation(map_generation);
+  return NotLeader(absl::StrCat("node ", leader->node, " leads the partition"), detail);
 }
 
 // Counts only: which nodes there are is not for tenants to know.

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -40,24 +41,49 @@ class ObjectGateway {
     kNewData,  // refused with RESOURCE_EXHAUSTED (DISK_FULL) when there is no room
   };
 
+  // What a call is about.
+  struct Target {
+    std::string container;
+    // The object name whose partition serves the call, or why there is none.
+    absl::StatusOr<std::string> name;
+    Intent intent = Intent::kOther;
+    // Whether the operation can be begun anew when it has found that the name is not here.
+    bool repeatable = true;
+  };
+  using Operation = std::function<absl::Status(const ops::Context&)>;
+
   explicit ObjectGateway(Environment environment) : env_(std::move(environment)) {}
 
-  // Errors: NOT_FOUND; PERMISSION_DENIED; UNAVAILABLE with NOT_LEADER, NO_LEADER or NO_QUORUM;
-  // RESOURCE_EXHAUSTED.
-  absl::StatusOr<ops::Context> Open(const tenancy::Principal& principal,
-                                    const std::string& container_name,
-                                    const std::string& object_name, absl::Time deadline,
-                                    Intent intent);
+  // Runs the operation where this node leads the name's partition. Where the partition does not own
+  // the name any more (ops::Moved), goes on by the container's map of now, or tells the client to.
+  // Errors: the operation's; NOT_FOUND; PERMISSION_DENIED; UNAVAILABLE with NOT_LEADER, NO_LEADER
+  // or NO_QUORUM; RESOURCE_EXHAUSTED.
+  absl::Status Run(const tenancy::Principal& principal, const Target& target, absl::Time deadline,
+                   const Operation& operation);
 
+ private:
+  struct Opened {
+    uint64_t map_generation = 0;
+    absl::StatusOr<ops::Context> context;
+  };
+  // By a map newer than `old_map`, if that is given. The outer error: the container cannot be
+  // found.
+  absl::StatusOr<Opened> Open(const tenancy::Principal& principal, const Target& target,
+                              absl::Time deadline, std::optional<uint64_t> old_map);
+  absl::StatusOr<ops::Context> OpenPartition(
+      const std::shared_ptr<const tenancy::Directory::Container>& container, const Target& target,
+      absl::Time deadline);
   // What an operation on the context answered; if it was UNAVAILABLE because too few replicas are
   // within reach, the message says how many are.
   absl::Status Explain(const ops::Context& context, const absl::Status& status) const;
-
- private:
-  absl::StatusOr<std::shared_ptr<HostedReplica>> FindLeading(PartitionId partition) const;
+  // Moved() if there is no such partition.
+  absl::StatusOr<std::shared_ptr<HostedReplica>> FindLeading(const tenancy::PartitionRange& range,
+                                                             uint64_t map_generation) const;
   // Empty if a quorum is within reach, else how many members are.
   std::string MissingQuorum(const replication::GroupConfig& config) const;
 
+  // A name that moves again while it is followed is left to the client.
+  static constexpr int kMaxMoves = 3;
   // Of all streams that write through this node, with 1 MiB each; see ops::RunWriter for one
   // stream's.
   static constexpr size_t kMaxChunksInFlight = 48;

@@ -81,17 +81,25 @@ class GrpcPeerClient final : public PeerClient {
     return (*peer)->reachable;
   }
 
-  absl::Status CheckEmpty(PartitionId partition, absl::Time deadline) override {
-    pb::RemovePartitionRequest request;
+  absl::Status CheckEmpty(const tenancy::PartitionRange& range, absl::Time deadline) override {
+    pb::ClosePartitionRequest request = RequestOf(range);
     request.set_check_only(true);
-    pb::RemovePartitionResponse response;
-    return AskLeader(partition, deadline, &Stub::RemovePartition, request, response);
+    pb::ClosePartitionResponse response;
+    return AskLeader(range.partition, deadline, &Stub::ClosePartition, request, response);
   }
 
-  absl::Status RemovePartition(PartitionId partition, absl::Time deadline) override {
-    pb::RemovePartitionRequest request;
-    pb::RemovePartitionResponse response;
-    return AskLeader(partition, deadline, &Stub::RemovePartition, request, response);
+  absl::StatusOr<int64_t> ClosePartition(const tenancy::PartitionRange& range,
+                                         absl::Time deadline) override {
+    pb::ClosePartitionRequest request = RequestOf(range);
+    pb::ClosePartitionResponse response;
+    RETURN_IF_ERROR(AskLeader(range.partition, deadline, &Stub::ClosePartition, request, response));
+    return response.group_revision();
+  }
+
+  absl::Status ReopenPartition(PartitionId partition, absl::Time deadline) override {
+    pb::ReopenPartitionRequest request;
+    pb::ReopenPartitionResponse response;
+    return AskLeader(partition, deadline, &Stub::ReopenPartition, request, response);
   }
 
   absl::Status SetVersioning(PartitionId partition, bool keep_versions, uint64_t generation,
@@ -112,6 +120,13 @@ class GrpcPeerClient final : public PeerClient {
     std::atomic<bool> reachable{true};
     std::atomic<bool> probing{false};
   };
+
+  static pb::ClosePartitionRequest RequestOf(const tenancy::PartitionRange& range) {
+    pb::ClosePartitionRequest request;
+    request.set_begin_name(range.start);
+    request.set_end_name(range.end);
+    return request;
+  }
 
   // Connects, by a call whose answer does not matter but for its coming.
   static void Probe(const std::shared_ptr<Peer>& peer) {

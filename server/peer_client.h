@@ -12,6 +12,7 @@
 #include "meridian/internal/v1/cluster.pb.h"
 #include "server/cluster_view.h"
 #include "server/tls_material.h"
+#include "tenancy/records.h"
 
 namespace meridian::server {
 
@@ -29,8 +30,11 @@ class PeerClient {
   virtual bool Reachable(const NodeId& node) = 0;
 
   // See NodeService; asked of the partition's leader.
-  virtual absl::Status CheckEmpty(PartitionId partition, absl::Time deadline) = 0;
-  virtual absl::Status RemovePartition(PartitionId partition, absl::Time deadline) = 0;
+  virtual absl::Status CheckEmpty(const tenancy::PartitionRange& range, absl::Time deadline) = 0;
+  // The revision of the group's row.
+  virtual absl::StatusOr<int64_t> ClosePartition(const tenancy::PartitionRange& range,
+                                                 absl::Time deadline) = 0;
+  virtual absl::Status ReopenPartition(PartitionId partition, absl::Time deadline) = 0;
   virtual absl::Status SetVersioning(PartitionId partition, bool keep_versions, uint64_t generation,
                                      absl::Time deadline) = 0;
 };

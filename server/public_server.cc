@@ -5,12 +5,14 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/handlers/control_handlers.h"
 #include "server/handlers/object_handlers.h"
+#include "server/handlers/proxy.h"
 #include "server/handlers/stream_watchdog.h"
 #include "server/handlers/undecodable.h"
 
@@ -32,14 +34,15 @@ constexpr int kMaxPollers = 2;
 
 class GrpcPublicServer final : public PublicServer {
  public:
-  explicit GrpcPublicServer(Api& api)
-      : tenants_(api),
+  GrpcPublicServer(Api& api, const TlsMaterial& tls)
+      : proxy_(tls.ca_certificate),
+        tenants_(api),
         access_keys_(api),
         containers_(api),
         cluster_(api),
         dev_(api),
-        objects_(api, watchdog_),
-        uploads_(api, watchdog_) {}
+        objects_(api, watchdog_, proxy_),
+        uploads_(api, watchdog_, proxy_) {}
   ~GrpcPublicServer() override { Shutdown(absl::InfinitePast()); }
 
   absl::Status Listen(const TlsMaterial& tls, const std::string& listen_address,
@@ -76,7 +79,9 @@ class GrpcPublicServer final : public PublicServer {
 
   void Shutdown(absl::Time deadline) override {
     if (server_ == nullptr) return;
-    server_->Shutdown(absl::ToChronoTime(deadline));
+    // A time before 1970 is the end of time to gRPC: it would wait for streams to end by
+    // themselves.
+    server_->Shutdown(absl::ToChronoTime(std::max(deadline, absl::UnixEpoch())));
     server_->Wait();
     server_.reset();
   }
@@ -99,6 +104,7 @@ class GrpcPublicServer final : public PublicServer {
   }
 
   StreamWatchdog watchdog_{kMaxClientWait, kWatchInterval};
+  Proxy proxy_;
   TenantHandlers tenants_;
   AccessKeyHandlers access_keys_;
   ContainerHandlers containers_;
@@ -128,7 +134,7 @@ ServerResources MakeServerResources(int max_threads, size_t buffer_bytes) {
 absl::StatusOr<std::unique_ptr<PublicServer>> PublicServer::Start(
     Api& api, const TlsMaterial& tls, const std::string& listen_address,
     const ServerResources& resources) {
-  auto server = std::make_unique<GrpcPublicServer>(api);
+  auto server = std::make_unique<GrpcPublicServer>(api, tls);
   const absl::Status status = server->Listen(tls, listen_address, resources);
   if (!status.ok()) return status;
   return server;

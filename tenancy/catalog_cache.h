@@ -26,15 +26,20 @@ class CatalogCache {
  public:
   // `changes` and `clock` outlive it.
   CatalogCache(CatalogChanges& changes, Clock& clock, size_t max_entries)
-      : changes_(changes), known_(clock, max_entries) {}
+      : changes_(changes), clock_(clock), known_(clock, max_entries) {}
 
   // `read` gets the value from the store. Only the store's silence makes an old value good: that
   // there is none (NOT_FOUND) is believed at once, and is not kept.
+  // What was read longer than `max_age` ago is read again in any case.
   absl::StatusOr<std::shared_ptr<const Value>> Find(
-      TenantId tenant, std::string key, const std::function<absl::StatusOr<Value>()>& read) {
+      TenantId tenant, std::string key, const std::function<absl::StatusOr<Value>()>& read,
+      absl::Duration max_age = absl::InfiniteDuration()) {
     const uint64_t count = changes_.count(tenant);
     const auto known = known_.Get(key);
-    if (known && known->value.count == count) return known->value.value;
+    const absl::Duration now = clock_.MonotonicNow();
+    if (known && known->value.count == count && now - known->value.read_at <= max_age) {
+      return known->value.value;
+    }
     if (!changes_.store_answers()) {
       if (known) return known->value.value;
       return absl::UnavailableError("the coordination store does not answer");
@@ -51,7 +56,7 @@ class CatalogCache {
       return value.status();
     }
     auto shared = std::make_shared<const Value>(*std::move(value));
-    known_.Put(std::move(key), {shared, count, std::make_shared<std::atomic<bool>>(false)},
+    known_.Put(std::move(key), {shared, count, now, std::make_shared<std::atomic<bool>>(false)},
                absl::InfiniteDuration());
     return shared;
   }
@@ -60,10 +65,12 @@ class CatalogCache {
   struct Known {
     std::shared_ptr<const Value> value;
     uint64_t count = 0;  // of the tenant's changes, before it was read
+    absl::Duration read_at;
     std::shared_ptr<std::atomic<bool>> being_read;
   };
 
   CatalogChanges& changes_;
+  Clock& clock_;
   ExpiringCache<Known> known_;
 };
 

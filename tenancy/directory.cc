@@ -28,9 +28,11 @@ class Directory::Impl {
   }
 
   absl::StatusOr<std::shared_ptr<const Container>> FindContainer(TenantId tenant,
-                                                                 std::string_view name) {
-    return known_containers_.Find(tenant, std::string(tenant.bytes()).append(name),
-                                  [&] { return ReadContainer(tenant, name); });
+                                                                 std::string_view name,
+                                                                 absl::Duration max_age) {
+    return known_containers_.Find(
+        tenant, std::string(tenant.bytes()).append(name),
+        [&] { return ReadContainer(tenant, name); }, max_age);
   }
 
   absl::StatusOr<std::shared_ptr<const crypto::ContainerKeys>> OpenKeys(const Container& container,
@@ -71,7 +73,12 @@ absl::StatusOr<std::shared_ptr<const TenantRecord>> Directory::FindTenant(Tenant
 
 absl::StatusOr<std::shared_ptr<const Directory::Container>> Directory::FindContainer(
     TenantId tenant, std::string_view name) {
-  return impl_->FindContainer(tenant, name);
+  return impl_->FindContainer(tenant, name, absl::InfiniteDuration());
+}
+
+absl::StatusOr<std::shared_ptr<const Directory::Container>> Directory::RereadContainer(
+    TenantId tenant, std::string_view name) {
+  return impl_->FindContainer(tenant, name, kRereadInterval);
 }
 
 absl::StatusOr<std::shared_ptr<const crypto::ContainerKeys>> Directory::OpenKeys(

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "crypto/key_hierarchy.h"
 #include "tenancy/catalog_changes.h"
 #include "tenancy/catalog_store.h"
@@ -37,6 +38,12 @@ class Directory {
   // NOT_FOUND: neither is a container that is being deleted.
   absl::StatusOr<std::shared_ptr<const Container>> FindContainer(TenantId tenant,
                                                                  std::string_view name);
+
+  // The same of a container whose map of partitions has turned out to be old: reads the store
+  // again, once in kRereadInterval at most, and only while it answers.
+  static constexpr absl::Duration kRereadInterval = absl::Milliseconds(100);
+  absl::StatusOr<std::shared_ptr<const Container>> RereadContainer(TenantId tenant,
+                                                                   std::string_view name);
 
   // The container's keys under a version of its KEK. UNAVAILABLE: the KMS is away, and nothing is
   // cached.

@@ -12,6 +12,7 @@ namespace meridian::client_internal {
 Attempts::Attempts(Session& session, CallPlan plan)
     : session_(session),
       plan_(std::move(plan)),
+      subject_(plan_.subject),
       timeout_(plan_.timeout > absl::ZeroDuration() ? plan_.timeout
                                                     : session.options().default_timeout),
       backoff_(session.options(), session.random()) {
@@ -29,7 +30,7 @@ void Attempts::Progress() {
 absl::Duration Attempts::Remaining() const { return deadline_ - session_.clock().MonotonicNow(); }
 
 std::shared_ptr<Endpoint> Attempts::Begin() {
-  server_ = session_.FindServer(plan_.subject, unreachable_);
+  server_ = session_.FindServer(subject_, unreachable_);
   unreachable_.clear();
   ++attempts_;
   return server_;
@@ -43,7 +44,7 @@ absl::Duration Attempts::attempt_timeout() const {
 bool Attempts::ShouldRetry(const absl::Status& status) {
   const Verdict verdict = Judge(status, plan_.repeatable);
   if (verdict == Verdict::kGiveUp) return false;
-  session_.Learn(plan_.subject, *server_, status);
+  session_.Learn(subject_, *server_, status);
   if (ReasonOf(status).empty()) {
     unreachable_ = server_->address();
   } else {

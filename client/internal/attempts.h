@@ -47,6 +47,8 @@ class Attempts {
 
   Session& session_;
   const CallPlan plan_;
+  // The plan's, until a server knows better.
+  Subject subject_;
   const absl::Duration timeout_;
   Backoff backoff_;
   std::shared_ptr<Endpoint> server_;

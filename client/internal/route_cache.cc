@@ -10,6 +10,11 @@ bool Overlaps(const RouteCache::Route& a, const RouteCache::Route& b) {
   return (a.end.empty() || b.begin < a.end) && (b.end.empty() || a.begin < b.end);
 }
 
+bool IsNewer(const RouteCache::Route& a, const RouteCache::Route& b) {
+  if (a.map_generation != b.map_generation) return a.map_generation > b.map_generation;
+  return a.epoch > b.epoch;
+}
+
 }  // namespace
 
 RouteCache::Ranges::const_iterator RouteCache::FindRange(const Ranges& ranges,
@@ -17,8 +22,7 @@ RouteCache::Ranges::const_iterator RouteCache::FindRange(const Ranges& ranges,
   auto it = ranges.upper_bound(object);
   if (it == ranges.begin()) return ranges.end();
   --it;
-  const bool inside = it->second.end.empty() || object < it->second.end;
-  return inside ? it : ranges.end();
+  return it->second.Holds(object) ? it : ranges.end();
 }
 
 std::optional<std::string> RouteCache::Find(const std::string& container, const std::string& object,
@@ -39,7 +43,7 @@ void RouteCache::Store(const std::string& container, Route route) {
   Ranges& ranges = containers_[container];
   if (ranges.size() >= kMaxRanges) ranges.clear();
   for (const auto& [begin, known] : ranges) {
-    if (Overlaps(known, route) && known.epoch > route.epoch) return;
+    if (Overlaps(known, route) && IsNewer(known, route)) return;
   }
   std::erase_if(ranges, [&](const auto& known) { return Overlaps(known.second, route); });
   std::string begin = route.begin;
@@ -56,8 +60,7 @@ void RouteCache::Forget(const std::string& container, const std::string& object,
 }
 
 void RouteCache::Redirect(const std::string& container, const std::string& object,
-                          const std::string& leader, uint64_t epoch, absl::Duration expires_at) {
-  Route route{.begin = "", .end = "", .leader = leader, .epoch = epoch, .expires_at = expires_at};
+                          const std::string& from, Route route) {
   {
     absl::MutexLock lock(&mutex_);
     auto found = containers_.find(container);
@@ -66,6 +69,7 @@ void RouteCache::Redirect(const std::string& container, const std::string& objec
       if (range != found->second.end()) {
         route.begin = range->second.begin;
         route.end = range->second.end;
+        route.map_generation = range->second.map_generation;
       } else if (!found->second.empty()) {
         // Other ranges are known, this one is not: assume no more than the object itself.
         route.begin = object;
@@ -73,6 +77,23 @@ void RouteCache::Redirect(const std::string& container, const std::string& objec
       }
     }
   }
+  Forget(container, object, from);
+  Store(container, std::move(route));
+}
+
+void RouteCache::RedirectRange(const std::string& container, const std::string& object,
+                               const std::string& from, Route route) {
+  {
+    absl::MutexLock lock(&mutex_);
+    auto found = containers_.find(container);
+    if (found != containers_.end()) {
+      auto range = FindRange(found->second, object);
+      if (range != found->second.end() && range->second.map_generation > route.map_generation) {
+        return;
+      }
+    }
+  }
+  Forget(container, object, from);
   Store(container, std::move(route));
 }
 

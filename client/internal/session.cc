@@ -34,6 +34,8 @@ absl::Status FromGrpc(const grpc::Status& status) {
 std::unique_ptr<grpc::ClientContext> Session::NewContext(absl::Duration timeout) const {
   auto context = std::make_unique<grpc::ClientContext>();
   context->AddMetadata("authorization", "Bearer " + profile_.access_key);
+  // Follows NOT_LEADER: no server needs to pass its calls on.
+  context->AddMetadata("meridian-routes", "1");
   if (timeout != absl::InfiniteDuration()) {
     context->set_deadline(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(timeout));
   }
@@ -70,21 +72,33 @@ std::shared_ptr<Endpoint> Session::FindServer(const Subject& subject,
   if (route.leader_endpoint().empty() || route.leader_endpoint() == unreachable) return front;
   routes_.Store(subject.container, {.begin = route.begin_name(),
                                     .end = route.end_name(),
+                                    .map_generation = route.map_generation(),
                                     .leader = route.leader_endpoint(),
                                     .epoch = route.epoch(),
                                     .expires_at = now + RouteTtl(route)});
   return endpoints_.Get(route.leader_endpoint());
 }
 
-void Session::Learn(const Subject& subject, const Endpoint& server, const absl::Status& failure) {
+void Session::Learn(Subject& subject, const Endpoint& server, const absl::Status& failure) {
   if (!subject.container.empty()) {
-    routes_.Forget(subject.container, subject.object, server.address());
     auto leader = DetailOf<v1::NotLeader>(failure);
     if (leader && !leader->endpoint().empty()) {
-      routes_.Redirect(subject.container, subject.object, leader->endpoint(), leader->epoch(),
-                       clock_.MonotonicNow() + kDefaultRouteTtl);
+      const v1::NameRange& range = leader->range();
+      RouteCache::Route route{.begin = range.begin_name(),
+                              .end = range.end_name(),
+                              .map_generation = range.map_generation(),
+                              .leader = leader->endpoint(),
+                              .epoch = leader->epoch(),
+                              .expires_at = clock_.MonotonicNow() + kDefaultRouteTtl};
+      if (!leader->has_range()) {
+        routes_.Redirect(subject.container, subject.object, server.address(), std::move(route));
+        return;
+      }
+      if (!route.Holds(subject.object)) subject.object = route.begin;
+      routes_.RedirectRange(subject.container, subject.object, server.address(), std::move(route));
       return;
     }
+    routes_.Forget(subject.container, subject.object, server.address());
   }
   // A server that answered with a reason is alive; only one that did not is left.
   if (ReasonOf(failure).empty()) LeaveFront(server);

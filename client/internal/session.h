@@ -44,8 +44,10 @@ class Session {
   // leader is at `unreachable` (empty: none): the other may know more by now, or why.
   std::shared_ptr<Endpoint> FindServer(const Subject& subject, const std::string& unreachable);
 
-  // Learns from a failure of a call to `server`: where the leader is now, or where it is not.
-  void Learn(const Subject& subject, const Endpoint& server, const absl::Status& failure);
+  // Learns from a failure of a call to `server`: where the leader is now, or where it is not. If
+  // the server says that the call is about other names than the subject's, as it may of a list with
+  // a page token, the subject is that from then on.
+  void Learn(Subject& subject, const Endpoint& server, const absl::Status& failure);
 
   v1::RequestId DrawRequestId();
 

@@ -375,6 +375,7 @@ absl::StatusOr<v1::Route> ClusterOps::GetRoute(const Principal& principal,
   route.set_partition_id(range.partition.ToHex());
   route.set_begin_name(range.start);
   route.set_end_name(range.end);
+  route.set_map_generation(container->record.partition_generation);
   route.mutable_ttl()->set_seconds(kRouteTtlSeconds);
   *route.mutable_read_time() = TimestampProto(absl::Now());
   const std::optional<ClusterView::Group> group = env_.view.FindGroup(range.partition);

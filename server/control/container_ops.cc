@@ -29,6 +29,8 @@ constexpr absl::Duration kLeaderPoll = absl::Milliseconds(20);
 constexpr absl::Duration kRemovalTimeout = absl::Seconds(10);
 // Between attempts: the other call that is removing the partition needs a barrier and a commit.
 constexpr absl::Duration kRemovalPause = absl::Milliseconds(50);
+// A transaction has 128 operations at most: three for each partition, and the catalog's.
+constexpr size_t kMaxRemovedPartitions = 38;
 // Whoever called: the container is closed. Then it is left to CutOffDeletions.
 constexpr absl::Duration kReopenTime = absl::Seconds(3);
 // Of a transaction that lost against another change.
@@ -229,7 +231,7 @@ absl::StatusOr<google::protobuf::Empty> ContainerOps::DeleteContainer(
                    env_.authorizer.AuthorizeTenant(principal, path.tenant, Access::kManage));
   ASSIGN_OR_RETURN(const ContainerRecord container,
                    env_.containers.Get(tenant->id, path.container));
-  const absl::Status removed = RemovePartition(container, limits);
+  const absl::Status removed = Remove(container, limits);
   if (removed.ok()) return google::protobuf::Empty();
   if (absl::IsFailedPrecondition(removed)) {
     return tenancy::NotEmptyError(
@@ -238,21 +240,24 @@ absl::StatusOr<google::protobuf::Empty> ContainerOps::DeleteContainer(
   return removed;
 }
 
-absl::Status ContainerOps::RemovePartition(const ContainerRecord& container,
-                                           const CallLimits& limits) {
-  const PartitionId partition = container.partitions[0].partition;
+absl::Status ContainerOps::Remove(const ContainerRecord& container, const CallLimits& limits) {
+  if (container.partitions.size() > kMaxRemovedPartitions) {
+    return Error(absl::StatusCode::kResourceExhausted, v1::OVERLOADED,
+                 absl::StrCat("the container still has ", container.partitions.size(),
+                              " partitions, which merge while they are empty: retry later"));
+  }
   const CallLimits wait = limits.Until(absl::Now() + kRemovalTimeout);
   // Looked at first, so that a container in use is not closed for the time of a failed attempt.
-  const absl::Status empty = env_.peers.CheckEmpty(partition, wait.deadline);
+  const absl::Status empty = CheckEmpty(container, wait.deadline);
   if (absl::IsFailedPrecondition(empty) && container.state == ContainerRecord::State::kDeleting) {
     // An earlier attempt was cut off before it could open the container again.
     RETURN_IF_ERROR(Reopen(container).status());
   }
-  RETURN_IF_ERROR(empty);
-  absl::Status status = TryRemove(container, wait.deadline);
-  while (absl::IsAborted(status) && wait.Sleep(kRemovalPause)) {
+  if (!absl::IsAborted(empty)) RETURN_IF_ERROR(empty);
+  absl::Status status;
+  do {
     status = TryRemove(container, wait.deadline);
-  }
+  } while (absl::IsAborted(status) && wait.Sleep(kRemovalPause));
   if (status.ok()) return status;
   ASSIGN_OR_RETURN(const bool there, Reopen(container));
   // It went after all: by another call, or by an attempt whose answer was lost.
@@ -260,12 +265,54 @@ absl::Status ContainerOps::RemovePartition(const ContainerRecord& container,
   return absl::IsAborted(status) ? absl::UnavailableError(status.message()) : status;
 }
 
+absl::Status ContainerOps::CheckEmpty(const ContainerRecord& container, absl::Time deadline) {
+  for (const tenancy::PartitionRange& range : container.partitions) {
+    RETURN_IF_ERROR(env_.peers.CheckEmpty(range, deadline));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ContainerOps::TryRemove(const ContainerRecord& container, absl::Time deadline) {
   // Each time: another call that failed may have opened the container again.
   RETURN_IF_ERROR(
       env_.containers.SetState(container.tenant, container.id, ContainerRecord::State::kDeleting)
           .status());
-  return env_.peers.RemovePartition(container.partitions[0].partition, deadline);
+  absl::StatusOr<tenancy::PreparedChange> change =
+      env_.containers.PrepareDelete(container.tenant, container.id);
+  if (absl::IsFailedPrecondition(change.status())) {
+    return absl::AbortedError("the container was opened again");
+  }
+  RETURN_IF_ERROR(change.status());
+  coordination::Transaction transaction{std::move(change->compares), std::move(change->writes)};
+  std::vector<PartitionId> closed;
+  absl::Status status = ClosePartitions(change->record, deadline, transaction, closed);
+  if (status.ok()) {
+    const absl::StatusOr<bool> committed =
+        env_.store.Commit(container.tenant, std::move(transaction));
+    if (committed.ok() && *committed) return absl::OkStatus();
+    status = committed.ok() ? absl::AbortedError("the container or a leader has changed meanwhile")
+                            : committed.status();
+  }
+  for (const PartitionId partition : closed) {
+    // Else it opens by itself in a while.
+    env_.peers.ReopenPartition(partition, deadline).IgnoreError();
+  }
+  return status;
+}
+
+absl::Status ContainerOps::ClosePartitions(const ContainerRecord& container, absl::Time deadline,
+                                           coordination::Transaction& transaction,
+                                           std::vector<PartitionId>& closed) {
+  for (const tenancy::PartitionRange& range : container.partitions) {
+    ASSIGN_OR_RETURN(const int64_t revision, env_.peers.ClosePartition(range, deadline));
+    closed.push_back(range.partition);
+    const std::string group = replication::GroupConfigKey(range.partition);
+    transaction.compares.push_back({group, revision});
+    transaction.writes.push_back({group, std::nullopt});
+    transaction.writes.push_back({PartitionKeyOf(range.partition), std::nullopt});
+    transaction.writes.push_back({RemovedKeyOf(range.partition), std::string("1")});
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> ContainerOps::Reopen(const ContainerRecord& container) {

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "coordination/coordination_store.h"
 #include "google/protobuf/empty.pb.h"
 #include "meridian/v1/containers.pb.h"
 #include "replication/placement/placement.h"
@@ -65,9 +66,15 @@ class ContainerOps {
   // Lets all partitions know how the container's versioning is, so that it holds for all that is
   // written from now on, whoever proposed it and when.
   absl::Status TellVersioning(const tenancy::ContainerRecord& container, const CallLimits& limits);
-  absl::Status RemovePartition(const tenancy::ContainerRecord& container, const CallLimits& limits);
+  // FAILED_PRECONDITION: one of its partitions is not empty.
+  absl::Status Remove(const tenancy::ContainerRecord& container, const CallLimits& limits);
+  absl::Status CheckEmpty(const tenancy::ContainerRecord& container, absl::Time deadline);
   // ABORTED: something has changed meanwhile.
   absl::Status TryRemove(const tenancy::ContainerRecord& container, absl::Time deadline);
+  // Adds to `closed` what has to be opened again if the transaction does not take effect.
+  absl::Status ClosePartitions(const tenancy::ContainerRecord& container, absl::Time deadline,
+                               coordination::Transaction& transaction,
+                               std::vector<PartitionId>& closed);
   // Ends a removal. False: the container is gone.
   absl::StatusOr<bool> Reopen(const tenancy::ContainerRecord& container);
 

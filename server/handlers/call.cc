@@ -1,6 +1,7 @@
 #include "server/handlers/call.h"
 
 #include "absl/time/clock.h"
+#include "server/errors.h"
 
 namespace meridian::server {
 namespace {
@@ -37,6 +38,30 @@ absl::Time DeadlineOf(const grpc::ServerContext& context) {
 
 CallLimits LimitsOf(const grpc::ServerContext& context) {
   return {DeadlineOf(context), [&context] { return context.IsCancelled(); }};
+}
+
+grpc::Status HandleObjectOf(Api& api, Proxy& proxy, const tenancy::Principal& principal,
+                            grpc::ServerContext& context, const ObjectGateway::Target& target,
+                            const ObjectGateway::Operation& operation, const Proxy::Call& pass) {
+  bool begun = false;
+  const absl::Status status =
+      api.gateway.Run(principal, target, DeadlineOf(context), [&](const ops::Context& opened) {
+        begun = true;
+        return operation(opened);
+      });
+  const std::string leader = LeaderEndpointOf(status);
+  // A body that has been taken cannot be passed on.
+  const bool whole = !begun || target.repeatable;
+  if (leader.empty() || !whole || !Proxy::IsWanted(context)) return ToGrpcStatus(status);
+  return proxy.Pass(context, leader, pass);
+}
+
+grpc::Status HandleObject(Api& api, Proxy& proxy, grpc::ServerContext& context,
+                          const ObjectGateway::Target& target,
+                          const ObjectGateway::Operation& operation, const Proxy::Call& pass) {
+  const absl::StatusOr<tenancy::Principal> principal = Authenticate(api, context);
+  if (!principal.ok()) return ToGrpcStatus(principal.status());
+  return HandleObjectOf(api, proxy, *principal, context, target, operation, pass);
 }
 
 }  // namespace meridian::server

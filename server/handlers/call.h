@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "server/api.h"
 #include "server/grpc_status.h"
+#include "server/handlers/proxy.h"
 
 namespace meridian::server {
 
@@ -54,28 +55,15 @@ grpc::Status HandleWithStore(Api& api, const grpc::ServerContext& context, Respo
   return grpc::Status::OK;
 }
 
-// For a caller who has been authenticated. `operation` takes the context of the container and gives
-// an absl::Status.
-template <typename Operation>
-grpc::Status HandleObjectOf(Api& api, const tenancy::Principal& principal,
-                            const grpc::ServerContext& context, const std::string& container,
-                            const std::string& object, ObjectGateway::Intent intent,
-                            const Operation& operation) {
-  const absl::StatusOr<ops::Context> opened =
-      api.gateway.Open(principal, container, object, DeadlineOf(context), intent);
-  if (!opened.ok()) return ToGrpcStatus(opened.status());
-  return ToGrpcStatus(api.gateway.Explain(*opened, operation(*opened)));
-}
-
+// For a caller who has been authenticated. Where another node leads the partition, the call is
+// passed on to it, unless the client goes there by itself.
+grpc::Status HandleObjectOf(Api& api, Proxy& proxy, const tenancy::Principal& principal,
+                            grpc::ServerContext& context, const ObjectGateway::Target& target,
+                            const ObjectGateway::Operation& operation, const Proxy::Call& pass);
 // Authenticates first.
-template <typename Operation>
-grpc::Status HandleObject(Api& api, const grpc::ServerContext& context,
-                          const std::string& container, const std::string& object,
-                          ObjectGateway::Intent intent, const Operation& operation) {
-  const absl::StatusOr<tenancy::Principal> principal = Authenticate(api, context);
-  if (!principal.ok()) return ToGrpcStatus(principal.status());
-  return HandleObjectOf(api, *principal, context, container, object, intent, operation);
-}
+grpc::Status HandleObject(Api& api, Proxy& proxy, grpc::ServerContext& context,
+                          const ObjectGateway::Target& target,
+                          const ObjectGateway::Operation& operation, const Proxy::Call& pass);
 
 // Moves a result's value out, and gives its status.
 template <typename Response>

@@ -1,8 +1,11 @@
 #include "server/handlers/object_handlers.h"
 
+#include <string>
+
 #include "server/errors.h"
 #include "server/handlers/bodies.h"
 #include "server/handlers/call.h"
+#include "server/handlers/passing.h"
 #include "server/ops/objects.h"
 #include "server/ops/uploads.h"
 
@@ -11,10 +14,16 @@ namespace {
 
 using grpc::ServerContext;
 using Intent = ObjectGateway::Intent;
+using Target = ObjectGateway::Target;
+using Leader = Proxy::Leader;
+using Objects = v1::ObjectService::Stub;
+using Uploads = v1::UploadService::Stub;
 
 // An upload's resource name begins with its container's.
-std::string ContainerOfUpload(const std::string& upload) {
-  return upload.substr(0, upload.rfind("/uploads/"));
+Target UploadTarget(const std::string& upload, Intent intent = Intent::kOther,
+                    bool repeatable = true) {
+  return {upload.substr(0, upload.rfind("/uploads/")), ops::ObjectOfUpload(upload), intent,
+          repeatable};
 }
 
 absl::Status BadStream(const std::string& message) {
@@ -26,14 +35,16 @@ absl::Status BadStream(const std::string& message) {
 grpc::Status ObjectHandlers::PutObject(ServerContext* context, const v1::PutObjectRequest* request,
                                        v1::Object* response) {
   const v1::WriteSpec& spec = request->spec();
-  return HandleObject(api_, *context, spec.container(), spec.name(), Intent::kNewData,
-                      [&](const ops::Context& opened) {
-                        if (request->data().size() > kMaxPieceBytes) {
-                          return InvalidField("data", "at most 1 MiB; use WriteObject");
-                        }
-                        WholeSource source(request->data());
-                        return Take(ops::WriteObject(opened, spec, source), response);
-                      });
+  return HandleObject(
+      api_, proxy_, *context, {spec.container(), spec.name(), Intent::kNewData},
+      [&](const ops::Context& opened) {
+        if (request->data().size() > kMaxPieceBytes) {
+          return InvalidField("data", "at most 1 MiB; use WriteObject");
+        }
+        WholeSource source(request->data());
+        return Take(ops::WriteObject(opened, spec, source), response);
+      },
+      PassUnary(&Leader::objects, &Objects::PutObject, *request, response));
 }
 
 grpc::Status ObjectHandlers::WriteObject(ServerContext* context,
@@ -50,85 +61,103 @@ grpc::Status ObjectHandlers::WriteObject(ServerContext* context,
   }
   if (const absl::Status key = stream.CheckKey(); !key.ok()) return ToGrpcStatus(key);
   const v1::WriteSpec& spec = first.spec();
-  return HandleObjectOf(api_, *principal, *context, spec.container(), spec.name(), Intent::kNewData,
-                        [&](const ops::Context& opened) {
-                          WriteObjectSource source(stream, *reader);
-                          return Take(ops::WriteObject(opened, spec, source), response);
-                        });
+  return HandleObjectOf(
+      api_, proxy_, *principal, *context,
+      {spec.container(), spec.name(), Intent::kNewData, /*repeatable=*/false},
+      [&](const ops::Context& opened) {
+        WriteObjectSource source(stream, *reader);
+        return Take(ops::WriteObject(opened, spec, source), response);
+      },
+      PassStreamIn(&Leader::objects, &Objects::WriteObject, stream, first, *reader, response));
 }
 
 grpc::Status ObjectHandlers::ReadObject(ServerContext* context,
                                         const v1::ReadObjectRequest* request,
                                         grpc::ServerWriter<v1::ReadObjectResponse>* writer) {
-  return HandleObject(api_, *context, request->container(), request->name(), Intent::kOther,
-                      [&](const ops::Context& opened) {
-                        Stream stream(api_, watchdog_, *context);
-                        ReadObjectSink sink(stream, *writer);
-                        return ops::ReadObject(opened, *request, sink);
-                      });
+  Stream stream(api_, watchdog_, *context);
+  return HandleObject(
+      api_, proxy_, *context, {request->container(), request->name()},
+      [&](const ops::Context& opened) {
+        ReadObjectSink sink(stream, *writer);
+        return ops::ReadObject(opened, *request, sink);
+      },
+      PassStreamOut(&Leader::objects, &Objects::ReadObject, stream, *request, *writer));
 }
 
 grpc::Status ObjectHandlers::GetObject(ServerContext* context, const v1::GetObjectRequest* request,
                                        v1::Object* response) {
   return HandleObject(
-      api_, *context, request->container(), request->name(), Intent::kOther,
-      [&](const ops::Context& opened) { return Take(ops::GetObject(opened, *request), response); });
+      api_, proxy_, *context, {request->container(), request->name()},
+      [&](const ops::Context& opened) { return Take(ops::GetObject(opened, *request), response); },
+      PassUnary(&Leader::objects, &Objects::GetObject, *request, response));
 }
 
 grpc::Status ObjectHandlers::UpdateObject(ServerContext* context,
                                           const v1::UpdateObjectRequest* request,
                                           v1::Object* response) {
   const v1::Object& object = request->object();
-  return HandleObject(api_, *context, object.container(), object.name(), Intent::kOther,
-                      [&](const ops::Context& opened) {
-                        return Take(ops::UpdateObject(opened, *request), response);
-                      });
+  return HandleObject(
+      api_, proxy_, *context, {object.container(), object.name()},
+      [&](const ops::Context& opened) {
+        return Take(ops::UpdateObject(opened, *request), response);
+      },
+      PassUnary(&Leader::objects, &Objects::UpdateObject, *request, response));
 }
 
 grpc::Status ObjectHandlers::DeleteObject(ServerContext* context,
                                           const v1::DeleteObjectRequest* request,
                                           v1::DeleteObjectResponse* response) {
-  return HandleObject(api_, *context, request->container(), request->name(), Intent::kOther,
-                      [&](const ops::Context& opened) {
-                        return Take(ops::DeleteObject(opened, *request), response);
-                      });
+  return HandleObject(
+      api_, proxy_, *context, {request->container(), request->name()},
+      [&](const ops::Context& opened) {
+        return Take(ops::DeleteObject(opened, *request), response);
+      },
+      PassUnary(&Leader::objects, &Objects::DeleteObject, *request, response));
 }
 
 grpc::Status ObjectHandlers::ListObjects(ServerContext* context,
                                          const v1::ListObjectsRequest* request,
                                          v1::ListObjectsResponse* response) {
-  return HandleObject(api_, *context, request->container(), {}, Intent::kOther,
-                      [&](const ops::Context& opened) {
-                        return Take(ops::ListObjects(opened, *request), response);
-                      });
+  return HandleObject(
+      api_, proxy_, *context, {request->container(), ops::PlaceOf(*request)},
+      [&](const ops::Context& opened) {
+        return Take(ops::ListObjects(opened, *request), response);
+      },
+      PassUnary(&Leader::objects, &Objects::ListObjects, *request, response));
 }
 
 grpc::Status ObjectHandlers::ListObjectVersions(ServerContext* context,
                                                 const v1::ListObjectVersionsRequest* request,
                                                 v1::ListObjectVersionsResponse* response) {
-  return HandleObject(api_, *context, request->container(), {}, Intent::kOther,
-                      [&](const ops::Context& opened) {
-                        return Take(ops::ListObjectVersions(opened, *request), response);
-                      });
+  return HandleObject(
+      api_, proxy_, *context, {request->container(), ops::PlaceOf(*request)},
+      [&](const ops::Context& opened) {
+        return Take(ops::ListObjectVersions(opened, *request), response);
+      },
+      PassUnary(&Leader::objects, &Objects::ListObjectVersions, *request, response));
 }
 
 grpc::Status ObjectHandlers::RestoreObjectVersion(ServerContext* context,
                                                   const v1::RestoreObjectVersionRequest* request,
                                                   v1::Object* response) {
-  return HandleObject(api_, *context, request->container(), request->name(), Intent::kOther,
-                      [&](const ops::Context& opened) {
-                        return Take(ops::RestoreObjectVersion(opened, *request), response);
-                      });
+  return HandleObject(
+      api_, proxy_, *context, {request->container(), request->name()},
+      [&](const ops::Context& opened) {
+        return Take(ops::RestoreObjectVersion(opened, *request), response);
+      },
+      PassUnary(&Leader::objects, &Objects::RestoreObjectVersion, *request, response));
 }
 
 grpc::Status UploadHandlers::StartUpload(ServerContext* context,
                                          const v1::StartUploadRequest* request,
                                          v1::Upload* response) {
   const v1::WriteSpec& spec = request->spec();
-  return HandleObject(api_, *context, spec.container(), spec.name(), Intent::kNewData,
-                      [&](const ops::Context& opened) {
-                        return Take(ops::StartUpload(opened, *request), response);
-                      });
+  return HandleObject(
+      api_, proxy_, *context, {spec.container(), spec.name(), Intent::kNewData},
+      [&](const ops::Context& opened) {
+        return Take(ops::StartUpload(opened, *request), response);
+      },
+      PassUnary(&Leader::uploads, &Uploads::StartUpload, *request, response));
 }
 
 grpc::Status UploadHandlers::WriteUpload(ServerContext* context,
@@ -145,44 +174,53 @@ grpc::Status UploadHandlers::WriteUpload(ServerContext* context,
   }
   if (const absl::Status key = stream.CheckKey(); !key.ok()) return ToGrpcStatus(key);
   const v1::WriteUploadStart& start = first.start();
-  return HandleObjectOf(api_, *principal, *context, ContainerOfUpload(start.upload()), {},
-                        Intent::kNewData, [&](const ops::Context& opened) {
-                          WriteUploadSource source(stream, *reader);
-                          return Take(ops::WriteUpload(opened, start, source), response);
-                        });
+  return HandleObjectOf(
+      api_, proxy_, *principal, *context,
+      UploadTarget(start.upload(), Intent::kNewData, /*repeatable=*/false),
+      [&](const ops::Context& opened) {
+        WriteUploadSource source(stream, *reader);
+        return Take(ops::WriteUpload(opened, start, source), response);
+      },
+      PassStreamIn(&Leader::uploads, &Uploads::WriteUpload, stream, first, *reader, response));
 }
 
 grpc::Status UploadHandlers::GetUpload(ServerContext* context, const v1::GetUploadRequest* request,
                                        v1::Upload* response) {
   return HandleObject(
-      api_, *context, ContainerOfUpload(request->name()), {}, Intent::kOther,
-      [&](const ops::Context& opened) { return Take(ops::GetUpload(opened, *request), response); });
+      api_, proxy_, *context, UploadTarget(request->name()),
+      [&](const ops::Context& opened) { return Take(ops::GetUpload(opened, *request), response); },
+      PassUnary(&Leader::uploads, &Uploads::GetUpload, *request, response));
 }
 
 grpc::Status UploadHandlers::FinishUpload(ServerContext* context,
                                           const v1::FinishUploadRequest* request,
                                           v1::Object* response) {
-  return HandleObject(api_, *context, ContainerOfUpload(request->name()), {}, Intent::kOther,
-                      [&](const ops::Context& opened) {
-                        return Take(ops::FinishUpload(opened, *request), response);
-                      });
+  return HandleObject(
+      api_, proxy_, *context, UploadTarget(request->name()),
+      [&](const ops::Context& opened) {
+        return Take(ops::FinishUpload(opened, *request), response);
+      },
+      PassUnary(&Leader::uploads, &Uploads::FinishUpload, *request, response));
 }
 
 grpc::Status UploadHandlers::AbortUpload(ServerContext* context,
                                          const v1::AbortUploadRequest* request,
-                                         google::protobuf::Empty*) {
+                                         google::protobuf::Empty* response) {
   return HandleObject(
-      api_, *context, ContainerOfUpload(request->name()), {}, Intent::kOther,
-      [&](const ops::Context& opened) { return ops::AbortUpload(opened, *request); });
+      api_, proxy_, *context, UploadTarget(request->name()),
+      [&](const ops::Context& opened) { return ops::AbortUpload(opened, *request); },
+      PassUnary(&Leader::uploads, &Uploads::AbortUpload, *request, response));
 }
 
 grpc::Status UploadHandlers::ListUploads(ServerContext* context,
                                          const v1::ListUploadsRequest* request,
                                          v1::ListUploadsResponse* response) {
-  return HandleObject(api_, *context, request->container(), {}, Intent::kOther,
-                      [&](const ops::Context& opened) {
-                        return Take(ops::ListUploads(opened, *request), response);
-                      });
+  return HandleObject(
+      api_, proxy_, *context, {request->container(), ops::PlaceOf(*request)},
+      [&](const ops::Context& opened) {
+        return Take(ops::ListUploads(opened, *request), response);
+      },
+      PassUnary(&Leader::uploads, &Uploads::ListUploads, *request, response));
 }
 
 }  // namespace meridian::server

@@ -4,14 +4,16 @@
 #include "meridian/v1/objects.grpc.pb.h"
 #include "meridian/v1/uploads.grpc.pb.h"
 #include "server/api.h"
+#include "server/handlers/proxy.h"
 #include "server/handlers/stream_watchdog.h"
 
 namespace meridian::server {
 
 class ObjectHandlers final : public v1::ObjectService::Service {
  public:
-  // `watchdog` outlives the handlers.
-  ObjectHandlers(Api& api, StreamWatchdog& watchdog) : api_(api), watchdog_(watchdog) {}
+  // All outlive the handlers.
+  ObjectHandlers(Api& api, StreamWatchdog& watchdog, Proxy& proxy)
+      : api_(api), watchdog_(watchdog), proxy_(proxy) {}
   grpc::Status PutObject(grpc::ServerContext* context, const v1::PutObjectRequest* request,
                          v1::Object* response) override;
   grpc::Status WriteObject(grpc::ServerContext* context,
@@ -37,12 +39,14 @@ class ObjectHandlers final : public v1::ObjectService::Service {
  private:
   Api& api_;
   StreamWatchdog& watchdog_;
+  Proxy& proxy_;
 };
 
 class UploadHandlers final : public v1::UploadService::Service {
  public:
-  // `watchdog` outlives the handlers.
-  UploadHandlers(Api& api, StreamWatchdog& watchdog) : api_(api), watchdog_(watchdog) {}
+  // All outlive the handlers.
+  UploadHandlers(Api& api, StreamWatchdog& watchdog, Proxy& proxy)
+      : api_(api), watchdog_(watchdog), proxy_(proxy) {}
   grpc::Status StartUpload(grpc::ServerContext* context, const v1::StartUploadRequest* request,
                            v1::Upload* response) override;
   grpc::Status WriteUpload(grpc::ServerContext* context,
@@ -60,6 +64,7 @@ class UploadHandlers final : public v1::UploadService::Service {
  private:
   Api& api_;
   StreamWatchdog& watchdog_;
+  Proxy& proxy_;
 };
 
 }  // namespace meridian::server

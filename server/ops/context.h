@@ -32,7 +32,10 @@ struct Context {
   // partition may know better.
   bool keep_versions = false;
   uint64_t versioning_generation = 0;
-  // Never null.
+  // Where the replica's partition ends by the container's map (empty: no end): a hint, what it owns
+  // is for the replica to say.
+  std::string partition_end;
+  // Never null in an operation.
   std::shared_ptr<replication::Replica> replica;
   Random* random = nullptr;
   // Shared by all streams of the node; null: each stream's own bound only.

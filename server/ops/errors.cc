@@ -20,6 +20,9 @@ absl::Status WithDetail(absl::Status status, const Detail& detail) {
   return status;
 }
 
+// A payload for this process only.
+constexpr char kMovedUrl[] = "meridian.moved";
+
 std::string KindName(v1::ResourceMissing::Kind kind) {
   switch (kind) {
     case v1::ResourceMissing::VERSION:
@@ -91,6 +94,20 @@ absl::Status WithCorruptReason(const absl::Status& status) {
   return absl::IsDataLoss(status) ? server::WithReason(status, v1::CORRUPT) : status;
 }
 
+absl::Status Moved() {
+  absl::Status status = Error(absl::StatusCode::kUnavailable, v1::NO_LEADER,
+                              "the container's partitions are changing; nothing was done");
+  status.SetPayload(kMovedUrl, absl::Cord());
+  return status;
+}
+
+bool IsMoved(const absl::Status& status) { return status.GetPayload(kMovedUrl).has_value(); }
+
+absl::Status WithoutMark(absl::Status status) {
+  status.ErasePayload(kMovedUrl);
+  return status;
+}
+
 absl::Status ToStatus(const Outcome& outcome, const Subject& subject) {
   switch (outcome.code()) {
     case Outcome::OK:
@@ -122,6 +139,8 @@ absl::Status ToStatus(const Outcome& outcome, const Subject& subject) {
     case Outcome::UPLOAD_OFFSET:
     case Outcome::UPLOAD_SUPERSEDED:
       return UploadOffset(outcome.durable_size_bytes());
+    case Outcome::MOVED:
+      return Moved();
     case Outcome::TOO_MANY_RUNS:
       return Error(absl::StatusCode::kResourceExhausted, v1::OVERLOADED,
                    "the upload was resumed too often: abort it and start a new one");

@@ -28,6 +28,13 @@ absl::Status InvalidPageToken();
 // The same status; one of DATA_LOSS gets the reason CORRUPT.
 absl::Status WithCorruptReason(const absl::Status& status);
 
+// UNAVAILABLE (NO_LEADER): the name is another partition's since a split, and nothing was done.
+// Whoever knows how to find that one does so, and tries again there.
+absl::Status Moved();
+bool IsMoved(const absl::Status& status);
+// For clients: without the mark that IsMoved looks at.
+absl::Status WithoutMark(absl::Status status);
+
 // OK if the outcome is.
 absl::Status ToStatus(const internal::v1::Outcome& outcome, const Subject& subject);
 

@@ -43,6 +43,7 @@ absl::StatusOr<bool> AllReferenced(const storage::KvReader& view, const std::vec
 
 absl::StatusOr<Version> FindVersion(const Context& context, const storage::KvReader& view,
                                     const std::string& name, const std::string& version_id) {
+  RETURN_IF_ERROR(CheckOwned(view, name));
   const objects::ObjectReader reader(view);
   std::optional<objects::VersionRow> row;
   if (version_id.empty()) {

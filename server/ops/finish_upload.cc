@@ -66,16 +66,17 @@ absl::StatusOr<pb::Command> MakeCommand(const Context& context, const pb::Comman
   pb::Command command = base;
   pb::FinishUpload* finish = command.mutable_finish_upload();
   finish->set_upload_id(upload.record.upload_id());
+  finish->set_object_name(upload.record.object_name());
   *finish->mutable_record() = MakeVersionRecord(*upload.keys, parts, *context.random);
   return command;
 }
 
-absl::StatusOr<v1::Object> ToAnswer(const Context& context, UploadId upload,
-                                    const std::string& object_name, const pb::Outcome& outcome) {
-  Subject subject{.kind = v1::ResourceMissing::OBJECT, .name = object_name};
+absl::StatusOr<v1::Object> ToAnswer(const Context& context, const UploadHandle& upload,
+                                    const pb::Outcome& outcome) {
+  Subject subject{.kind = v1::ResourceMissing::OBJECT, .name = upload.object_name};
   if (outcome.code() == pb::Outcome::UPLOAD_NOT_FOUND) subject = UploadSubject(context, upload);
   RETURN_IF_ERROR(ToStatus(outcome, subject));
-  ASSIGN_OR_RETURN(const Version version, OpenOutcome(context, object_name, outcome));
+  ASSIGN_OR_RETURN(const Version version, OpenOutcome(context, upload.object_name, outcome));
   return ToObject(context, version);
 }
 
@@ -83,31 +84,29 @@ absl::StatusOr<v1::Object> ToAnswer(const Context& context, UploadId upload,
 
 absl::StatusOr<v1::Object> FinishUpload(const Context& context,
                                         const v1::FinishUploadRequest& request) {
-  ASSIGN_OR_RETURN(const UploadId id, ParseUploadName(request.name()));
+  ASSIGN_OR_RETURN(const UploadHandle handle, ParseUploadName(request.name()));
   pb::Command base = NewCommand(context);
   if (request.has_request_id()) {
     RequestDigest digest("finish upload");
-    digest.Add(id.bytes());
+    digest.Add(handle.id.bytes());
     if (request.has_size_bytes()) digest.Add(static_cast<uint64_t>(request.size_bytes()));
     if (request.has_crc32c()) digest.Add("crc32c").Add(uint64_t{request.crc32c()});
     ASSIGN_OR_RETURN(*base.mutable_request(),
                      ParseRequestId(request.request_id(), digest.Finish()));
   }
   pb::Outcome outcome;
-  std::string object_name;
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     ASSIGN_OR_RETURN(const std::unique_ptr<storage::KvReader> view,
                      ConfirmedView(*context.replica, context.deadline));
     ASSIGN_OR_RETURN(const std::optional<pb::Outcome> known, FindOutcome(*view, base));
-    if (known.has_value()) return ToAnswer(context, id, known->object_name(), *known);
-    ASSIGN_OR_RETURN(const Upload upload, FindUpload(context, *view, id));
+    if (known.has_value()) return ToAnswer(context, handle, *known);
+    ASSIGN_OR_RETURN(const Upload upload, FindUpload(context, *view, handle));
     RETURN_IF_ERROR(CheckComplete(request, upload));
-    object_name = upload.record.object_name();
     ASSIGN_OR_RETURN(const pb::Command command, MakeCommand(context, base, upload));
     ASSIGN_OR_RETURN(outcome, Propose(context, command));
     if (outcome.code() != pb::Outcome::SOURCE_CHANGED) break;
   }
-  return ToAnswer(context, id, object_name, outcome);
+  return ToAnswer(context, handle, outcome);
 }
 
 }  // namespace meridian::ops

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/status.h"
@@ -32,21 +33,34 @@ absl::Status CheckListRequest(const v1::ListObjectVersionsRequest& request) {
   return absl::OkStatus();
 }
 
+// Of a page token's MAC.
+std::array<std::string_view, 3> ParametersOf(const v1::ListObjectVersionsRequest& request) {
+  return {"versions 2", request.prefix(), request.name()};
+}
+
 }  // namespace
+
+absl::StatusOr<std::string> PlaceOf(const v1::ListObjectVersionsRequest& request) {
+  RETURN_IF_ERROR(CheckListRequest(request));
+  if (!request.page_token().empty()) return UnverifiedNameOf(request.page_token());
+  return request.name().empty() ? request.prefix() : request.name();
+}
 
 absl::StatusOr<v1::ListObjectVersionsResponse> ListObjectVersions(
     const Context& context, const v1::ListObjectVersionsRequest& request) {
-  RETURN_IF_ERROR(CheckListRequest(request));
+  ASSIGN_OR_RETURN(const std::string place, PlaceOf(request));
+  std::optional<std::string> position;
+  if (!request.page_token().empty()) {
+    ASSIGN_OR_RETURN(position,
+                     DecodePageToken(*context.keys, ParametersOf(request), request.page_token()));
+  }
   ASSIGN_OR_RETURN(const size_t page_size,
                    ParsePageSize(request.page_size(), kMaxPageSize, kMaxPageSize));
-  const std::array<std::string_view, 3> parameters = {"versions", request.prefix(), request.name()};
-  objects::ListVersionsOptions options{.prefix = request.prefix(), .name = request.name()};
-  if (!request.page_token().empty()) {
-    ASSIGN_OR_RETURN(options.resume,
-                     DecodePageToken(*context.keys, parameters, request.page_token()));
-  }
   ASSIGN_OR_RETURN(const std::unique_ptr<storage::KvReader> view,
                    ConfirmedView(*context.replica, context.deadline));
+  ASSIGN_OR_RETURN(const std::string end, OwnedEnd(context, *view, place));
+  objects::ListVersionsOptions options{
+      .prefix = request.prefix(), .name = request.name(), .end = end, .resume = position};
   v1::ListObjectVersionsResponse response;
   do {
     const size_t listed = static_cast<size_t>(response.versions_size());
@@ -62,8 +76,12 @@ absl::StatusOr<v1::ListObjectVersionsResponse> ListObjectVersions(
   } while (options.resume.has_value() &&
            static_cast<size_t>(response.versions_size()) < page_size &&
            response.ByteSizeLong() < kMaxPageBytes);
+  if (!options.resume.has_value() && request.name().empty()) {
+    options.resume = NextPartition(request.prefix(), end);
+  }
   if (options.resume.has_value()) {
-    response.set_next_page_token(EncodePageToken(*context.keys, parameters, *options.resume));
+    response.set_next_page_token(
+        EncodePageToken(*context.keys, ParametersOf(request), *options.resume));
   }
   return response;
 }

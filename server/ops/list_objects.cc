@@ -38,6 +38,11 @@ absl::Status CheckListRequest(const v1::ListObjectsRequest& request) {
   return absl::OkStatus();
 }
 
+// Of a page token's MAC.
+std::array<std::string_view, 4> ParametersOf(const v1::ListObjectsRequest& request) {
+  return {"objects 2", request.prefix(), request.delimiter(), request.start_after()};
+}
+
 absl::Status AddObjects(const Context& context, std::vector<objects::VersionRow> rows,
                         v1::ListObjectsResponse& response) {
   for (objects::VersionRow& row : rows) {
@@ -49,22 +54,31 @@ absl::Status AddObjects(const Context& context, std::vector<objects::VersionRow>
 
 }  // namespace
 
+absl::StatusOr<std::string> PlaceOf(const v1::ListObjectsRequest& request) {
+  RETURN_IF_ERROR(CheckListRequest(request));
+  if (!request.page_token().empty()) return UnverifiedNameOf(request.page_token());
+  if (request.start_after().empty()) return request.prefix();
+  // The least name after it.
+  return std::max(request.prefix(), request.start_after() + '\x01');
+}
+
 absl::StatusOr<v1::ListObjectsResponse> ListObjects(const Context& context,
                                                     const v1::ListObjectsRequest& request) {
-  RETURN_IF_ERROR(CheckListRequest(request));
+  ASSIGN_OR_RETURN(std::string place, PlaceOf(request));
+  if (!request.page_token().empty()) {
+    ASSIGN_OR_RETURN(place,
+                     DecodePageToken(*context.keys, ParametersOf(request), request.page_token()));
+  }
   ASSIGN_OR_RETURN(const size_t page_size,
                    ParsePageSize(request.page_size(), kMaxPageSize, kMaxPageSize));
-  const std::array<std::string_view, 4> parameters = {"objects", request.prefix(),
-                                                      request.delimiter(), request.start_after()};
-  objects::ListObjectsOptions options{.prefix = request.prefix(),
-                                      .delimiter = request.delimiter(),
-                                      .start_after = request.start_after()};
-  if (!request.page_token().empty()) {
-    ASSIGN_OR_RETURN(options.resume,
-                     DecodePageToken(*context.keys, parameters, request.page_token()));
-  }
   ASSIGN_OR_RETURN(const std::unique_ptr<storage::KvReader> view,
                    ConfirmedView(*context.replica, context.deadline));
+  ASSIGN_OR_RETURN(const std::string end, OwnedEnd(context, *view, place));
+  objects::ListObjectsOptions options{.prefix = request.prefix(),
+                                      .end = end,
+                                      .delimiter = request.delimiter(),
+                                      .start_after = request.start_after(),
+                                      .resume = place};
   v1::ListObjectsResponse response;
   size_t listed = 0;
   bool cut_short = false;
@@ -81,8 +95,16 @@ absl::StatusOr<v1::ListObjectsResponse> ListObjects(const Context& context,
     cut_short = count < options.limit;
   } while (options.resume.has_value() && !cut_short && listed < page_size &&
            response.ByteSizeLong() < kMaxPageBytes);
+  if (!options.resume.has_value()) {
+    options.resume = NextPartition(request.prefix(), end);
+    // A common prefix that goes on there has been shown.
+    if (options.resume.has_value() && response.prefixes_size() > 0) {
+      options.resume = std::max(options.resume, EndOfPrefix(*response.prefixes().rbegin()));
+    }
+  }
   if (options.resume.has_value()) {
-    response.set_next_page_token(EncodePageToken(*context.keys, parameters, *options.resume));
+    response.set_next_page_token(
+        EncodePageToken(*context.keys, ParametersOf(request), *options.resume));
   }
   return response;
 }

@@ -1,5 +1,6 @@
 #include "server/ops/replica_calls.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/status.h"
@@ -54,6 +55,20 @@ absl::StatusOr<std::unique_ptr<storage::KvReader>> ConfirmedView(replication::Re
   if (!confirmed.has_value()) return DeadlineExceeded("confirm the read");
   if (!confirmed->ok()) return FromReplica(*confirmed, "confirm the read");
   return replica.NewView();
+}
+
+absl::Status CheckOwned(const storage::KvReader& view, std::string_view name) {
+  ASSIGN_OR_RETURN(const bool owned, objects::ObjectReader(view).Owns(name));
+  return owned ? absl::OkStatus() : Moved();
+}
+
+absl::StatusOr<std::string> OwnedEnd(const Context& context, const storage::KvReader& view,
+                                     std::string_view name) {
+  RETURN_IF_ERROR(CheckOwned(view, name));
+  ASSIGN_OR_RETURN(const objects::NameRange owned, objects::ObjectReader(view).Owned());
+  // After a split the map says too much, after a merge too little.
+  if (owned.end.empty() || context.partition_end.empty()) return owned.end + context.partition_end;
+  return std::min(owned.end, context.partition_end);
 }
 
 absl::StatusOr<std::optional<pb::Outcome>> FindOutcome(const storage::KvReader& view,

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -35,6 +36,13 @@ absl::StatusOr<pb::Outcome> Propose(const Context& context, const pb::Command& c
 // A view that holds every write acknowledged before this call (I2).
 absl::StatusOr<std::unique_ptr<storage::KvReader>> ConfirmedView(replication::Replica& replica,
                                                                  absl::Time deadline);
+
+// Moved() unless the partition owns the name as of the view.
+absl::Status CheckOwned(const storage::KvReader& view, std::string_view name);
+// Where the names end that the context's partition owns as of the view, and that its container's
+// map gives it; empty: no end. Moved() unless it owns `name`.
+absl::StatusOr<std::string> OwnedEnd(const Context& context, const storage::KvReader& view,
+                                     std::string_view name);
 
 // How the request ended if it was carried out before; an outcome of another digest is a refusal.
 // For operations that read before they propose, since what they read may be gone by a retry.

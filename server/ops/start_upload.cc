@@ -87,14 +87,16 @@ absl::StatusOr<v1::Upload> StartUpload(const Context& context,
   Upload upload = MakeUpload(context, spec, condition, expiry);
   *command.mutable_start_upload()->mutable_record() = upload.record;
   ASSIGN_OR_RETURN(const pb::Outcome outcome, Propose(context, command));
-  RETURN_IF_ERROR(ToStatus(outcome, UploadSubject(context, upload.id)));
+  RETURN_IF_ERROR(
+      ToStatus(outcome, UploadSubject(context, {.id = upload.id, .object_name = spec.name()})));
 
   if (outcome.upload_id() != upload.record.upload_id()) {
     // A retry: the upload that the first attempt started, which may have gone on since.
     ASSIGN_OR_RETURN(const UploadId first, objects::DecodeId<UploadId>(outcome.upload_id()));
     ASSIGN_OR_RETURN(const std::unique_ptr<storage::KvReader> view,
                      ConfirmedView(*context.replica, context.deadline));
-    ASSIGN_OR_RETURN(const Upload started, FindUpload(context, *view, first));
+    ASSIGN_OR_RETURN(const Upload started,
+                     FindUpload(context, *view, {.id = first, .object_name = spec.name()}));
     return ToUpload(context, started);
   }
   upload.record.set_create_time_us(outcome.timestamp_us());

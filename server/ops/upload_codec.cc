@@ -4,8 +4,13 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "server/ops/checks.h"
+#include "server/ops/replica_calls.h"
+#include "server/ops/uploads.h"
 #include "server/ops/version_codec.h"
 #include "storage/objects/object_reader.h"
 
@@ -18,19 +23,31 @@ absl::Status Corrupt(std::string_view what) {
 
 }  // namespace
 
-std::string UploadName(const Context& context, UploadId upload) {
-  return context.container_name + "/uploads/" + upload.ToHex();
+absl::StatusOr<UploadHandle> ParseUploadName(const std::string& name) {
+  const std::string segment = name.substr(name.rfind('/') + 1);
+  const size_t dot = segment.find('.');
+  const std::optional<UploadId> id = UploadId::FromHex(segment.substr(0, dot));
+  UploadHandle upload;
+  if (!id.has_value() || dot == std::string::npos ||
+      !absl::WebSafeBase64Unescape(segment.substr(dot + 1), &upload.object_name) ||
+      !CheckObjectName(upload.object_name).ok()) {
+    return Missing({.kind = v1::ResourceMissing::UPLOAD, .name = name});
+  }
+  upload.id = *id;
+  return upload;
 }
 
-absl::StatusOr<UploadId> ParseUploadName(const std::string& name) {
-  const size_t slash = name.rfind('/');
-  const std::optional<UploadId> id =
-      UploadId::FromHex(slash == std::string::npos ? name : name.substr(slash + 1));
-  if (!id.has_value()) return Missing({.kind = v1::ResourceMissing::UPLOAD, .name = name});
-  return *id;
+absl::StatusOr<std::string> ObjectOfUpload(const std::string& upload_name) {
+  ASSIGN_OR_RETURN(UploadHandle upload, ParseUploadName(upload_name));
+  return std::move(upload.object_name);
 }
 
-Subject UploadSubject(const Context& context, UploadId upload) {
+std::string UploadName(const Context& context, const UploadHandle& upload) {
+  return absl::StrCat(context.container_name, "/uploads/", upload.id.ToHex(), ".",
+                      absl::WebSafeBase64Escape(upload.object_name));
+}
+
+Subject UploadSubject(const Context& context, const UploadHandle& upload) {
   return {.kind = v1::ResourceMissing::UPLOAD, .name = UploadName(context, upload)};
 }
 
@@ -75,18 +92,24 @@ absl::StatusOr<Upload> OpenUpload(const Context& context, pb::UploadRecord recor
 }
 
 absl::StatusOr<Upload> FindUpload(const Context& context, const storage::KvReader& view,
-                                  UploadId id) {
+                                  const UploadHandle& handle) {
+  RETURN_IF_ERROR(CheckOwned(view, handle.object_name));
   ASSIGN_OR_RETURN(std::optional<pb::UploadRecord> record,
-                   objects::ObjectReader(view).FindUpload(id));
+                   objects::ObjectReader(view).FindUpload(handle.id));
   if (!record.has_value() || record->expire_time_us() <= absl::ToUnixMicros(absl::Now())) {
-    return Missing(UploadSubject(context, id));
+    return Missing(UploadSubject(context, handle));
   }
-  return OpenUpload(context, *std::move(record));
+  // Opened first: that it is another object's is told only by a record that is authentic.
+  ASSIGN_OR_RETURN(Upload upload, OpenUpload(context, *std::move(record)));
+  if (upload.record.object_name() != handle.object_name) {
+    return Missing(UploadSubject(context, handle));
+  }
+  return upload;
 }
 
 v1::Upload ToUpload(const Context& context, const Upload& upload) {
   v1::Upload out;
-  out.set_name(UploadName(context, upload.id));
+  out.set_name(UploadName(context, {.id = upload.id, .object_name = upload.record.object_name()}));
   out.set_object_name(upload.record.object_name());
   out.set_durable_size_bytes(static_cast<int64_t>(upload.record.durable_size_bytes()));
   if (upload.plan.has_size_bytes()) {

@@ -27,11 +27,16 @@ struct Upload {
   std::shared_ptr<const crypto::ContainerKeys> keys;
 };
 
-// `{container}/uploads/{upload}`.
-std::string UploadName(const Context& context, UploadId upload);
-// What follows the last '/': NOT_FOUND if no upload can have this name.
-absl::StatusOr<UploadId> ParseUploadName(const std::string& name);
-Subject UploadSubject(const Context& context, UploadId upload);
+// What an upload's resource name says: `{container}/uploads/{id, 32 hex digits}.{object name in
+// base64 for URLs}`, so that every call on it knows which partition holds it.
+struct UploadHandle {
+  UploadId id;
+  std::string object_name;
+};
+// Of the resource name's last segment: NOT_FOUND if no upload can have this name.
+absl::StatusOr<UploadHandle> ParseUploadName(const std::string& name);
+std::string UploadName(const Context& context, const UploadHandle& upload);
+Subject UploadSubject(const Context& context, const UploadHandle& upload);
 
 // Over what does not change while an upload goes on, and over what does (P20): see UploadRecord.
 std::string UploadMac(const crypto::ContainerKeys& keys, const pb::UploadRecord& record);
@@ -41,7 +46,7 @@ std::string UploadProgressMac(const crypto::ContainerKeys& keys, const pb::Uploa
 absl::StatusOr<Upload> OpenUpload(const Context& context, pb::UploadRecord record);
 // NOT_FOUND if there is none, or it has expired.
 absl::StatusOr<Upload> FindUpload(const Context& context, const storage::KvReader& view,
-                                  UploadId upload);
+                                  const UploadHandle& upload);
 
 v1::Upload ToUpload(const Context& context, const Upload& upload);
 

@@ -25,42 +25,64 @@ constexpr size_t kMaxPageSize = 1000;
 constexpr size_t kStepSize = 16;
 constexpr size_t kMaxPageBytes = 2 << 20;
 
+// Of a page token's MAC.
+constexpr std::array<std::string_view, 1> kParameters = {"uploads 2"};
+
+// Where a page begins: the partition of a name, and after a 0x00 the upload there that was the last
+// one of the page before.
+absl::StatusOr<std::string> PositionOf(const Context& context,
+                                       const v1::ListUploadsRequest& request) {
+  if (request.page_token().empty()) return std::string();
+  return DecodePageToken(*context.keys, kParameters, request.page_token());
+}
+
+absl::StatusOr<std::optional<UploadId>> LastOf(std::string_view position) {
+  const size_t end = position.find('\0');
+  if (end == std::string_view::npos) return std::optional<UploadId>();
+  ASSIGN_OR_RETURN(const UploadId last,
+                   objects::DecodeId<UploadId>(std::string(position.substr(end + 1))));
+  return std::optional(last);
+}
+
 }  // namespace
 
 absl::StatusOr<v1::Upload> GetUpload(const Context& context, const v1::GetUploadRequest& request) {
-  ASSIGN_OR_RETURN(const UploadId id, ParseUploadName(request.name()));
+  ASSIGN_OR_RETURN(const UploadHandle handle, ParseUploadName(request.name()));
   ASSIGN_OR_RETURN(const std::unique_ptr<storage::KvReader> view,
                    ConfirmedView(*context.replica, context.deadline));
-  ASSIGN_OR_RETURN(const Upload upload, FindUpload(context, *view, id));
+  ASSIGN_OR_RETURN(const Upload upload, FindUpload(context, *view, handle));
   return ToUpload(context, upload);
 }
 
 absl::Status AbortUpload(const Context& context, const v1::AbortUploadRequest& request) {
-  ASSIGN_OR_RETURN(const UploadId id, ParseUploadName(request.name()));
+  ASSIGN_OR_RETURN(const UploadHandle handle, ParseUploadName(request.name()));
   pb::Command command = NewCommand(context);
   if (request.has_request_id()) {
     ASSIGN_OR_RETURN(*command.mutable_request(),
                      ParseRequestId(request.request_id(),
-                                    RequestDigest("abort upload").Add(id.bytes()).Finish()));
+                                    RequestDigest("abort upload").Add(handle.id.bytes()).Finish()));
   }
-  command.mutable_abort_upload()->set_upload_id(std::string(id.bytes()));
+  command.mutable_abort_upload()->set_upload_id(std::string(handle.id.bytes()));
+  command.mutable_abort_upload()->set_object_name(handle.object_name);
   ASSIGN_OR_RETURN(const pb::Outcome outcome, Propose(context, command));
-  return ToStatus(outcome, UploadSubject(context, id));
+  return ToStatus(outcome, UploadSubject(context, handle));
+}
+
+absl::StatusOr<std::string> PlaceOf(const v1::ListUploadsRequest& request) {
+  if (request.page_token().empty()) return std::string();
+  return UnverifiedNameOf(request.page_token());
 }
 
 absl::StatusOr<v1::ListUploadsResponse> ListUploads(const Context& context,
                                                     const v1::ListUploadsRequest& request) {
   ASSIGN_OR_RETURN(const size_t page_size,
                    ParsePageSize(request.page_size(), kDefaultPageSize, kMaxPageSize));
-  const std::array<std::string_view, 1> parameters = {"uploads"};
-  std::optional<UploadId> after;
-  if (!request.page_token().empty()) {
-    ASSIGN_OR_RETURN(const std::string position,
-                     DecodePageToken(*context.keys, parameters, request.page_token()));
-    ASSIGN_OR_RETURN(after, objects::DecodeId<UploadId>(position));
-  }
+  ASSIGN_OR_RETURN(const std::string position, PositionOf(context, request));
+  ASSIGN_OR_RETURN(std::optional<UploadId> after, LastOf(position));
+  const std::string place(NameOfPosition(position));
   ASSIGN_OR_RETURN(const std::unique_ptr<storage::KvReader> view,
                    ConfirmedView(*context.replica, context.deadline));
+  ASSIGN_OR_RETURN(const std::string end, OwnedEnd(context, *view, place));
   const int64_t now_us = absl::ToUnixMicros(absl::Now());
   v1::ListUploadsResponse response;
   size_t listed = 0;  // with the expired ones, so that the work of a page is bounded as well
@@ -77,8 +99,10 @@ absl::StatusOr<v1::ListUploadsResponse> ListUploads(const Context& context,
     }
     after = page.next;
   } while (after.has_value() && listed < page_size && response.ByteSizeLong() < kMaxPageBytes);
-  if (after.has_value()) {
-    response.set_next_page_token(EncodePageToken(*context.keys, parameters, after->bytes()));
+  std::optional<std::string> next = NextPartition({}, end);
+  if (after.has_value()) next = place + '\0' + std::string(after->bytes());
+  if (next.has_value()) {
+    response.set_next_page_token(EncodePageToken(*context.keys, kParameters, *next));
   }
   return response;
 }

@@ -38,13 +38,15 @@ absl::Status UploadStream::ProposeAppend(const pb::AppendUpload& append,
   proposal.chunks = std::move(chunks);
   ASSIGN_OR_RETURN(const pb::Outcome outcome,
                    Propose(*context_.replica, deadline, std::move(proposal)));
-  return ToStatus(outcome, UploadSubject(context_, upload_.id));
+  return ToStatus(outcome,
+                  UploadSubject(context_, {.id = upload_.id, .object_name = append.object_name()}));
 }
 
 absl::Status UploadStream::TakeOver() {
   pb::AppendUpload append;
   append.set_upload_id(upload_.record.upload_id());
   *append.mutable_run() = ToRun(writer_.run(), writer_.header(), 0);
+  append.set_object_name(upload_.record.object_name());
   append.set_expected_size_bytes(durable_size_bytes());
   append.set_takes_over(true);
   return ProposeAppend(append, {}, context_.deadline);
@@ -101,6 +103,7 @@ absl::Status UploadStream::CommitProgress(absl::Time deadline) {
   RETURN_IF_ERROR(writer_.Flush(deadline));
   pb::AppendUpload append;
   append.set_upload_id(upload_.record.upload_id());
+  append.set_object_name(upload_.record.object_name());
   *append.mutable_run() = ToRun(writer_.run(), writer_.header(), sent_bytes_);
   append.set_expected_size_bytes(durable_size_bytes());
   append.set_crc32c(sent_crc32c_);

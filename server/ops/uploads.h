@@ -1,6 +1,7 @@
 // The operations on resumable uploads: one function a call of meridian.v1.UploadService; see
 // objects.h. Of an upload's resource name they read what follows `/uploads/`: that the rest names
-// the context's container is up to the caller.
+// the context's container is up to the caller. The object whose partition holds an upload is told
+// by ObjectOfUpload.
 #pragma once
 
 #include "absl/status/status.h"
@@ -10,6 +11,9 @@
 #include "server/ops/context.h"
 
 namespace meridian::ops {
+
+// NOT_FOUND: no upload can have this resource name.
+absl::StatusOr<std::string> ObjectOfUpload(const std::string& upload_name);
 
 absl::StatusOr<v1::Upload> StartUpload(const Context& context,
                                        const v1::StartUploadRequest& request);
@@ -22,6 +26,8 @@ absl::StatusOr<v1::Upload> GetUpload(const Context& context, const v1::GetUpload
 absl::StatusOr<v1::Object> FinishUpload(const Context& context,
                                         const v1::FinishUploadRequest& request);
 absl::Status AbortUpload(const Context& context, const v1::AbortUploadRequest& request);
+// As of lists of objects. The order is that of the partitions, and in each that of the ids.
+absl::StatusOr<std::string> PlaceOf(const v1::ListUploadsRequest& request);
 absl::StatusOr<v1::ListUploadsResponse> ListUploads(const Context& context,
                                                     const v1::ListUploadsRequest& request);
 

@@ -13,10 +13,10 @@ namespace meridian::ops {
 absl::StatusOr<v1::WriteUploadResponse> WriteUpload(const Context& context,
                                                     const v1::WriteUploadStart& start,
                                                     ByteSource& source) {
-  ASSIGN_OR_RETURN(const UploadId id, ParseUploadName(start.upload()));
+  ASSIGN_OR_RETURN(const UploadHandle handle, ParseUploadName(start.upload()));
   ASSIGN_OR_RETURN(const std::unique_ptr<storage::KvReader> view,
                    ConfirmedView(*context.replica, context.deadline));
-  ASSIGN_OR_RETURN(Upload upload, FindUpload(context, *view, id));
+  ASSIGN_OR_RETURN(Upload upload, FindUpload(context, *view, handle));
   const uint64_t durable = upload.record.durable_size_bytes();
   if (start.offset_bytes() < 0 || static_cast<uint64_t>(start.offset_bytes()) != durable) {
     return UploadOffset(durable);

@@ -67,8 +67,16 @@ std::string AfterPrefix(std::string_view prefix) {
 std::string FirstKey(const ListObjectsOptions& options) {
   std::string from = TagBegin(Tag::kObject) + options.prefix;
   if (!options.start_after.empty()) from = std::max(from, ObjectRangeEnd(options.start_after));
-  if (options.resume.has_value()) from = std::max(from, *options.resume);
+  if (options.resume.has_value()) {
+    from = std::max(from, TagBegin(Tag::kObject) + *options.resume);
+  }
   return from;
+}
+
+std::string EndKey(const ListObjectsOptions& options, const std::string& lower) {
+  std::string end = PrefixSuccessor(lower);
+  if (!options.end.empty()) end = std::min(end, TagBegin(Tag::kObject) + options.end);
+  return end;
 }
 
 }  // namespace
@@ -77,14 +85,14 @@ absl::StatusOr<ListObjectsPage> ObjectReader::ListObjects(const ListObjectsOptio
   ASSIGN_OR_RETURN(const NameRange owned, Owned());
   const std::string with_prefix = TagBegin(Tag::kObject) + options.prefix;
   NameCursor cursor(view_, std::max(with_prefix, NamesBegin(Tag::kObject, owned)),
-                    std::min(PrefixSuccessor(with_prefix), NamesEnd(Tag::kObject, owned)),
+                    std::min(EndKey(options, with_prefix), NamesEnd(Tag::kObject, owned)),
                     FirstKey(options), options.max_rows);
   ListObjectsPage page;
   // The key from which the next page goes on.
   std::string next;
   while (cursor.Valid()) {
     if (page.objects.size() + page.prefixes.size() == options.limit || cursor.exhausted()) {
-      page.next = next;
+      page.next = next.substr(TagBegin(Tag::kObject).size());
       break;
     }
     const std::string group(CommonPrefix(cursor.name(), options));

@@ -101,20 +101,25 @@ absl::StatusOr<ListVersionsPage> ObjectReader::ListVersions(
     lower = ObjectRangeBegin(options.name);
     upper = ObjectRangeEnd(options.name);
   }
+  if (!options.end.empty()) upper = std::min(upper, TagBegin(Tag::kObject) + options.end);
   ListVersionsPage page;
   std::string previous_name;
   // A page resumes after a version: whether the next one is its name's newest depends on that one.
   std::string from = lower;
   if (options.resume.has_value()) {
-    ASSIGN_OR_RETURN(const ObjectKey last, DecodeObjectKey(*options.resume));
-    previous_name = last.name;
-    from = std::max(lower, *options.resume + '\0');
+    std::string position = TagBegin(Tag::kObject) + *options.resume;
+    if (options.resume->find('\0') != std::string::npos) {
+      ASSIGN_OR_RETURN(const ObjectKey last, DecodeObjectKey(position));
+      previous_name = last.name;
+      position.push_back('\0');
+    }
+    from = std::max(lower, position);
   }
   const std::unique_ptr<storage::KvIterator> it = view_.NewIterator(lower, upper);
   std::string last_key;
   for (it->Seek(from); it->Valid(); it->Next()) {
     if (page.versions.size() == options.limit) {
-      page.next = last_key;
+      page.next = last_key.substr(TagBegin(Tag::kObject).size());
       break;
     }
     ASSIGN_OR_RETURN(VersionRow row, DecodeRow(it->key(), it->value()));

@@ -25,11 +25,13 @@ struct VersionRow {
 struct ListObjectsOptions {
   // Only names that begin with it.
   std::string prefix = {};
+  // Only names below it; empty: no end.
+  std::string end = {};
   // Not empty: names that hold it after the prefix are folded into common prefixes.
   std::string delimiter = {};
   // Only names and common prefixes above it.
   std::string start_after = {};
-  // Where a previous page ended: its `next`.
+  // Only names from this on, as a previous page's `next` says.
   std::optional<std::string> resume = {};
   size_t limit = 1000;  // names and common prefixes together; > 0
   // Rows looked at in one call; a page ends early at it. > 0
@@ -39,7 +41,8 @@ struct ListObjectsOptions {
 struct ListObjectsPage {
   std::vector<VersionRow> objects;  // current versions, in byte order of names
   std::vector<std::string> prefixes;
-  // Set: there may be more; goes into ListObjectsOptions::resume. Bytes, not text.
+  // Set: there may be more, from this name on; goes into ListObjectsOptions::resume. Ordered as
+  // names are, but not text.
   std::optional<std::string> next;
 };
 
@@ -47,6 +50,9 @@ struct ListVersionsOptions {
   std::string prefix = {};
   // Not empty: only this name; prefix is ignored.
   std::string name = {};
+  // Only names below it; empty: no end.
+  std::string end = {};
+  // A previous page's `next`, or a name: from this name on.
   std::optional<std::string> resume = {};
   size_t limit = 1000;
 };
@@ -57,6 +63,7 @@ struct ListVersionsPage {
     bool latest = false;
   };
   std::vector<Item> versions;  // of a name, newest first
+  // Begins with the last version's name and a 0x00.
   std::optional<std::string> next;
 };
 

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+#include <vector>
+
 #include "client/admin.h"
 #include "client/errors.h"
 #include "tests/client/fake_cluster.h"
@@ -275,6 +279,90 @@ TEST_F(ClientTest, ListsObjectsAndPrefixesInByteOrderOverPages) {
     names.push_back((*entry)->name);
   }
   EXPECT_EQ(names, (std::vector<std::string>{"a/", "b", "c/", "d"}));
+}
+
+TEST_F(ClientTest, LearnsWhoServesWhichNames) {
+  cluster_.SetPartitions({{"", 1}, {"m", 2}});
+  cluster_.ForceRoute("");  // only from servers that do not lead
+  Client client(cluster_.profile(), Fast());
+  for (int i = 0; i < 20; ++i) {
+    for (const char* name : {"a", "z", "b", "y"}) {
+      ASSERT_TRUE(client.WriteObject(Spec(name + std::to_string(i)), "body").ok());
+    }
+  }
+  EXPECT_LE(cluster_.redirects(), 2) << "one for each range";
+}
+
+// Whatever goes on while the map changes: no error, and nothing twice.
+TEST_F(ClientTest, AStaleMapIsNoErrorToTheApplication) {
+  cluster_.SetPartitions({{"", 1}});
+  cluster_.FreezeRoutes();  // the front does not hear of what follows
+  Client client(cluster_.profile(), Fast());
+  for (const std::map<std::string, int>& map : std::vector<std::map<std::string, int>>{
+           {{"", 1}, {"m", 2}}, {{"", 1}, {"g", 0}, {"m", 2}}, {{"", 2}, {"g", 1}}, {{"", 0}}}) {
+    for (const char* name : {"a", "h", "z"}) ASSERT_TRUE(client.WriteObject(Spec(name), "x").ok());
+    cluster_.SetPartitions(map);
+    const int before = store_.effects();
+    for (const char* name : {"a", "h", "z"}) {
+      for (size_t size : {10u, 2u << 20}) {
+        const std::string body = Bytes(size);
+        auto written = client.WriteObject(Spec(name), body);
+        ASSERT_TRUE(written.ok()) << written.status();
+        auto read = Read(client, name);
+        ASSERT_TRUE(read.ok()) << read.status();
+        EXPECT_TRUE(*read == body);
+      }
+      const std::string body = Bytes(2 << 20);
+      OneWaySource pipe(body);
+      ASSERT_TRUE(client.WriteObject(Spec(name), pipe).ok());
+    }
+    EXPECT_EQ(store_.effects(), before + 9);
+  }
+}
+
+TEST_F(ClientTest, AnUploadGoesOnWhereItsObjectIsByNow) {
+  cluster_.SetPartitions({{"", 1}});
+  Client client(cluster_.profile(), Fast());
+  ASSERT_TRUE(client.WriteObject(Spec("z"), "x").ok());
+  const std::string body = Bytes(5 << 20);
+  store_.BreakNextUploadAfter(2 << 20);
+  // Splits when its first bytes are read: the client knows the old map only.
+  class Splitting : public OneWaySource {
+   public:
+    Splitting(std::string_view bytes, FakeCluster& cluster)
+        : OneWaySource(bytes), cluster_(cluster) {}
+    absl::StatusOr<size_t> Read(std::span<char> out) override {
+      if (++reads_ == 150) cluster_.SetPartitions({{"", 1}, {"m", 2}});
+      return OneWaySource::Read(out);
+    }
+
+   private:
+    FakeCluster& cluster_;
+    int reads_ = 0;
+  } source(body, cluster_);
+  auto written = client.WriteObject(Spec("z"), source);
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_TRUE(store_.Content(kContainer, "z") == body);
+}
+
+TEST_F(ClientTest, AListGoesThroughAllPartitions) {
+  cluster_.SetPartitions({{"", 0}, {"b", 1}, {"d", 2}, {"e", 0}, {"f", 1}});
+  Client client(cluster_.profile(), Fast());
+  const std::vector<std::string> expected = {"a", "b", "b1", "b2", "c", "d", "g", "h"};
+  for (const std::string& name : expected) ASSERT_TRUE(client.WriteObject(Spec(name), "").ok());
+  v1::ListObjectsRequest request;
+  request.set_container(kContainer);
+  request.set_page_size(2);
+  std::vector<std::string> names;
+  PageIterator<ObjectEntry> entries = client.ListObjects(request);
+  for (;;) {
+    auto entry = entries.Next();
+    ASSERT_TRUE(entry.ok()) << entry.status();
+    if (!entry->has_value()) break;
+    names.push_back((*entry)->name);
+    if (names.size() == 2) cluster_.SetPartitions({{"", 1}, {"b2", 0}, {"c", 2}, {"h", 1}});
+  }
+  EXPECT_EQ(names, expected);
 }
 
 TEST_F(ClientTest, AWrongKeyIsNotRetried) {

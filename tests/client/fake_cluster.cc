@@ -1,6 +1,7 @@
 #include "tests/client/fake_cluster.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/check.h"
 #include "base/crc32c.h"
@@ -28,13 +29,11 @@ class Gate {
     return FakeError(grpc::StatusCode::UNAUTHENTICATED, v1::INVALID_ACCESS_KEY, "who are you");
   }
 
-  grpc::Status Pass(const grpc::ServerContext& context) const {
+  grpc::Status Pass(const grpc::ServerContext& context, const std::string& name = {}) const {
     if (grpc::Status status = Authenticate(context); !status.ok()) return status;
-    const std::string leader = cluster_.leader_endpoint();
-    if (leader != cluster_.endpoint(server_)) {
-      v1::NotLeader detail;
-      detail.set_endpoint(leader);
-      detail.set_epoch(1);
+    const v1::NotLeader detail = cluster_.LeaderOf(name);
+    if (detail.endpoint() != cluster_.endpoint(server_)) {
+      cluster_.CountRedirect();
       return FakeError(grpc::StatusCode::UNAVAILABLE, v1::NOT_LEADER, "not here", &detail);
     }
     bool hang = false;
@@ -55,21 +54,23 @@ class Gate {
 
 class FakeObjects final : public v1::ObjectService::Service {
  public:
-  FakeObjects(const Gate& gate, FakeStore& store) : gate_(gate), store_(store) {}
+  FakeObjects(const Gate& gate, FakeCluster& cluster)
+      : gate_(gate), cluster_(cluster), store_(cluster.store()) {}
 
   grpc::Status PutObject(grpc::ServerContext* context, const v1::PutObjectRequest* request,
                          v1::Object* object) override {
-    if (grpc::Status status = gate_.Pass(*context); !status.ok()) return status;
+    if (grpc::Status status = gate_.Pass(*context, request->spec().name()); !status.ok())
+      return status;
     return store_.Put(request->spec(), request->data(), object);
   }
 
   grpc::Status WriteObject(grpc::ServerContext* context,
                            grpc::ServerReader<v1::WriteObjectRequest>* reader,
                            v1::Object* object) override {
-    if (grpc::Status status = gate_.Pass(*context); !status.ok()) return status;
     v1::WriteObjectRequest message;
     reader->Read(&message);
     v1::WriteSpec spec = message.spec();
+    if (grpc::Status status = gate_.Pass(*context, spec.name()); !status.ok()) return status;
     std::string data;
     while (reader->Read(&message) && !message.has_finish()) data += message.data();
     if (!message.has_finish()) {
@@ -81,7 +82,7 @@ class FakeObjects final : public v1::ObjectService::Service {
 
   grpc::Status ReadObject(grpc::ServerContext* context, const v1::ReadObjectRequest* request,
                           grpc::ServerWriter<v1::ReadObjectResponse>* writer) override {
-    if (grpc::Status status = gate_.Pass(*context); !status.ok()) return status;
+    if (grpc::Status status = gate_.Pass(*context, request->name()); !status.ok()) return status;
     v1::ReadObjectResponse message;
     v1::ReadHeader header;
     std::string data;
@@ -105,21 +106,24 @@ class FakeObjects final : public v1::ObjectService::Service {
 
   grpc::Status GetObject(grpc::ServerContext* context, const v1::GetObjectRequest* request,
                          v1::Object* object) override {
-    if (grpc::Status status = gate_.Pass(*context); !status.ok()) return status;
+    if (grpc::Status status = gate_.Pass(*context, request->name()); !status.ok()) return status;
     return store_.Find(request->container(), request->name(), request->version_id(), object,
                        nullptr);
   }
 
   grpc::Status DeleteObject(grpc::ServerContext* context, const v1::DeleteObjectRequest* request,
                             v1::DeleteObjectResponse*) override {
-    if (grpc::Status status = gate_.Pass(*context); !status.ok()) return status;
+    if (grpc::Status status = gate_.Pass(*context, request->name()); !status.ok()) return status;
     return store_.Delete(*request);
   }
 
   grpc::Status ListObjects(grpc::ServerContext* context, const v1::ListObjectsRequest* request,
                            v1::ListObjectsResponse* response) override {
-    if (grpc::Status status = gate_.Pass(*context); !status.ok()) return status;
-    store_.List(*request, response);
+    const std::string& at = request->page_token().empty()
+                                ? std::max(request->prefix(), request->start_after())
+                                : request->page_token();
+    if (grpc::Status status = gate_.Pass(*context, at); !status.ok()) return status;
+    store_.List(*request, cluster_.LeaderOf(at).range().end_name(), response);
     return grpc::Status::OK;
   }
 
@@ -141,6 +145,7 @@ class FakeObjects final : public v1::ObjectService::Service {
   }
 
   const Gate gate_;
+  FakeCluster& cluster_;
   FakeStore& store_;
 };
 
@@ -150,7 +155,8 @@ class FakeUploads final : public v1::UploadService::Service {
 
   grpc::Status StartUpload(grpc::ServerContext* context, const v1::StartUploadRequest* request,
                            v1::Upload* upload) override {
-    if (grpc::Status status = gate_.Pass(*context); !status.ok()) return status;
+    if (grpc::Status status = gate_.Pass(*context, request->spec().name()); !status.ok())
+      return status;
     *upload = store_.StartUpload(*request);
     return grpc::Status::OK;
   }
@@ -158,10 +164,12 @@ class FakeUploads final : public v1::UploadService::Service {
   grpc::Status WriteUpload(grpc::ServerContext* context,
                            grpc::ServerReader<v1::WriteUploadRequest>* reader,
                            v1::WriteUploadResponse* response) override {
-    if (grpc::Status status = gate_.Pass(*context); !status.ok()) return status;
     v1::WriteUploadRequest message;
     reader->Read(&message);
     const std::string upload = message.start().upload();
+    if (grpc::Status status = gate_.Pass(*context, store_.ObjectOf(upload)); !status.ok()) {
+      return status;
+    }
     int64_t durable = message.start().offset_bytes();
     int64_t break_after = 0;
     grpc::Status begun = store_.BeginUploadStream(message.start(), &break_after);
@@ -178,19 +186,22 @@ class FakeUploads final : public v1::UploadService::Service {
 
   grpc::Status GetUpload(grpc::ServerContext* context, const v1::GetUploadRequest* request,
                          v1::Upload* upload) override {
-    if (grpc::Status status = gate_.Pass(*context); !status.ok()) return status;
+    if (grpc::Status status = gate_.Pass(*context, store_.ObjectOf(request->name())); !status.ok())
+      return status;
     return store_.GetUpload(request->name(), upload);
   }
 
   grpc::Status FinishUpload(grpc::ServerContext* context, const v1::FinishUploadRequest* request,
                             v1::Object* object) override {
-    if (grpc::Status status = gate_.Pass(*context); !status.ok()) return status;
+    if (grpc::Status status = gate_.Pass(*context, store_.ObjectOf(request->name())); !status.ok())
+      return status;
     return store_.FinishUpload(*request, object);
   }
 
   grpc::Status AbortUpload(grpc::ServerContext* context, const v1::AbortUploadRequest* request,
                            google::protobuf::Empty*) override {
-    if (grpc::Status status = gate_.Pass(*context); !status.ok()) return status;
+    if (grpc::Status status = gate_.Pass(*context, store_.ObjectOf(request->name())); !status.ok())
+      return status;
     store_.AbortUpload(request->name());
     return grpc::Status::OK;
   }
@@ -204,11 +215,15 @@ class FakeRoutes final : public v1::ClusterService::Service {
  public:
   FakeRoutes(const Gate& gate, FakeCluster& cluster) : gate_(gate), cluster_(cluster) {}
 
-  grpc::Status GetRoute(grpc::ServerContext* context, const v1::GetRouteRequest*,
+  grpc::Status GetRoute(grpc::ServerContext* context, const v1::GetRouteRequest* request,
                         v1::Route* route) override {
     if (grpc::Status status = gate_.Authenticate(*context); !status.ok()) return status;
-    route->set_epoch(1);
-    route->set_leader_endpoint(cluster_.forced_route().value_or(cluster_.leader_endpoint()));
+    const v1::NotLeader found = cluster_.RouteOf(request->object_name());
+    route->set_epoch(found.epoch());
+    route->set_begin_name(found.range().begin_name());
+    route->set_end_name(found.range().end_name());
+    route->set_map_generation(found.range().map_generation());
+    route->set_leader_endpoint(cluster_.forced_route().value_or(found.endpoint()));
     return grpc::Status::OK;
   }
 
@@ -239,7 +254,7 @@ class FakeAccessKeys final : public v1::AccessKeyService::Service {
 struct FakeCluster::Server {
   Server(FakeCluster& cluster, int index)
       : gate(cluster, index),
-        objects(gate, cluster.store()),
+        objects(gate, cluster),
         uploads(gate, cluster.store()),
         routes(gate, cluster),
         access_keys(gate) {}
@@ -293,12 +308,53 @@ std::string FakeCluster::endpoint(int server) const {
 
 void FakeCluster::SetLeader(int server) {
   absl::MutexLock lock(&mutex_);
-  leader_ = server;
+  map_.leader_by_begin = {{"", server}};
 }
 
-std::string FakeCluster::leader_endpoint() const {
+std::string FakeCluster::leader_endpoint() const { return LeaderOf("").endpoint(); }
+
+void FakeCluster::SetPartitions(std::map<std::string, int> leader_by_begin) {
   absl::MutexLock lock(&mutex_);
-  return endpoint(leader_);
+  map_ = {map_.generation + 1, std::move(leader_by_begin)};
+}
+
+void FakeCluster::FreezeRoutes() {
+  absl::MutexLock lock(&mutex_);
+  frozen_map_ = map_;
+}
+
+v1::NotLeader FakeCluster::LeaderOf(const std::string& name) const {
+  absl::MutexLock lock(&mutex_);
+  return Find(map_, name);
+}
+
+v1::NotLeader FakeCluster::RouteOf(const std::string& name) const {
+  absl::MutexLock lock(&mutex_);
+  return Find(frozen_map_.value_or(map_), name);
+}
+
+v1::NotLeader FakeCluster::Find(const Map& map, const std::string& name) const {
+  const auto next = map.leader_by_begin.upper_bound(name);
+  const auto found = std::prev(next);
+  v1::NotLeader detail;
+  detail.set_endpoint(endpoint(found->second));
+  // As of groups that know nothing of one another.
+  detail.set_epoch(found->first.empty() ? 7 : 1);
+  if (map.generation == 0) return detail;
+  detail.mutable_range()->set_begin_name(found->first);
+  if (next != map.leader_by_begin.end()) detail.mutable_range()->set_end_name(next->first);
+  detail.mutable_range()->set_map_generation(map.generation);
+  return detail;
+}
+
+int FakeCluster::redirects() const {
+  absl::MutexLock lock(&mutex_);
+  return redirects_;
+}
+
+void FakeCluster::CountRedirect() {
+  absl::MutexLock lock(&mutex_);
+  ++redirects_;
 }
 
 void FakeCluster::ForceRoute(std::optional<std::string> endpoint) {

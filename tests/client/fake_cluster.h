@@ -64,7 +64,9 @@ class FakeStore {
   grpc::Status Find(const std::string& container, const std::string& name,
                     const std::string& version_id, v1::Object* object, std::string* data) const;
   grpc::Status Delete(const v1::DeleteObjectRequest& request);
-  void List(const v1::ListObjectsRequest& request, v1::ListObjectsResponse* response) const;
+  // Up to the end of a partition, empty: of the names.
+  void List(const v1::ListObjectsRequest& request, const std::string& end,
+            v1::ListObjectsResponse* response) const;
   // How many bytes until the read that begins now breaks, and whether it is damaged.
   std::pair<int64_t, bool> BeginRead();
   void CountRead(size_t bytes);
@@ -74,6 +76,8 @@ class FakeStore {
   int64_t AppendUpload(const std::string& name, const std::string& data);
   grpc::Status FinishUpload(const v1::FinishUploadRequest& request, v1::Object* object);
   void AbortUpload(const std::string& name);
+  // The upload's object; empty if there is no such upload.
+  std::string ObjectOf(const std::string& upload) const;
 
  private:
   struct Stored {
@@ -119,6 +123,17 @@ class FakeCluster {
   // Also what GetRoute says, unless a route is forced.
   void SetLeader(int server);
   std::string leader_endpoint() const;
+  // Divides the names of all containers: who leads from each of these names on; the first is "".
+  // Each call makes a newer map. GetRoute says so, unless routes are frozen.
+  void SetPartitions(std::map<std::string, int> leader_by_begin);
+  void FreezeRoutes();
+  // Who serves the name, as a server answers that does not.
+  v1::NotLeader LeaderOf(const std::string& name) const;
+  // The same, as GetRoute knows it.
+  v1::NotLeader RouteOf(const std::string& name) const;
+  // How often a server has said that another one leads.
+  int redirects() const;
+  void CountRedirect();
   // GetRoute names this endpoint whatever leads; empty string: names none.
   void ForceRoute(std::optional<std::string> endpoint);
   std::optional<std::string> forced_route() const;
@@ -132,7 +147,15 @@ class FakeCluster {
   std::unique_ptr<crypto::CertificateAuthority> authority_;
   std::vector<std::unique_ptr<Server>> servers_;
   mutable absl::Mutex mutex_;
-  int leader_ ABSL_GUARDED_BY(mutex_) = 0;
+  struct Map {
+    uint64_t generation = 0;  // 0: servers say nothing of ranges
+    std::map<std::string, int> leader_by_begin = {{"", 0}};
+  };
+  v1::NotLeader Find(const Map& map, const std::string& name) const;
+
+  Map map_ ABSL_GUARDED_BY(mutex_);
+  std::optional<Map> frozen_map_ ABSL_GUARDED_BY(mutex_);
+  int redirects_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<std::string> forced_route_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -154,24 +154,32 @@ grpc::Status FakeStore::Delete(const v1::DeleteObjectRequest& request) {
   return erased ? grpc::Status::OK : Missing(request.name());
 }
 
-void FakeStore::List(const v1::ListObjectsRequest& request,
+std::string FakeStore::ObjectOf(const std::string& upload) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = uploads_.find(upload);
+  return found == uploads_.end() ? std::string() : found->second.spec.name();
+}
+
+void FakeStore::List(const v1::ListObjectsRequest& request, const std::string& end,
                      v1::ListObjectsResponse* response) const {
   absl::MutexLock lock(&mutex_);
-  const std::string after =
-      request.page_token().empty() ? request.start_after() : request.page_token();
+  // Items from this on.
+  std::string from = request.page_token();
+  if (from.empty() && !request.start_after().empty()) from = request.start_after() + '\x01';
   const int limit = request.page_size() > 0 ? request.page_size() : 1000;
-  std::string last = after;
+  std::string last;
   for (const auto& [key, stored] : objects_) {
     const auto& [container, name] = key;
     if (container != request.container() || !name.starts_with(request.prefix())) continue;
+    if (!end.empty() && name >= end) continue;
     std::string item = name;
     const size_t cut = request.delimiter().empty()
                            ? std::string::npos
                            : name.find(request.delimiter(), request.prefix().size());
     if (cut != std::string::npos) item = name.substr(0, cut + request.delimiter().size());
-    if (item <= last) continue;
+    if (item < from || item <= last) continue;
     if (response->objects_size() + response->prefixes_size() == limit) {
-      response->set_next_page_token(last);
+      response->set_next_page_token(last + '\x01');
       return;
     }
     if (cut == std::string::npos) {
@@ -181,6 +189,7 @@ void FakeStore::List(const v1::ListObjectsRequest& request,
     }
     last = item;
   }
+  if (!end.empty()) response->set_next_page_token(std::max(end, last + '\x01'));
 }
 
 std::pair<int64_t, bool> FakeStore::BeginRead() {

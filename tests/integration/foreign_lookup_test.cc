@@ -43,7 +43,8 @@ std::string ContainerName(const std::string& tenant, const std::string& containe
 
 absl::Status OpenPartition(Api& api, const Principal& who, const std::string& name,
                            ObjectGateway::Intent intent) {
-  return api.gateway.Open(who, name, "o", absl::Now() + absl::Seconds(5), intent).status();
+  return api.gateway.Run(who, {name, "o", intent}, absl::Now() + absl::Seconds(5),
+                         [](const ops::Context&) { return absl::OkStatus(); });
 }
 
 struct Named {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -21,30 +22,39 @@ namespace meridian::server {
 namespace {
 
 // The leaders of all partitions, without nodes: a partition is empty or not, and one call at a time
-// removes it.
+// has it closed.
 class FakeLeaders final : public PeerClient {
  public:
-  explicit FakeLeaders(tenancy::TestCatalog& catalog) : catalog_(catalog) {}
-
   std::map<NodeId, absl::StatusOr<internal::v1::NodeStatus>> GetNodeStatuses(
       const std::vector<NodeId>&, const internal::v1::GetNodeStatusRequest&,
       absl::Duration) override {
     return {};
   }
   bool Reachable(const NodeId&) override { return true; }
-  absl::Status CheckEmpty(PartitionId, absl::Time) override {
+  absl::Status CheckEmpty(const tenancy::PartitionRange& range, absl::Time) override {
     absl::MutexLock lock(&mutex_);
-    return empty_ ? absl::OkStatus() : absl::FailedPreconditionError("it holds objects");
+    return filled_.contains(range.partition) ? absl::FailedPreconditionError("it holds objects")
+                                             : absl::OkStatus();
   }
-  absl::Status RemovePartition(PartitionId, absl::Time) override {
+  absl::StatusOr<int64_t> ClosePartition(const tenancy::PartitionRange& range,
+                                         absl::Time) override {
     {
       absl::MutexLock lock(&mutex_);
-      if (std::exchange(removing_, true)) return absl::AbortedError("another call is deleting");
+      if (!closed_.insert(range.partition).second) return absl::AbortedError("it is being deleted");
     }
-    const absl::Status status = remove();
+    absl::Status status = close(range);
     absl::MutexLock lock(&mutex_);
-    removing_ = false;
+    if (status.ok() && filled_late_.contains(range.partition)) {
+      status = absl::FailedPreconditionError("it holds objects");
+    }
+    if (status.ok()) return 0;  // the group has no row, and is to have none
+    closed_.erase(range.partition);
     return status;
+  }
+  absl::Status ReopenPartition(PartitionId partition, absl::Time) override {
+    absl::MutexLock lock(&mutex_);
+    closed_.erase(partition);
+    return absl::OkStatus();
   }
   absl::Status SetVersioning(PartitionId, bool keep_versions, uint64_t generation,
                              absl::Time) override {
@@ -57,9 +67,18 @@ class FakeLeaders final : public PeerClient {
     return absl::OkStatus();
   }
 
-  void set_empty(bool empty) {
+  void Fill(PartitionId partition) {
     absl::MutexLock lock(&mutex_);
-    empty_ = empty;
+    filled_.insert(partition);
+  }
+  // After it has been looked at, before it is closed.
+  void FillLate(PartitionId partition) {
+    absl::MutexLock lock(&mutex_);
+    filled_late_.insert(partition);
+  }
+  std::set<PartitionId> closed() {
+    absl::MutexLock lock(&mutex_);
+    return closed_;
   }
   void RefuseVersioning(int times) {
     absl::MutexLock lock(&mutex_);
@@ -69,33 +88,23 @@ class FakeLeaders final : public PeerClient {
     absl::MutexLock lock(&mutex_);
     return told_;
   }
-  std::function<absl::Status()> remove = [this] {
-    absl::SleepFor(absl::Milliseconds(200));  // a barrier and a commit take their time
-    const auto container = catalog_.containers.Get(tenant, "photos");
-    if (!container.ok()) return container.status();
-    const auto change = catalog_.containers.PrepareDelete(tenant, container->id);
-    if (!change.ok()) return absl::AbortedError(change.status().message());
-    return *catalog_.store.Commit(tenant, {change->compares, change->writes})
-               ? absl::OkStatus()
-               : absl::AbortedError("a compare did not hold");
+  std::function<absl::Status(const tenancy::PartitionRange&)> close = [](const auto&) {
+    absl::SleepFor(absl::Milliseconds(50));  // a barrier takes its time
+    return absl::OkStatus();
   };
-  TenantId tenant;
 
  private:
-  tenancy::TestCatalog& catalog_;
   absl::Mutex mutex_;
-  bool empty_ ABSL_GUARDED_BY(mutex_) = true;
-  bool removing_ ABSL_GUARDED_BY(mutex_) = false;
+  std::set<PartitionId> filled_ ABSL_GUARDED_BY(mutex_);
+  std::set<PartitionId> filled_late_ ABSL_GUARDED_BY(mutex_);
+  std::set<PartitionId> closed_ ABSL_GUARDED_BY(mutex_);
   int refusals_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::pair<bool, uint64_t>> told_ ABSL_GUARDED_BY(mutex_);
 };
 
 class ContainerOpsTest : public testing::Test {
  protected:
-  ContainerOpsTest() {
-    leaders_.tenant = tenant_.id;
-    EXPECT_TRUE(catalog_.CreateContainer(tenant_.id, "photos").ok());
-  }
+  ContainerOpsTest() { EXPECT_TRUE(catalog_.CreateContainer(tenant_.id, "photos").ok()); }
 
   absl::Status Delete(const CallLimits& limits = {}) {
     v1::DeleteContainerRequest request;
@@ -109,6 +118,29 @@ class ContainerOpsTest : public testing::Test {
     request.mutable_update_mask()->add_paths("versioning");
     return ops_.UpdateContainer(principal_, request, limits).status();
   }
+  PartitionId First() {
+    return catalog_.containers.Get(tenant_.id, "photos")->partitions[0].partition;
+  }
+  // Partitions 1, 2, ... from these names on.
+  void Divide(const std::vector<std::string>& begins) {
+    auto record = catalog_.containers.Get(tenant_.id, "photos");
+    ASSERT_TRUE(record.ok()) << record.status();
+    record->partitions.clear();
+    for (size_t i = 0; i < begins.size(); ++i) {
+      record->partitions.push_back({IdOf<PartitionId>(static_cast<int>(i) + 1), begins[i],
+                                    i + 1 < begins.size() ? begins[i + 1] : ""});
+    }
+    ++record->partition_generation;
+    const std::string key = tenancy::ContainerKey(tenant_.id, record->id);
+    EXPECT_TRUE(*catalog_.store.Commit(tenant_.id,
+                                       {{}, {catalog_.store.Put(key, tenancy::Encode(*record))}}));
+  }
+  bool HasRow(const std::string& key) {
+    for (const auto& row : catalog_.coordination.Rows()) {
+      if (row.key == key) return true;
+    }
+    return false;
+  }
   tenancy::ContainerRecord::State State() {
     return catalog_.containers.Get(tenant_.id, "photos")->state;
   }
@@ -121,7 +153,7 @@ class ContainerOpsTest : public testing::Test {
   const tenancy::TenantRecord tenant_ = *catalog_.tenants.Create("acme", "", "");
   const tenancy::Principal principal_{.administrator = true, .tenant = {}, .key = {}};
   ClusterView view_{catalog_.coordination};
-  FakeLeaders leaders_{catalog_};
+  FakeLeaders leaders_;
   ContainerOps ops_{{view_, leaders_, catalog_.store, catalog_.containers, authorizer_}};
 };
 
@@ -131,7 +163,7 @@ TEST_F(ContainerOpsTest, DeletesAnEmptyContainer) {
 }
 
 TEST_F(ContainerOpsTest, ADeletionThatWasCutOffIsTakenBackWhenTheContainerTurnsOutNotToBeEmpty) {
-  leaders_.set_empty(false);
+  leaders_.Fill(First());
   ASSERT_TRUE(
       catalog_.SetState(tenant_.id, "photos", tenancy::ContainerRecord::State::kDeleting).ok());
   const absl::Status refused = Delete();
@@ -151,18 +183,18 @@ TEST_F(ContainerOpsTest, OfTwoDeletionsAtOnceNoneSaysThatAnEmptyContainerIsNot) 
 }
 
 TEST_F(ContainerOpsTest, AFailedDeletionLeavesTheContainerOpen) {
-  leaders_.remove = [] { return absl::UnavailableError("no quorum"); };
+  leaders_.close = [](const auto&) { return absl::UnavailableError("no quorum"); };
   EXPECT_TRUE(absl::IsUnavailable(Delete()));
   EXPECT_EQ(State(), tenancy::ContainerRecord::State::kActive);
 }
 
 TEST_F(ContainerOpsTest, ADeletionThatCameTooLateLeavesANewContainerOfTheSameNameAlone) {
-  leaders_.remove = [this] {
+  leaders_.close = [this](const auto&) {
     if (!catalog_.DeleteContainer(tenant_.id, "photos").ok() ||
         !catalog_.CreateContainer(tenant_.id, "photos").ok()) {
       return absl::InternalError("another caller's changes");
     }
-    leaders_.remove = [] { return absl::InternalError("there is no such partition"); };
+    leaders_.close = [](const auto&) { return absl::InternalError("there is no such partition"); };
     return absl::AbortedError("another call is deleting");
   };
   EXPECT_TRUE(Delete().ok()) << "what was to be deleted is gone";
@@ -170,7 +202,7 @@ TEST_F(ContainerOpsTest, ADeletionThatCameTooLateLeavesANewContainerOfTheSameNam
 }
 
 TEST_F(ContainerOpsTest, AStoreThatFallsSilentDuringADeletionHoldsItsCallNotForLong) {
-  leaders_.remove = [this] {
+  leaders_.close = [this](const auto&) {
     catalog_.coordination.Hang();
     return absl::UnavailableError("the store is silent");
   };
@@ -181,7 +213,7 @@ TEST_F(ContainerOpsTest, AStoreThatFallsSilentDuringADeletionHoldsItsCallNotForL
 }
 
 TEST_F(ContainerOpsTest, ACallerWhoIsGoneOrOutOfTimeIsNotWaitedFor) {
-  leaders_.remove = [] { return absl::AbortedError("another call is deleting"); };
+  leaders_.close = [](const auto&) { return absl::AbortedError("another call is deleting"); };
   const absl::Time start = absl::Now();
   EXPECT_FALSE(Delete({.deadline = start + absl::Milliseconds(200)}).ok());
   EXPECT_FALSE(Delete({.cancelled = [] { return true; }}).ok());
@@ -189,6 +221,42 @@ TEST_F(ContainerOpsTest, ACallerWhoIsGoneOrOutOfTimeIsNotWaitedFor) {
   EXPECT_FALSE(SetVersioning(v1::VERSIONING_ON, {.cancelled = [] { return true; }}).ok());
   EXPECT_LT(absl::Now() - start, absl::Seconds(5)) << "of the 10 that each would take";
   EXPECT_EQ(State(), tenancy::ContainerRecord::State::kActive);
+}
+
+TEST_F(ContainerOpsTest, AContainerOfSeveralPartitionsGoesWithAllOfThem) {
+  Divide({"", "g", "p"});
+  ASSERT_TRUE(Delete().ok());
+  EXPECT_TRUE(absl::IsNotFound(Delete()));
+  for (int i = 1; i <= 3; ++i) EXPECT_TRUE(HasRow(RemovedKeyOf(IdOf<PartitionId>(i))));
+}
+
+TEST_F(ContainerOpsTest, AContainerWithSomethingInItsLastPartitionStaysWhole) {
+  Divide({"", "g", "p"});
+  leaders_.FillLate(IdOf<PartitionId>(3));
+  const absl::Status refused = Delete();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_EQ(State(), tenancy::ContainerRecord::State::kActive);
+  EXPECT_TRUE(leaders_.closed().empty()) << "the others are open again";
+  for (int i = 1; i <= 3; ++i) EXPECT_FALSE(HasRow(RemovedKeyOf(IdOf<PartitionId>(i))));
+}
+
+TEST_F(ContainerOpsTest, AMapThatChangesDuringADeletionIsTakenUp) {
+  Divide({"", "g"});
+  leaders_.close = [&, divided = false](const tenancy::PartitionRange& range) mutable {
+    if (range.start == "g" && !std::exchange(divided, true)) {
+      // What the keeper of a split commits meanwhile.
+      auto record = catalog_.containers.Get(tenant_.id, "photos");
+      record->partitions.back().end = "p";
+      record->partitions.push_back({IdOf<PartitionId>(3), "p", ""});
+      ++record->partition_generation;
+      const std::string key = tenancy::ContainerKey(tenant_.id, record->id);
+      EXPECT_TRUE(*catalog_.store.Commit(
+          tenant_.id, {{}, {catalog_.store.Put(key, tenancy::Encode(*record))}}));
+    }
+    return absl::OkStatus();
+  };
+  ASSERT_TRUE(Delete().ok());
+  EXPECT_TRUE(HasRow(RemovedKeyOf(IdOf<PartitionId>(3)))) << "the new one went too";
 }
 
 TEST_F(ContainerOpsTest, VersioningIsAnsweredOnceThePartitionKnowsOfIt) {

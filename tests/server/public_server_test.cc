@@ -228,5 +228,29 @@ TEST_F(PublicServerTest, APutThatBeganBeforeVersioningWasSwitchedOnKeepsWhatItRe
   EXPECT_EQ(body, "written since");
 }
 
+TEST_F(PublicServerTest, AServerThatGoesDoesNotWaitForAStreamToEnd) {
+  const std::string endpoint = LeaderEndpoint();
+  const auto nodes = admin_->ListNodes();
+  ASSERT_TRUE(nodes.ok()) << nodes.status();
+  std::string leader;
+  for (const v1::Node& node : nodes->nodes()) {
+    if (node.endpoint() == endpoint) leader = node.name();
+  }
+  const auto objects = v1::ObjectService::NewStub(Channel(endpoint));
+  const auto context = ContextOf(profile_.access_key, 600);
+  v1::Object object;
+  const auto writer = objects->WriteObject(context.get(), &object);
+  v1::WriteObjectRequest message;
+  message.mutable_spec()->set_container(kContainer);
+  message.mutable_spec()->set_name("x");
+  ASSERT_TRUE(writer->Write(message));
+  message.set_data(std::string(1 << 20, 'x'));
+  for (int i = 0; i < 16; ++i) ASSERT_TRUE(writer->Write(message));
+  // Its handler waits for more.
+  const absl::Status stopped = admin_->StopNode(leader);
+  EXPECT_TRUE(stopped.ok()) << stopped;
+  EXPECT_FALSE(writer->Finish().ok());
+}
+
 }  // namespace
 }  // namespace meridian

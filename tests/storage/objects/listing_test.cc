@@ -172,7 +172,26 @@ TEST(ListVersions, AreByNameThenNewestFirstAndMarkTheLatestAcrossPages) {
 
 TEST(ListVersions, RefusesAPositionThatIsNone) {
   const WithObjects partition({"a"});
-  EXPECT_FALSE(ObjectReader(*partition.NewView()).ListVersions({.resume = "nonsense"}).ok());
+  EXPECT_FALSE(
+      ObjectReader(*partition.NewView()).ListVersions({.resume = std::string("a\0b", 3)}).ok());
+}
+
+TEST(ListVersions, CanBeginAndEndAtNames) {
+  const WithObjects partition({"a", "b", "b", "c"});
+  const auto page =
+      ObjectReader(*partition.NewView()).ListVersions({.end = "c", .resume = std::string("b")});
+  ASSERT_TRUE(page.ok()) << page.status();
+  ASSERT_EQ(page->versions.size(), 2u);
+  EXPECT_EQ(page->versions[0].row.name, "b");
+  EXPECT_TRUE(page->versions[0].latest);
+  EXPECT_EQ(page->versions[1].row.name, "b");
+  EXPECT_FALSE(page->next.has_value());
+}
+
+TEST(ListObjects, CanBeginAndEndAtNames) {
+  const WithObjects partition({"a", "b", "b/1", "c", "d"});
+  EXPECT_EQ(List(partition, {.end = "c", .resume = std::string("b")}).names,
+            (std::vector<std::string>{"b", "b/1"}));
 }
 
 TEST(ListUploads, GoesPageByPageInTheOrderOfIds) {

@@ -1,4 +1,4 @@
-#include "server/partition_removal.h"
+#include "server/partition_closer.h"
 
 #include <optional>
 #include <string>
@@ -41,11 +41,20 @@ absl::Status PassBarrier(HostedReplica& replica, absl::Time deadline) {
   return applied ? applied->status() : Late("the partition's quorum");
 }
 
-absl::Status CheckViewEmpty(HostedReplica& replica) {
+bool Covers(const objects::NameRange& outer, const objects::NameRange& inner) {
+  return outer.start <= inner.start &&
+         (outer.end.empty() || (!inner.end.empty() && inner.end <= outer.end));
+}
+
+absl::Status CheckViewEmpty(HostedReplica& replica, const objects::NameRange& range) {
   const std::unique_ptr<storage::KvReader> view = replica.NewView();
   ASSIGN_OR_RETURN(const auto split, objects::FindSplit(*view));
   if (split) return absl::AbortedError("the partition is being split");
-  ASSIGN_OR_RETURN(const bool empty, objects::ObjectReader(*view).IsEmpty());
+  const objects::ObjectReader reader(*view);
+  ASSIGN_OR_RETURN(const objects::NameRange owned, reader.Owned());
+  // Whose they are the caller does not know yet.
+  if (!Covers(owned, range)) return absl::AbortedError("the partition has split");
+  ASSIGN_OR_RETURN(const bool empty, reader.IsEmpty());
   if (empty) return absl::OkStatus();
   return absl::FailedPreconditionError("it holds objects, versions or uploads");
 }
@@ -74,22 +83,24 @@ absl::StatusOr<bool> Commit(coordination::CoordinationStore& coordination,
 
 }  // namespace
 
-PartitionRemover::PartitionRemover(coordination::CoordinationStore& coordination, Prepare prepare)
+PartitionCloser::PartitionCloser(coordination::CoordinationStore& coordination,
+                                 absl::Duration hold_time)
     : coordination_(coordination),
-      prepare_(std::move(prepare)),
-      settler_(MakeThreadExecutor("removals")) {}
+      hold_time_(hold_time),
+      settler_(MakeThreadExecutor("closed-partitions")) {}
 
-absl::Status PartitionRemover::CheckEmpty(HostedReplica& replica, absl::Time deadline) {
+absl::Status PartitionCloser::CheckEmpty(HostedReplica& replica, const objects::NameRange& range,
+                                         absl::Time deadline) {
   const std::optional<absl::Status> confirmed = AwaitUntil<absl::Status>(
       deadline,
       [&](std::function<void(absl::Status)> done) { replica.ConfirmRead(std::move(done)); });
   if (!confirmed) return Late("the partition's quorum");
   RETURN_IF_ERROR(*confirmed);
-  return CheckViewEmpty(replica);
+  return CheckViewEmpty(replica, range);
 }
 
 // The group's row, with the configuration by which `replica` leads.
-absl::StatusOr<KeyValue> PartitionRemover::LedGroup(HostedReplica& replica, absl::Time deadline) {
+absl::StatusOr<KeyValue> PartitionCloser::LedGroup(HostedReplica& replica, absl::Time deadline) {
   const HostedReplica::Identity& self = replica.identity();
   ASSIGN_OR_RETURN(std::optional<KeyValue> row,
                    GetRow(coordination_, replication::GroupConfigKey(self.partition), deadline));
@@ -102,49 +113,43 @@ absl::StatusOr<KeyValue> PartitionRemover::LedGroup(HostedReplica& replica, absl
   return *std::move(row);
 }
 
-absl::Status PartitionRemover::CommitRemoval(HostedReplica& replica,
-                                             coordination::Transaction transaction,
-                                             const KeyValue& group, absl::Time deadline) {
-  const PartitionId partition = replica.identity().partition;
-  transaction.compares.push_back({group.key, group.mod_revision});
-  transaction.writes.push_back({group.key, std::nullopt});
-  transaction.writes.push_back({PartitionKeyOf(partition), std::nullopt});
-  transaction.writes.push_back({RemovedKeyOf(partition), std::string("1")});
-  ASSIGN_OR_RETURN(const bool committed, Commit(coordination_, std::move(transaction), deadline));
-  return committed ? absl::OkStatus()
-                   : absl::AbortedError("container or leader have changed meanwhile");
-}
-
-absl::Status PartitionRemover::RemoveIfEmpty(const std::shared_ptr<HostedReplica>& replica,
-                                             absl::Time deadline) {
+absl::StatusOr<int64_t> PartitionCloser::CloseIfEmpty(const Replica& replica,
+                                                      const objects::NameRange& range,
+                                                      absl::Time deadline) {
   if (!replica->Seal()) return absl::AbortedError("another call is deleting the partition");
-  std::optional<KeyValue> group;
-  coordination::Transaction transaction;
-  const auto prepare = [&]() -> absl::Status {
+  KeyValue group;
+  const auto close = [&]() -> absl::Status {
     // Read before the barrier: had the leadership changed since, the barrier would not have passed,
-    // or the compare does not hold.
+    // or the caller's condition does not hold.
     ASSIGN_OR_RETURN(group, LedGroup(*replica, deadline));
-    ASSIGN_OR_RETURN(transaction, prepare_(replica->identity().partition));
     RETURN_IF_ERROR(PassBarrier(*replica, deadline));
-    return CheckViewEmpty(*replica);
+    return CheckViewEmpty(*replica, range);
   };
-  if (const absl::Status refused = prepare(); !refused.ok()) {
+  if (const absl::Status refused = close(); !refused.ok()) {
     replica->Unseal();
     return refused;
   }
-  const absl::Status status = CommitRemoval(*replica, std::move(transaction), *group, deadline);
-  if (status.ok()) return status;
-  const Fate fate = absl::IsAborted(status) ? Fate::kThere : Settle(*group);
-  if (fate == Fate::kGone) return absl::OkStatus();
-  if (fate == Fate::kThere) replica->Unseal();
-  if (fate == Fate::kUnknown) SettleLater(replica, *std::move(group));
-  return status;
+  const PartitionId partition = replica->identity().partition;
+  const int64_t revision = group.mod_revision;
+  {
+    absl::MutexLock lock(&mutex_);
+    closed_[partition] = {replica, std::move(group)};
+  }
+  SettleAfter(hold_time_, partition, revision);
+  return revision;
+}
+
+void PartitionCloser::Reopen(PartitionId partition) {
+  absl::MutexLock lock(&mutex_);
+  const auto closed = closed_.find(partition);
+  if (closed == closed_.end()) return;
+  SettleAfter(absl::ZeroDuration(), partition, closed->second.group.mod_revision);
 }
 
 // The partition stays closed until this is known: nothing may be acknowledged in one that is gone.
 // That its keys are there says nothing, since a commit whose answer was lost may still be on its
 // way; only when the group's row has been written again can its condition never hold.
-PartitionRemover::Fate PartitionRemover::Settle(const KeyValue& group) {
+PartitionCloser::Fate PartitionCloser::Settle(const KeyValue& group) {
   const absl::Time deadline = absl::Now() + kSettleTimeout;
   const absl::StatusOr<bool> rewritten = Commit(
       coordination_, {{{group.key, group.mod_revision}}, {{group.key, group.value}}}, deadline);
@@ -155,19 +160,35 @@ PartitionRemover::Fate PartitionRemover::Settle(const KeyValue& group) {
   return row->has_value() ? Fate::kThere : Fate::kGone;
 }
 
-void PartitionRemover::SettleLater(std::weak_ptr<HostedReplica> replica, KeyValue group) {
-  settler_->PostAfter(kSettleInterval,
-                      [this, replica = std::move(replica), group = std::move(group)] {
-                        // Not held while waiting, so that the node can stop.
-                        if (replica.expired()) return;
-                        const Fate fate = Settle(group);
-                        if (fate == Fate::kUnknown) {
-                          SettleLater(replica, group);
-                        } else if (const std::shared_ptr<HostedReplica> there = replica.lock();
-                                   there != nullptr && fate == Fate::kThere) {
-                          there->Unseal();
-                        }
-                      });
+void PartitionCloser::SettleAfter(absl::Duration delay, PartitionId partition, int64_t revision) {
+  settler_->PostAfter(delay, [this, partition, revision] { SettleNow(partition, revision); });
+}
+
+void PartitionCloser::SettleNow(PartitionId partition, int64_t revision) {
+  KeyValue group;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto closed = closed_.find(partition);
+    // Settled already, and perhaps closed once more since.
+    if (closed == closed_.end() || closed->second.group.mod_revision != revision) return;
+    // Not held while waiting, so that the node can stop.
+    if (closed->second.replica.expired()) {
+      closed_.erase(closed);
+      return;
+    }
+    group = closed->second.group;
+  }
+  const Fate fate = Settle(group);
+  if (fate == Fate::kUnknown) return SettleAfter(kSettleInterval, partition, revision);
+  Replica replica;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto closed = closed_.find(partition);
+    if (closed == closed_.end() || closed->second.group.mod_revision != revision) return;
+    replica = closed->second.replica.lock();
+    closed_.erase(closed);
+  }
+  if (replica != nullptr && fate == Fate::kThere) replica->Unseal();
 }
 
 }  // namespace meridian::server

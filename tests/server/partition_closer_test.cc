@@ -1,4 +1,4 @@
-#include "server/partition_removal.h"
+#include "server/partition_closer.h"
 
 #include <gtest/gtest.h>
 
@@ -114,9 +114,9 @@ class LossyStore final : public coordination::CoordinationStore {
   std::optional<coordination::Transaction> held_ ABSL_GUARDED_BY(mutex_);
 };
 
-class PartitionRemoval : public testing::Test {
+class PartitionCloserTest : public testing::Test {
  protected:
-  PartitionRemoval() {
+  PartitionCloserTest() {
     replication::GroupConfig config;
     config.epoch = Epoch(3);
     config.leader = self_.replica;
@@ -125,13 +125,28 @@ class PartitionRemoval : public testing::Test {
     auto fake = std::make_unique<ops::FakeReplica>();
     replica_ = std::make_shared<HostedReplica>(self_, *strand_, std::move(fake), [] {});
   }
-  ~PartitionRemoval() override {
+  ~PartitionCloserTest() override {
     replica_.reset();
     Settle();
   }
 
-  absl::Status Remove() {
-    return remover_.RemoveIfEmpty(replica_, absl::Now() + absl::Milliseconds(500));
+  absl::StatusOr<int64_t> Close(const objects::NameRange& range = {}) {
+    return closer_.CloseIfEmpty(replica_, range, absl::Now() + absl::Milliseconds(500));
+  }
+  // What the caller of Close commits.
+  coordination::Transaction Removal(int64_t revision) const {
+    return {{{group_key_, revision}}, {{group_key_, std::nullopt}}};
+  }
+  // Through the store's faults; UNAVAILABLE: the answer was lost.
+  absl::Status Commit(coordination::Transaction transaction) {
+    absl::Status status;
+    absl::Notification done;
+    store_.Commit(std::move(transaction), [&](auto result) {
+      status = result.status();
+      done.Notify();
+    });
+    done.WaitForNotification();
+    return status;
   }
   // A write that makes the partition hold something.
   absl::Status Write() {
@@ -163,61 +178,82 @@ class PartitionRemoval : public testing::Test {
                                       ContainerId::Draw(random_), DiskId::Draw(random_)};
   const std::string group_key_ = replication::GroupConfigKey(self_.partition);
   LossyStore store_;
-  absl::StatusOr<coordination::Transaction> prepared_ =
-      coordination::Transaction{{}, {{"catalog", std::string("gone")}}};
-  PartitionRemover remover_{store_, [this](PartitionId) { return prepared_; }};
+  PartitionCloser closer_{store_, absl::Hours(1)};
   std::shared_ptr<HostedReplica> replica_;
 };
 
-TEST_F(PartitionRemoval, RemovesAnEmptyPartitionWithItsContainer) {
-  ASSERT_TRUE(remover_.CheckEmpty(*replica_, absl::InfiniteFuture()).ok());
-  ASSERT_TRUE(Remove().ok());
-  EXPECT_FALSE(store_.Has(group_key_));
-  EXPECT_TRUE(store_.Has(RemovedKeyOf(self_.partition)));
-  EXPECT_TRUE(store_.Has("catalog"));
-  EXPECT_TRUE(absl::IsUnavailable(Write())) << "nothing is taken in a partition that is gone";
+TEST_F(PartitionCloserTest, TakesNothingInAPartitionThatIsGone) {
+  ASSERT_TRUE(closer_.CheckEmpty(*replica_, {}, absl::InfiniteFuture()).ok());
+  const auto revision = Close();
+  ASSERT_TRUE(revision.ok()) << revision.status();
+  EXPECT_TRUE(absl::IsUnavailable(Write()));
+  ASSERT_TRUE(store_.Run(Removal(*revision)));
+  closer_.Reopen(self_.partition);
+  EXPECT_FALSE(Until([this] { return Write().ok(); }, absl::Milliseconds(500)));
 }
 
-TEST_F(PartitionRemoval, LeavesOneThatHoldsSomethingAlone) {
+TEST_F(PartitionCloserTest, LeavesOneThatHoldsSomethingOpen) {
   ASSERT_TRUE(Write().ok());
-  EXPECT_TRUE(absl::IsFailedPrecondition(remover_.CheckEmpty(*replica_, absl::InfiniteFuture())));
-  EXPECT_TRUE(absl::IsFailedPrecondition(Remove()));
-  EXPECT_TRUE(store_.Has(group_key_));
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(closer_.CheckEmpty(*replica_, {}, absl::InfiniteFuture())));
+  EXPECT_TRUE(absl::IsFailedPrecondition(Close().status()));
   EXPECT_TRUE(Write().ok());
 }
 
-// The catalog is what counts: a caller only names the partition.
-TEST_F(PartitionRemoval, DoesNothingUnlessTheCatalogSaysSo) {
-  prepared_ = absl::AbortedError("the container is not being deleted");
-  EXPECT_TRUE(absl::IsAborted(Remove()));
-  EXPECT_TRUE(store_.Has(group_key_));
-  EXPECT_TRUE(Write().ok());
+TEST_F(PartitionCloserTest, ClosesForOneCallerAtATime) {
+  ASSERT_TRUE(Close().ok());
+  EXPECT_TRUE(absl::IsAborted(Close().status()));
 }
 
-TEST_F(PartitionRemoval, IsDoneWhereOnlyTheAnswerWasLost) {
-  store_.Set(LossyStore::Mode::kLosesAnswer);
-  EXPECT_TRUE(Remove().ok());
-  EXPECT_FALSE(store_.Has(group_key_));
-  EXPECT_FALSE(Write().ok());
+TEST_F(PartitionCloserTest, OpensAgainByItself) {
+  PartitionCloser closer(store_, absl::Milliseconds(1));
+  const auto revision = closer.CloseIfEmpty(replica_, {}, absl::Now() + absl::Seconds(10));
+  ASSERT_TRUE(revision.ok()) << revision.status();
+  EXPECT_TRUE(Until([this] { return Write().ok(); }));
+  EXPECT_FALSE(store_.Run(Removal(*revision))) << "what was acknowledged must not go";
+  EXPECT_TRUE(store_.Has(group_key_));
+}
+
+TEST_F(PartitionCloserTest, OpensAgainOnceItsCallerHasGivenUp) {
+  const auto revision = Close();
+  ASSERT_TRUE(revision.ok()) << revision.status();
+  closer_.Reopen(self_.partition);
+  EXPECT_TRUE(Until([this] { return Write().ok(); }));
+  EXPECT_FALSE(store_.Run(Removal(*revision)));
 }
 
 // What was acknowledged must not be in a partition that a late commit removes.
-TEST_F(PartitionRemoval, ThatIsStillOnItsWayCannotHappenOnceThePartitionIsOpenAgain) {
+TEST_F(PartitionCloserTest, ARemovalStillOnItsWayCannotHappenOnceThePartitionIsOpenAgain) {
+  const auto revision = Close();
+  ASSERT_TRUE(revision.ok()) << revision.status();
   store_.Set(LossyStore::Mode::kHoldsCommit);
-  EXPECT_TRUE(absl::IsUnavailable(Remove()));
-  ASSERT_TRUE(Write().ok());
+  EXPECT_TRUE(absl::IsUnavailable(Commit(Removal(*revision))));
+  closer_.Reopen(self_.partition);
+  EXPECT_TRUE(Until([this] { return Write().ok(); }));
   EXPECT_FALSE(store_.ReleaseHeld());
   EXPECT_TRUE(store_.Has(group_key_));
 }
 
-TEST_F(PartitionRemoval, OfUnknownOutcomeKeepsThePartitionClosedUntilTheStoreIsBack) {
+TEST_F(PartitionCloserTest, StaysClosedWhileTheStoreIsSilent) {
+  const auto revision = Close();
+  ASSERT_TRUE(revision.ok()) << revision.status();
   store_.Set(LossyStore::Mode::kHoldsCommitAndFallsSilent);
-  EXPECT_TRUE(absl::IsUnavailable(Remove()));
-  EXPECT_TRUE(absl::IsUnavailable(Write()));
-  EXPECT_TRUE(absl::IsAborted(Remove()));
+  EXPECT_TRUE(absl::IsUnavailable(Commit(Removal(*revision))));
+  closer_.Reopen(self_.partition);
+  EXPECT_FALSE(Until([this] { return Write().ok(); }, absl::Milliseconds(500)));
   store_.Set(LossyStore::Mode::kWorks);
   EXPECT_TRUE(Until([this] { return Write().ok(); }));
   EXPECT_FALSE(store_.ReleaseHeld());
+}
+
+TEST_F(PartitionCloserTest, AFollowerIsNotClosed) {
+  replication::GroupConfig config;
+  config.epoch = Epoch(4);
+  config.leader = ReplicaId::Draw(random_);
+  config.members = {{self_.replica, "a", self_.disk}, {config.leader, "b", DiskId::Draw(random_)}};
+  ASSERT_TRUE(store_.Run({{}, {{group_key_, replication::EncodeGroupConfig(config)}}}));
+  EXPECT_TRUE(absl::IsUnavailable(Close().status()));
+  EXPECT_TRUE(Write().ok());
 }
 
 }  // namespace
