@@ -29,8 +29,10 @@ class Digester {
   // Waits for the digest that is being computed.
   ~Digester() { worker_.reset(); }
 
-  // `view` stands at `index`. RESOURCE_EXHAUSTED: too many are asked for.
-  void Compute(LogIndex index, std::unique_ptr<storage::KvReader> view, Done done);
+  // Of the rows with keys in [first, end); `view` stands at `index`. RESOURCE_EXHAUSTED: too many
+  // are asked for.
+  void Compute(LogIndex index, std::unique_ptr<storage::KvReader> view, std::string first,
+               std::string end, Done done);
   void FailAll(const absl::Status& reason);
 
  private:

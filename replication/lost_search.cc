@@ -29,6 +29,8 @@ void LostSearch::Tick(absl::Duration now) {
     --room;
   }
   if (lost.size() == kMaxLookedAt) return;
+  // While nothing is lost, what is found damaged next need not wait.
+  if (!after_) return;
   after_.reset();
   next_ = now + kRest;
 }

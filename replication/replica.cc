@@ -57,6 +57,8 @@ ReplicaDriver::ReplicaDriver(PartitionId partition, ReplicaId self, GroupConfig 
               [this] { return Now(); }),
       garbage_(*storage_, env_.state_machine, own_needs_, options.orphan_age),
       digester_(env_.state_machine, inbox_.MakeHandle(), options.digest_on_own_thread),
+      comparer_(peers_, digester_,
+                {[this] { return storage_->NewView(); }, [this] { return Now(); }}),
       receiver_(core_, *storage_, env_.state_machine, fetcher_, peers_,
                 {[this](const absl::Status& status) { Fail(status); },
                  [this] {
@@ -69,6 +71,7 @@ ReplicaDriver::ReplicaDriver(PartitionId partition, ReplicaId self, GroupConfig 
                    core_.FinishInstall(last, timestamp, Now());
                    applied_ = apply_to_ = pins_scanned_ = pins_scan_end_ = last.index;
                    applied_timestamp_ = timestamp;
+                   comparer_.OnApplied(applied_);
                    SchedulePump();
                  }}) {
   const storage::RecoveredReplica& recovered = storage_->recovered();
@@ -317,7 +320,27 @@ void ReplicaDriver::GetDigest(
                 if (core_.is_installing()) {
                   return (*shared)(absl::UnavailableError("a snapshot is being installed"));
                 }
-                digester_.Compute(applied_, storage_->NewView(), std::move(*shared));
+                digester_.Compute(applied_, storage_->NewView(), "",
+                                  std::string(storage::kEndOfKeys), std::move(*shared));
+              },
+              [shared](const absl::Status& reason) { (*shared)(reason); }});
+}
+
+void ReplicaDriver::CompareState(std::string first, std::string end,
+                                 std::function<void(absl::StatusOr<StateComparison>)> done) {
+  auto shared = std::make_shared<decltype(done)>(std::move(done));
+  inbox_.Add({[this, shared, first = std::move(first), end = std::move(end)] {
+                if (absl::Status status = CheckInService(); !status.ok()) return (*shared)(status);
+                if (!core_.is_serving()) {
+                  return (*shared)(absl::UnavailableError("this replica does not lead its group"));
+                }
+                std::set<ReplicaId> voters;
+                for (const auto* set : {&core_.config().members, &core_.config().joint_old}) {
+                  for (const Member& member : *set) voters.insert(member.replica);
+                }
+                // Nobody is past the last entry of the leader's log, nor has another one there.
+                comparer_.Compare(voters, {core_.log().last().index, first, end}, applied_,
+                                  std::move(*shared));
               },
               [shared](const absl::Status& reason) { (*shared)(reason); }});
 }

@@ -124,6 +124,14 @@ inline bool IsDiskFull(const absl::Status& status) {
   return status.GetPayload(kDiskFullPayload).has_value();
 }
 
+// What the voters of a group say of a part of the state, each after it has applied the same entry.
+struct StateComparison {
+  LogIndex index;
+  // Of every voter: the hash, or why there is none: OUT_OF_RANGE, it was past the entry already;
+  // UNAVAILABLE, it has not answered; RESOURCE_EXHAUSTED, it is busy.
+  std::map<ReplicaId, absl::StatusOr<std::string>> digests;
+};
+
 // Public calls are thread-safe and post to the replica's strand; callbacks run there and must not
 // block. Errors: UNAVAILABLE (not the leader, no quorum, stopped: retry elsewhere or later; of
 // Propose the outcome is then unknown), RESOURCE_EXHAUSTED, DATA_LOSS, INVALID_ARGUMENT (an entry
@@ -190,6 +198,11 @@ class Replica {
   // SHA-256 of the applied state, with the index that it stands at.
   virtual void GetDigest(
       std::function<void(absl::StatusOr<std::pair<LogIndex, std::string>>)> done) = 0;
+
+  // As the serving leader: what each voter's state has in the rows with keys in [first, end), after
+  // the entry that is the last one in the log now. UNAVAILABLE.
+  virtual void CompareState(std::string first, std::string end,
+                            std::function<void(absl::StatusOr<StateComparison>)> done) = 0;
 
   // On the strand: a message for this replica; the configuration may have changed (a hint).
   virtual void OnMessage(PeerMessage message) = 0;

@@ -47,6 +47,10 @@ void ReplicaDriver::Deliver(ReplicaId from, PeerBody body) {
     EndSnapshots();
   } else if (auto* report = std::get_if<OrphanReport>(&body)) {
     AbortOrphans(report->runs);
+  } else if (auto* request = std::get_if<DigestRequest>(&body)) {
+    comparer_.OnRequest(from, *request, applied_, core_.is_installing());
+  } else if (auto* reply = std::get_if<DigestReply>(&body)) {
+    comparer_.OnReply(from, *reply);
   }
 }
 
@@ -55,6 +59,7 @@ void ReplicaDriver::Background(absl::Duration now) {
   reads_.Tick(now);
   fetcher_.Tick();
   writer_.Tick();
+  comparer_.Tick();
   config_.Tick(now);
   for (auto& [peer, sender] : senders_) sender->Tick(now);
   EndSnapshots();

@@ -168,6 +168,7 @@ absl::Status ReplicaDriver::ApplyEntry(const storage::LogEntry& entry) {
   applied_ = entry.index;
   applied_timestamp_ = entry.timestamp;
   core_.OnApplied(applied_, applied_timestamp_);
+  comparer_.OnApplied(applied_);
   proposals_.OnApplied({entry.epoch, entry.index}, entry.timestamp, std::move(outcome));
   return absl::OkStatus();
 }
@@ -212,6 +213,7 @@ void ReplicaDriver::AnswerAll(const absl::Status& reason) {
   reads_.FailAll(reason);
   writer_.FailAll(reason);
   fetcher_.FailAll(reason);
+  comparer_.FailAll(reason);
   digester_.FailAll(reason);
 }
 

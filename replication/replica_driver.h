@@ -27,6 +27,7 @@
 #include "replication/run_pins.h"
 #include "replication/snapshot_receiver.h"
 #include "replication/snapshot_sender.h"
+#include "replication/state_comparer.h"
 #include "replication/waiters.h"
 #include "replication/wire.h"
 
@@ -55,6 +56,8 @@ class ReplicaDriver final : public Replica {
   void GetStatus(std::function<void(ReplicaStatus)> done) override;
   void GetDigest(
       std::function<void(absl::StatusOr<std::pair<LogIndex, std::string>>)> done) override;
+  void CompareState(std::string first, std::string end,
+                    std::function<void(absl::StatusOr<StateComparison>)> done) override;
   void OnMessage(PeerMessage message) override;
   void OnConfigHint() override;
   bool HasMember(ReplicaId replica, const NodeId& node) const override {
@@ -121,6 +124,7 @@ class ReplicaDriver final : public Replica {
   LogPins log_pins_;
   GarbageCollector garbage_;
   Digester digester_;
+  StateComparer comparer_;
   SnapshotReceiver receiver_;
   std::map<ReplicaId, std::unique_ptr<SnapshotSender>> senders_;
   // Peers whose last snapshot failed: when another may begin.

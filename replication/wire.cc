@@ -129,6 +129,19 @@ struct Encoder {
       out.mutable_orphan_report()->add_runs(std::string(run.bytes()));
     }
   }
+  void operator()(const DigestRequest& in) {
+    pb::DigestRequest& to = *out.mutable_digest_request();
+    to.set_id(in.id);
+    to.set_index(in.index.value());
+    to.set_first(in.first);
+    to.set_end(in.end);
+  }
+  void operator()(const DigestReply& in) {
+    pb::DigestReply& to = *out.mutable_digest_reply();
+    to.set_id(in.id);
+    to.set_code(static_cast<uint32_t>(in.code));
+    to.set_digest(in.digest);
+  }
 };
 
 template <typename Entries>
@@ -272,6 +285,14 @@ absl::StatusOr<PeerBody> Decode(const pb::OrphanReport& in) {
   return PeerBody(std::move(out));
 }
 
+PeerBody Decode(const pb::DigestRequest& in) {
+  return DigestRequest{in.id(), LogIndex(in.index()), in.first(), in.end()};
+}
+
+PeerBody Decode(const pb::DigestReply& in) {
+  return DigestReply{in.id(), static_cast<absl::StatusCode>(in.code()), in.digest()};
+}
+
 }  // namespace
 
 EncodedBody EncodeBody(const PeerBody& body) {
@@ -334,6 +355,10 @@ absl::StatusOr<PeerBody> DecodeBody(std::string_view body, const std::vector<Buf
       return Decode(in.snapshot_ack());
     case pb::PeerMessageBody::kOrphanReport:
       return Decode(in.orphan_report());
+    case pb::PeerMessageBody::kDigestRequest:
+      return Decode(in.digest_request());
+    case pb::PeerMessageBody::kDigestReply:
+      return Decode(in.digest_reply());
     case pb::PeerMessageBody::BODY_NOT_SET:
       return Malformed("it holds no body");
   }

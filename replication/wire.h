@@ -75,8 +75,24 @@ struct OrphanReport {
   std::vector<RunId> runs;
 };
 
-using PeerBody = std::variant<CoreMessage, ChunkWrite, ChunkAck, ChunkFetch, ChunkFetchReply,
-                              SnapshotBegin, SnapshotPiece, SnapshotAck, OrphanReport>;
+// For the hash of the rows in [first, end) of the receiver's state, right after it has applied
+// `index`.
+struct DigestRequest {
+  uint64_t id = 0;
+  LogIndex index;
+  std::string first;
+  std::string end;
+};
+
+struct DigestReply {
+  uint64_t id = 0;
+  absl::StatusCode code = absl::StatusCode::kOk;
+  std::string digest;
+};
+
+using PeerBody =
+    std::variant<CoreMessage, ChunkWrite, ChunkAck, ChunkFetch, ChunkFetchReply, SnapshotBegin,
+                 SnapshotPiece, SnapshotAck, OrphanReport, DigestRequest, DigestReply>;
 
 struct EncodedBody {
   std::string body;

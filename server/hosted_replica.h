@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -59,6 +60,11 @@ class HostedReplica final : public replication::Replica {
   void GetStatus(std::function<void(replication::ReplicaStatus)> done) override;
   void GetDigest(
       std::function<void(absl::StatusOr<std::pair<LogIndex, std::string>>)> done) override;
+  void CompareState(
+      std::string first, std::string end,
+      std::function<void(absl::StatusOr<replication::StateComparison>)> done) override {
+    replica_->CompareState(std::move(first), std::move(end), std::move(done));
+  }
   void OnMessage(replication::PeerMessage message) override;
   void OnConfigHint() override;
   bool HasMember(ReplicaId replica, const NodeId& node) const override {

@@ -124,6 +124,8 @@ absl::StatusOr<Run> ParseDev(int argc, char** argv) {
   DevOptions options;
   ASSIGN_OR_RETURN(options.data_folder, flags.Required("--data"));
   options.listen_address = flags.Optional("--listen");
+  // Of each of its nodes, which share a disk.
+  options.disk.scrub.bytes_per_second = 1 << 20;
   if (const auto topology = flags.Optional("--topology")) {
     ASSIGN_OR_RETURN(options.topology, Topology::ReadFile(*topology));
   }

@@ -16,6 +16,8 @@
 #include "server/await.h"
 #include "server/catalog_warmer.h"
 #include "server/cluster_records.h"
+#include "server/group_scrubber.h"
+#include "server/group_scrubs.h"
 #include "server/log.h"
 #include "server/node_publisher.h"
 #include "server/node_service.h"
@@ -34,6 +36,9 @@ constexpr absl::Duration kCancelTime = absl::Milliseconds(500);
 constexpr absl::Duration kExpiryInterval = absl::Minutes(1);
 // Between looks for what requests will need of the catalog.
 constexpr absl::Duration kWarmInterval = absl::Seconds(2);
+// The rows of groups are compared at this part of the rate at which a disk is verified: they are
+// few beside the bodies, and pass through the caches that requests use.
+constexpr uint64_t kStatesPartOfScrub = 8;
 // Of a group; one without a quorum takes all of it.
 constexpr absl::Duration kExpiryTimeout = absl::Seconds(2);
 constexpr absl::Duration kPublishRetry = absl::Seconds(1);
@@ -65,6 +70,7 @@ class ServingNode final : public Node {
     splits_ = std::make_unique<SplitKeeper>(SplitKeeper::Environment{
         options_.id, *host_, api_->view, platform_.coordination, api_->containers, platform_.clock,
         platform_.random, options_.splits});
+    StartGroupScrubber();
     expiry_ = MakeThreadExecutor(options_.id + "-expiry");
     ScheduleExpiry(*expiry_);
     WarmCatalog();
@@ -93,6 +99,7 @@ class ServingNode final : public Node {
   absl::Status StartTransport();
   void StartReplicas();
   absl::Status StartServer();
+  void StartGroupScrubber();
   absl::Status Publish();
   void PublishAgain();
   // Runs it on a thread of the node's own, unless the node stops before.
@@ -107,6 +114,7 @@ class ServingNode final : public Node {
   const NodeOptions options_;
   const objects::ObjectStateMachine state_machine_;
   PartitionCloser closer_;
+  GroupScrubs group_scrubs_;
   NodeServiceHandlers node_service_;
   std::unique_ptr<ReplicaHost> host_;  // outlives the strand, whose tasks look replicas up in it
   std::unique_ptr<Executor> strand_;
@@ -127,6 +135,7 @@ class ServingNode final : public Node {
   std::unique_ptr<coordination::CoordinationStore::Presence> presence_;
   std::unique_ptr<PlacementKeeper> placement_;
   std::unique_ptr<SplitKeeper> splits_;
+  std::unique_ptr<GroupScrubber> group_scrubber_;  // null: the options say so
 };
 
 absl::Status ServingNode::OpenDisks() {
@@ -183,7 +192,7 @@ void ServingNode::StartReplicas() {
     });
   });
   host_->Start();
-  node_service_.Serve(*host_, closer_, disks_->Describe());
+  node_service_.Serve(*host_, closer_, group_scrubs_, disks_->Describe());
 }
 
 absl::Status ServingNode::StartServer() {
@@ -209,6 +218,18 @@ absl::Status ServingNode::StartServer() {
   ASSIGN_OR_RETURN(server_, PublicServer::Start(*api_, options_.tls, options_.public_address,
                                                 options_.server_resources));
   return absl::OkStatus();
+}
+
+void ServingNode::StartGroupScrubber() {
+  const storage::ScrubOptions& scrub = options_.disk.scrub;
+  const uint64_t bytes_per_second = scrub.bytes_per_second / kStatesPartOfScrub;
+  if (bytes_per_second == 0) return;
+  group_scrubber_ = std::make_unique<GroupScrubber>(
+      GroupScrubber::Environment{options_.id,
+                                 *host_,
+                                 platform_.clock,
+                                 group_scrubs_,
+                                 {bytes_per_second, scrub.pass_interval}});
 }
 
 absl::Status ServingNode::Publish() {
@@ -286,6 +307,7 @@ void ServingNode::Stop() {
   presence_.reset();
   splits_.reset();
   placement_.reset();
+  group_scrubber_.reset();
   std::unique_ptr<Executor> upkeep;
   {
     absl::MutexLock lock(&upkeep_mutex_);

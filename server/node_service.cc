@@ -64,6 +64,43 @@ pb::ReplicaStatus Describe(HostedReplica& replica, bool with_digest, absl::Time 
   return proto;
 }
 
+void SetTime(absl::Time time, google::protobuf::Timestamp* proto) {
+  const timespec since = absl::ToTimespec(time);
+  proto->set_seconds(since.tv_sec);
+  proto->set_nanos(static_cast<int32_t>(since.tv_nsec));
+}
+
+v1::DiskScrub Describe(const storage::ScrubStatus& scrub) {
+  v1::DiskScrub proto;
+  proto.set_bytes_per_second(static_cast<int64_t>(scrub.bytes_per_second));
+  proto.set_running(scrub.running);
+  if (scrub.pass_begin != absl::InfinitePast()) {
+    SetTime(scrub.pass_begin, proto.mutable_pass_begin_time());
+  }
+  if (scrub.last_pass_end != absl::InfinitePast()) {
+    SetTime(scrub.last_pass_end, proto.mutable_last_pass_end_time());
+  }
+  proto.set_verified_bytes(static_cast<int64_t>(scrub.verified_bytes));
+  proto.set_progress(scrub.progress);
+  proto.set_corrupt_records(static_cast<int64_t>(scrub.corrupt));
+  proto.set_previous_corrupt_records(static_cast<int64_t>(scrub.corrupt_before));
+  if (!scrub.problem.ok()) proto.set_problem(scrub.problem.ToString());
+  return proto;
+}
+
+v1::GroupComparison Describe(const GroupScrub& scrub) {
+  v1::GroupComparison proto;
+  if (scrub.pass_begin != absl::InfinitePast()) {
+    SetTime(scrub.pass_begin, proto.mutable_pass_begin_time());
+  }
+  if (scrub.last_compared != absl::InfinitePast()) {
+    SetTime(scrub.last_compared, proto.mutable_last_compared_time());
+  }
+  for (const ReplicaId& replica : scrub.differing) proto.add_differing_replicas(replica.ToHex());
+  for (const ReplicaId& replica : scrub.uncompared) proto.add_uncompared_replicas(replica.ToHex());
+  return proto;
+}
+
 pb::DiskStatus Describe(const ServedDisk& disk) {
   pb::DiskStatus proto;
   if (disk.store == nullptr) {
@@ -83,6 +120,8 @@ pb::DiskStatus Describe(const ServedDisk& disk) {
     proto.set_corrupt_records(stats->corrupt_reads);
     proto.set_body_bytes(stats->chunk_live_bytes);
   }
+  *proto.mutable_scrub() = Describe(disk.store->scrub());
+  if (stats.ok()) proto.mutable_scrub()->set_awaiting_repair(stats->lost_chunks);
   return proto;
 }
 
@@ -100,9 +139,9 @@ grpc::Status NoReplica() { return Refusal("the partition has no replica here"); 
 }  // namespace
 
 void NodeServiceHandlers::Serve(ReplicaHost& host, PartitionCloser& closer,
-                                std::vector<ServedDisk> disks) {
+                                const GroupScrubs& scrubs, std::vector<ServedDisk> disks) {
   absl::MutexLock lock(&mutex_);
-  served_ = std::make_shared<Served>(Served{host, closer, std::move(disks)});
+  served_ = std::make_shared<Served>(Served{host, closer, scrubs, std::move(disks)});
 }
 
 void NodeServiceHandlers::SetNodes(std::set<NodeId> nodes) {
@@ -136,6 +175,8 @@ grpc::Status NodeServiceHandlers::GetNodeStatus(grpc::ServerContext* context,
     if (status->is_serving() && !placement.ok()) {
       status->set_placement_problem(std::string(FromAbsl(placement.message())));
     }
+    const auto scrub = node->scrubs.Find(replica->identity().partition);
+    if (status->is_serving() && scrub) *status->mutable_comparison() = Describe(*scrub);
   }
   for (const ServedDisk& disk : node->disks) *response->add_disks() = Describe(disk);
   return grpc::Status::OK;

@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/id.h"
 #include "meridian/internal/v1/cluster.grpc.pb.h"
+#include "server/group_scrubs.h"
 #include "server/partition_closer.h"
 #include "server/replica_host.h"
 #include "storage/disk_store.h"
@@ -30,8 +31,8 @@ class NodeServiceHandlers final : public internal::v1::NodeService::Service {
  public:
   void SetNodes(std::set<NodeId> nodes) ABSL_LOCKS_EXCLUDED(mutex_);
   // Until Serve, calls are answered UNAVAILABLE. The references outlive the server.
-  void Serve(ReplicaHost& host, PartitionCloser& closer, std::vector<ServedDisk> disks)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  void Serve(ReplicaHost& host, PartitionCloser& closer, const GroupScrubs& scrubs,
+             std::vector<ServedDisk> disks) ABSL_LOCKS_EXCLUDED(mutex_);
 
   grpc::Status GetNodeStatus(grpc::ServerContext* context,
                              const internal::v1::GetNodeStatusRequest* request,
@@ -50,6 +51,7 @@ class NodeServiceHandlers final : public internal::v1::NodeService::Service {
   struct Served {
     ReplicaHost& host;
     PartitionCloser& closer;
+    const GroupScrubs& scrubs;
     std::vector<ServedDisk> disks;
   };
   // What answers the caller, or why nothing does.

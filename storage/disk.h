@@ -48,6 +48,9 @@ class File {
 
   // Fills `out` from `offset`; the number of bytes read is smaller only at the end of the file.
   virtual absl::StatusOr<size_t> Read(uint64_t offset, std::span<char> out) const = 0;
+  // As Read, from the medium itself: what a cache has of the range is dropped before, so that it
+  // hides no damage, and after, so that what others read is not pushed out of it.
+  virtual absl::StatusOr<size_t> ReadMedium(uint64_t offset, std::span<char> out) const = 0;
   // All of `bytes`, durable after the next Sync, or at return if opened with `durable`. Where
   // opened with `direct`, offset, address and size are multiples of kDirectUnitBytes. After a power
   // cut, any subset of the 512-byte sectors of a write that was not durable may be there.

@@ -17,6 +17,7 @@
 #include "storage/store/identity.h"
 #include "storage/store/out_of_service.h"
 #include "storage/store/read_pool.h"
+#include "storage/store/scrubber.h"
 #include "storage/store/space_guard.h"
 #include "storage/store/told_needs.h"
 
@@ -55,6 +56,9 @@ class DiskStoreImpl final : public DiskStore {
   absl::Status AdmitNewData() const override { return space_->Admit(); }
   absl::Status Checkpoint() override { return checkpointer_->Run(); }
   absl::StatusOr<DiskStats> Stats() const override;
+  ScrubStatus scrub() const override {
+    return scrubber_ == nullptr ? ScrubStatus() : scrubber_->status();
+  }
   absl::Status health() const override { return disk_.health(); }
 
  private:
@@ -85,6 +89,7 @@ class DiskStoreImpl final : public DiskStore {
   std::unique_ptr<SpaceGuard> space_;
   std::unique_ptr<Checkpointer> checkpointer_;
   std::unique_ptr<ReadPool> read_pool_;
+  std::unique_ptr<Scrubber> scrubber_;  // null: the options say so
 };
 
 DiskStoreImpl::~DiskStoreImpl() {
@@ -230,6 +235,18 @@ void DiskStoreImpl::Start() {
                                                          .space = *space_,
                                                          .out_of_service = out_of_service_},
                                      options_.maintenance_interval);
+  if (options_.scrub.bytes_per_second > 0) {
+    scrubber_ = std::make_unique<Scrubber>(Scrubber::Parts{.disk = disk_,
+                                                           .kv = *kv_,
+                                                           .index = *index_,
+                                                           .journal = *journal_,
+                                                           .extents = *extents_,
+                                                           .reader = *reader_,
+                                                           .timers = *options_.strand,
+                                                           .clock = *options_.clock,
+                                                           .out_of_service = out_of_service_},
+                                           options_.scrub);
+  }
   absl::MutexLock lock(&checkpointer_mutex_);
   to_kick_ = checkpointer_.get();
   // Each opening begins a segment: repeated crashes must not use them up.
@@ -318,6 +335,7 @@ absl::StatusOr<DiskStats> DiskStoreImpl::Stats() const {
   stats.segments_in_use = static_cast<uint32_t>(journal_->SegmentsInUse().size());
   stats.checkpoints = checkpointer_->checkpoints();
   stats.corrupt_reads = reader_->corrupt();
+  stats.lost_chunks = index_->CountLost();
   const CommitPipeline::SyncTimes times = pipeline_->sync_times();
   stats.sync_p50 = times.p50;
   stats.sync_p99 = times.p99;

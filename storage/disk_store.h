@@ -33,6 +33,14 @@ namespace meridian::storage {
 
 class RocksMemory;
 
+// How a disk is verified in the background: every file of rows, every log entry and every chunk is
+// read from the medium and checked, one pass after another.
+struct ScrubOptions {
+  uint64_t bytes_per_second = 0;  // 0: not at all
+  // From the begin of a pass to that of the next, at least: a small disk is not read all the time.
+  absl::Duration pass_interval = absl::Hours(1);
+};
+
 struct DiskStoreOptions {
   ClusterId cluster;
   NodeId node;
@@ -69,6 +77,7 @@ struct DiskStoreOptions {
   uint64_t max_queued_log_bytes = 256 << 20;
   // How often the disk looks for space to give back. A crash forgets nothing meanwhile.
   absl::Duration maintenance_interval = absl::Seconds(5);
+  ScrubOptions scrub;
 
   // Once, when the disk goes out of service: a write or sync has failed. On a thread of the
   // store's.
@@ -90,8 +99,24 @@ struct DiskStats {
   uint32_t segments_in_use = 0;
   uint64_t checkpoints = 0;
   uint64_t corrupt_reads = 0;  // reads that found damage, since the start
-  absl::Duration sync_p50;     // from append to durable, of the last journal records
+  // Chunks of which there is no good copy here now: they wait for one from a peer.
+  uint64_t lost_chunks = 0;
+  absl::Duration sync_p50;  // from append to durable, of the last journal records
   absl::Duration sync_p99;
+};
+
+// All but the rate is kept over restarts.
+struct ScrubStatus {
+  uint64_t bytes_per_second = 0;  // 0: the disk is not verified
+  bool running = false;           // a pass is under way; else the next one waits for its time
+  absl::Time pass_begin = absl::InfinitePast();     // of the last pass that began
+  absl::Time last_pass_end = absl::InfinitePast();  // of the last pass that ended
+  uint64_t verified_bytes = 0;                      // in that pass
+  double progress = 0;                              // of that pass, in [0, 1]: an estimate
+  uint64_t corrupt = 0;                             // records found damaged in it
+  uint64_t corrupt_before = 0;                      // in the pass before
+  // Why the pass does not get on; it is tried again.
+  absl::Status problem;
 };
 
 // Thread-safe.
@@ -142,6 +167,7 @@ class DiskStore {
   virtual absl::Status Checkpoint() = 0;
 
   virtual absl::StatusOr<DiskStats> Stats() const = 0;
+  virtual ScrubStatus scrub() const = 0;
   // Not OK once the disk is out of service.
   virtual absl::Status health() const = 0;
 };

@@ -13,6 +13,9 @@
 
 namespace meridian::storage {
 
+// Above every key of a state machine.
+inline constexpr std::string_view kEndOfKeys = "\xff";
+
 // Deterministic: the same entries on the same state give the same batch and outcome everywhere.
 class StateMachine {
  public:
@@ -44,8 +47,13 @@ class StateMachine {
   // Whether the state references a run, or remembers it as aborted or as garbage.
   virtual absl::StatusOr<bool> KnowsRun(const KvReader& state, RunId run) const = 0;
 
-  // SHA-256 over everything in the state that replicas must agree on.
-  virtual absl::StatusOr<std::string> Digest(const KvReader& state) const = 0;
+  // SHA-256 over everything that replicas must agree on in the rows with keys in [first, end).
+  virtual absl::StatusOr<std::string> DigestRange(const KvReader& state, std::string_view first,
+                                                  std::string_view end) const = 0;
+  // Of the whole state.
+  absl::StatusOr<std::string> Digest(const KvReader& state) const {
+    return DigestRange(state, "", kEndOfKeys);
+  }
 
   // Tells which rows of the state another replica gets in a snapshot: not what is this replica's
   // own affair.

@@ -45,6 +45,12 @@ Json ToJson(const v1::Replica& replica) {
   return json;
 }
 
+Json StringsJson(const google::protobuf::RepeatedPtrField<std::string>& strings) {
+  Json json = Json::array();
+  for (const std::string& string : strings) json.push_back(string);
+  return json;
+}
+
 }  // namespace
 
 std::string Printable(std::string_view text) {
@@ -138,6 +144,28 @@ Json ToJson(const v1::Object& object) {
   return json;
 }
 
+Json ToJson(const v1::Disk& disk) {
+  const v1::DiskScrub& scrub = disk.scrub();
+  Json json{{"id", disk.id()},
+            {"capacity_bytes", disk.capacity_bytes()},
+            {"free_bytes", disk.free_bytes()},
+            {"body_bytes", disk.body_bytes()},
+            {"in_service", disk.in_service()},
+            {"corrupt_records", disk.corrupt_records()},
+            {"repaired_records", disk.repaired_records()}};
+  json["scrub"] = Json{{"bytes_per_second", scrub.bytes_per_second()},
+                       {"running", scrub.running()},
+                       {"progress", scrub.progress()},
+                       {"pass_begin_time", FormatTime(scrub.pass_begin_time())},
+                       {"last_pass_end_time", FormatTime(scrub.last_pass_end_time())},
+                       {"verified_bytes", scrub.verified_bytes()},
+                       {"corrupt_records", scrub.corrupt_records()},
+                       {"previous_corrupt_records", scrub.previous_corrupt_records()},
+                       {"awaiting_repair", scrub.awaiting_repair()},
+                       {"problem", scrub.problem()}};
+  return json;
+}
+
 Json ToJson(const v1::Node& node) {
   Json json;
   json["name"] = node.name();
@@ -150,13 +178,7 @@ Json ToJson(const v1::Node& node) {
   json["problem"] = node.problem();
   json["disks"] = Json::array();
   for (const v1::Disk& disk : node.disks()) {
-    json["disks"].push_back(Json{{"id", disk.id()},
-                                 {"capacity_bytes", disk.capacity_bytes()},
-                                 {"free_bytes", disk.free_bytes()},
-                                 {"body_bytes", disk.body_bytes()},
-                                 {"in_service", disk.in_service()},
-                                 {"corrupt_records", disk.corrupt_records()},
-                                 {"repaired_records", disk.repaired_records()}});
+    json["disks"].push_back(ToJson(disk));
   }
   return json;
 }
@@ -174,6 +196,14 @@ Json ToJson(const v1::Group& group) {
   for (const v1::Replica& replica : group.members()) json["members"].push_back(ToJson(replica));
   json["learners"] = Json::array();
   for (const v1::Replica& replica : group.learners()) json["learners"].push_back(ToJson(replica));
+  if (group.has_comparison()) {
+    const v1::GroupComparison& comparison = group.comparison();
+    json["comparison"] =
+        Json{{"pass_begin_time", FormatTime(comparison.pass_begin_time())},
+             {"last_compared_time", FormatTime(comparison.last_compared_time())},
+             {"differing_replicas", StringsJson(comparison.differing_replicas())},
+             {"uncompared_replicas", StringsJson(comparison.uncompared_replicas())}};
+  }
   return json;
 }
 

@@ -34,6 +34,7 @@ Json ToJson(const v1::Tenant& tenant);
 Json ToJson(const v1::AccessKey& key);
 Json ToJson(const v1::Container& container);
 Json ToJson(const v1::Object& object);
+Json ToJson(const v1::Disk& disk);
 Json ToJson(const v1::Node& node);
 Json ToJson(const v1::Group& group);
 

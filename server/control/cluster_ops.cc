@@ -53,6 +53,7 @@ v1::Disk ToProto(const pb::DiskStatus& status) {
   disk.set_in_service(status.in_service());
   disk.set_corrupt_records(static_cast<int64_t>(status.corrupt_records()));
   disk.set_body_bytes(static_cast<int64_t>(status.body_bytes()));
+  *disk.mutable_scrub() = status.scrub();
   return disk;
 }
 
@@ -70,6 +71,11 @@ void DescribeNode(const pb::NodeStatus& status, v1::Node& node) {
     node.set_replica_count(node.replica_count() + 1);
     if (replica.is_serving()) node.set_leader_count(node.leader_count() + 1);
     if (!replica.placement_problem().empty()) node.set_problem(replica.placement_problem());
+    if (!replica.comparison().differing_replicas().empty()) {
+      node.set_problem(absl::StrCat("replicas of partition ",
+                                    absl::BytesToHexString(replica.partition_id()),
+                                    " differ: see `meridian scrub status`"));
+    }
     if (!replica.problem().empty()) node.set_problem(replica.problem());
     repaired[replica.disk_id()] += static_cast<int64_t>(replica.repaired_chunks());
   }
@@ -342,6 +348,7 @@ absl::StatusOr<v1::Group> ClusterOps::DescribeGroup(PartitionId partition,
       if (replica != nullptr) {
         leader_commit = replica->commit_index();
         proto.set_placement_problem(replica->placement_problem());
+        if (replica->has_comparison()) *proto.mutable_comparison() = replica->comparison();
       }
     }
   }

@@ -32,6 +32,7 @@ NodeOptions OptionsOf(const pb::NodeConfig& config, const TlsMaterial& tls) {
   options.internal_address = config.internal().listen();
   options.advertised_public_address = config.public_().advertise();
   options.advertised_internal_address = config.internal().advertise();
+  options.disk.scrub.bytes_per_second = config.scrub_mib_per_second() * kMib;
   const pb::Memory& memory = config.memory();
   options.server_resources =
       MakeServerResources(static_cast<int>(memory.max_threads()), memory.grpc_buffers_mib() * kMib);

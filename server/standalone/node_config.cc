@@ -26,6 +26,8 @@ constexpr uint32_t kDefaultBlockCacheMib = 128;
 constexpr uint32_t kDefaultMemtablesMib = 128;
 constexpr uint32_t kDefaultGrpcBuffersMib = 192;
 constexpr uint32_t kDefaultThreads = 256;
+constexpr uint32_t kDefaultScrubMibPerSecond = 8;
+constexpr uint32_t kMaxScrubMibPerSecond = 1024;
 constexpr uint32_t kMinGrpcBuffersMib = 16;
 constexpr uint32_t kMinThreads = 16;
 
@@ -72,6 +74,7 @@ class Checker {
     CheckEtcd(*config_.mutable_etcd());
     CheckKms(*config_.mutable_kms());
     CheckMemory(*config_.mutable_memory());
+    CheckScrub();
     return error_;
   }
 
@@ -189,6 +192,15 @@ class Checker {
     }
     if (!kms.passphrase_file().empty()) {
       CheckPath("kms.passphrase_file", *kms.mutable_passphrase_file(), "keyring.passphrase");
+    }
+  }
+
+  void CheckScrub() {
+    if (config_.scrub_mib_per_second() == 0) {
+      config_.set_scrub_mib_per_second(kDefaultScrubMibPerSecond);
+    }
+    if (config_.scrub_mib_per_second() > kMaxScrubMibPerSecond) {
+      Wrong("scrub_mib_per_second", absl::StrCat("must be 1-", kMaxScrubMibPerSecond));
     }
   }
 

@@ -99,10 +99,11 @@ absl::Status ExtentFile::WriteRecord(const RecordHeader& header, std::string_vie
   return file_->Write(header.location.offset, record.view(0, record.size()));
 }
 
-absl::StatusOr<Buffer> ExtentFile::ReadRecord(const RecordHeader& expected) const {
+absl::StatusOr<Buffer> ExtentFile::ReadRecord(const RecordHeader& expected, Reader reader) const {
   const size_t size = kRecordHeaderBytes + expected.location.length;
   const std::shared_ptr<char[]> bytes = std::make_shared_for_overwrite<char[]>(size);
-  ASSIGN_OR_RETURN(const size_t read, file_->Read(expected.location.offset, {bytes.get(), size}));
+  ASSIGN_OR_RETURN(const size_t read,
+                   ((*file_).*reader)(expected.location.offset, {bytes.get(), size}));
   const std::string where = Where(expected.location);
   if (read != size) return absl::DataLossError(where + ": beyond the end of the file");
   const std::string_view record(bytes.get(), size);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "absl/status/status.h"
@@ -42,7 +43,13 @@ class ExtentFile {
 
   // The ciphertext of a record, if there is one at location.offset that says it is this chunk and
   // this place, and its checksum holds; else DATA_LOSS. UNAVAILABLE if the disk cannot read it.
-  absl::StatusOr<Buffer> ReadRecord(const extent_format::RecordHeader& expected) const;
+  absl::StatusOr<Buffer> ReadRecord(const extent_format::RecordHeader& expected) const {
+    return ReadRecord(expected, &File::Read);
+  }
+  // The same, from the medium (File::ReadMedium).
+  absl::StatusOr<Buffer> ReadRecordFromMedium(const extent_format::RecordHeader& expected) const {
+    return ReadRecord(expected, &File::ReadMedium);
+  }
   // The header of the record at `offset`, undamaged and of this place and generation; nullopt if
   // there is none.
   absl::StatusOr<std::optional<extent_format::RecordHeader>> FindRecord(uint64_t offset,
@@ -55,6 +62,10 @@ class ExtentFile {
         number_(header.extent),
         size_bytes_(header.size_bytes),
         initial_generation_(header.generation) {}
+
+  using Reader = absl::StatusOr<size_t> (File::*)(uint64_t, std::span<char>) const;
+  absl::StatusOr<Buffer> ReadRecord(const extent_format::RecordHeader& expected,
+                                    Reader reader) const;
 
   const std::unique_ptr<File> file_;
   const DiskId disk_id_;

@@ -107,6 +107,16 @@ class ExtentStoreImpl final : public ExtentStore {
     return whole.status();
   }
 
+  absl::Status Verify(const ChunkLocation& location, const ChunkIdentity& expected) const override {
+    ASSIGN_OR_RETURN(const std::shared_ptr<ExtentFile> file, FileOf(location));
+    const absl::StatusOr<Buffer> whole =
+        file->ReadRecordFromMedium({.identity = expected, .location = location});
+    if (whole.ok()) return absl::OkStatus();
+    // If it was recycled meanwhile, this says so.
+    RETURN_IF_ERROR(FileOf(location).status());
+    return whole.status();
+  }
+
   void MarkFree(const ChunkLocation& location) override {
     absl::MutexLock lock(&mutex_);
     table_.MarkFree(location);

@@ -99,6 +99,10 @@ class ExtentStore {
   virtual absl::StatusOr<Buffer> Read(const ChunkLocation& location, const ChunkIdentity& expected,
                                       size_t offset, size_t size) const = 0;
 
+  // Reads the whole record from the medium (File::ReadMedium) and verifies it. Errors as of Read.
+  virtual absl::Status Verify(const ChunkLocation& location,
+                              const ChunkIdentity& expected) const = 0;
+
   // The chunk there is not referenced any more. The caller guarantees (P2) that a durable flush
   // holds that, and calls it once for each location. An extent without live bytes is recycled.
   virtual void MarkFree(const ChunkLocation& location) = 0;

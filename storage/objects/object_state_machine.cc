@@ -1,5 +1,6 @@
 #include "storage/objects/object_state_machine.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -223,12 +224,17 @@ absl::StatusOr<bool> ObjectStateMachine::KnowsRun(const storage::KvReader& state
   return aborted.has_value();
 }
 
-absl::StatusOr<std::string> ObjectStateMachine::Digest(const storage::KvReader& state) const {
+absl::StatusOr<std::string> ObjectStateMachine::DigestRange(const storage::KvReader& state,
+                                                            std::string_view first,
+                                                            std::string_view end) const {
   ASSIGN_OR_RETURN(const NameRange owned, ObjectReader(state).Owned());
   crypto::Sha256Stream hash;
   for (const Tag tag : {Tag::kExpiry, Tag::kVersionIndex, Tag::kMeta, Tag::kObject, Tag::kRequest,
                         Tag::kRun, Tag::kUpload, Tag::kAbortedRun}) {
-    RETURN_IF_ERROR(ForEachRow(state, TagBegin(tag), TagEnd(tag),
+    const std::string lower = std::max(TagBegin(tag), std::string(first));
+    const std::string upper = std::min(TagEnd(tag), std::string(end));
+    if (lower >= upper) continue;
+    RETURN_IF_ERROR(ForEachRow(state, lower, upper,
                                [&](std::string_view key, std::string_view value) -> absl::Status {
                                  ASSIGN_OR_RETURN(const bool is_owned, IsOwned(key, value, owned));
                                  if (!is_owned) return absl::OkStatus();

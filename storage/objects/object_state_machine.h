@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -43,7 +44,8 @@ class ObjectStateMachine : public storage::StateMachine {
       const storage::KvReader& state, LogIndex up_to, size_t max_runs,
       const std::function<bool(RunId)>& held) const override;
   absl::StatusOr<bool> KnowsRun(const storage::KvReader& state, RunId run) const override;
-  absl::StatusOr<std::string> Digest(const storage::KvReader& state) const override;
+  absl::StatusOr<std::string> DigestRange(const storage::KvReader& state, std::string_view first,
+                                          std::string_view end) const override;
   absl::StatusOr<RowFilter> SnapshotRows(const storage::KvReader& state) const override;
   absl::StatusOr<std::optional<storage::KvBatch>> CleanUp(const storage::KvReader& state,
                                                           size_t max_rows) const override;

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "storage/kv.h"
@@ -89,6 +91,21 @@ class RocksKv {
   // Of the newest state at creation. Keys in [lower, upper): call Seek first.
   std::unique_ptr<KvIterator> NewIterator(Family family, std::string_view lower,
                                           std::string_view upper) const;
+  // A file of rows on the disk. Numbers grow in the order in which files are made.
+  struct TableFile {
+    uint64_t number = 0;
+    uint64_t size_bytes = 0;
+    std::string name;
+  };
+  // Those in use now, by number.
+  std::vector<TableFile> TableFiles() const;
+  // Reads a file of rows from the medium, past all caches, and verifies every block of it.
+  // `before_read` is asked before each read, with its size; its error ends the verification and is
+  // returned. OK: the file is whole, or not in use any more. DATA_LOSS: damaged; UNAVAILABLE: it
+  // cannot be read.
+  absl::Status VerifyTable(const TableFile& table,
+                           const std::function<absl::Status(uint64_t)>& before_read) const;
+
   // A snapshot of the rows whose keys begin with `prefix`, shown without it.
   std::unique_ptr<KvReader> NewView(Family family, std::string prefix) const;
 

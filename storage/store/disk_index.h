@@ -81,10 +81,16 @@ class DiskIndex {
                                                   LogIndex index) const;
   // Drops the log up to `index`, whose entry is in the rows.
   absl::Status TrimTo(ReplicaId replica, LogIndex index);
+  // Drops the log up to an entry whose record is damaged, if it is applied: the state has its
+  // effect, and a peer that lacks it gets a snapshot. False: it is not applied yet.
+  absl::StatusOr<bool> TrimDamaged(ReplicaId replica, LogIndex index);
   struct OldEntry {
     LogIndex index;
     LogRow row;
   };
+  // The rows of the first `max` entries after `after`.
+  absl::StatusOr<std::vector<OldEntry>> ListEntries(const ReplicaOnDisk& replica, LogIndex after,
+                                                    size_t max) const;
   // The next entries to pack of those in lives before `life`, at most `max`; none: all are done.
   absl::StatusOr<std::vector<OldEntry>> ListOld(ReplicaId replica, uint64_t life, size_t max) const;
   // Replaces rows that have not changed since they were listed; never undone by a truncation after.
@@ -93,6 +99,13 @@ class DiskIndex {
 
   // ---- Chunk index
   absl::StatusOr<std::optional<ChunkRow>> FindChunk(ContainerId container, ChunkId chunk) const;
+  struct ListedChunk {
+    std::string key;  // of the row
+    ChunkKeyParts chunk;
+    ChunkRow row;
+  };
+  // The first `max` rows after the row of that key; empty: from the first one on.
+  absl::StatusOr<std::vector<ListedChunk>> ListChunks(std::string_view after, size_t max) const;
   // Calls `visit` with all rows, in any order; stops at its first error. Forgets what was to be
   // freed and which bodies are in the journal: the opening tells anew by ScanChunks.
   absl::Status ScanChunks(
@@ -128,6 +141,7 @@ class DiskIndex {
   std::vector<ChunkId> ListLost(ContainerId container, std::optional<ChunkId> after,
                                 size_t max) const;
   uint64_t CountLost(ContainerId container) const;
+  uint64_t CountLost() const;  // of all
 
   // Places that no row names any more: to be freed after a flush that began after this call (P2).
   std::vector<ChunkLocation> TakeFrees();

@@ -50,6 +50,28 @@ uint64_t DiskIndex::CountLost(ContainerId container) const {
   return lost == lost_.end() ? 0 : lost->second.size();
 }
 
+uint64_t DiskIndex::CountLost() const {
+  absl::MutexLock lock(&mutex_);
+  uint64_t count = 0;
+  for (const auto& [container, chunks] : lost_) count += chunks.size();
+  return count;
+}
+
+absl::StatusOr<std::vector<DiskIndex::ListedChunk>> DiskIndex::ListChunks(std::string_view after,
+                                                                          size_t max) const {
+  std::vector<ListedChunk> listed;
+  // The next key that there can be.
+  const std::string from = after.empty() ? std::string() : std::string(after) + '\0';
+  auto rows = kv_.NewIterator(Family::kChunk, from, "");
+  for (rows->Seek(""); rows->Valid() && listed.size() < max; rows->Next()) {
+    ASSIGN_OR_RETURN(const ChunkKeyParts chunk, DecodeChunkKey(rows->key()));
+    ASSIGN_OR_RETURN(const ChunkRow row, DecodeChunkRow(rows->value()));
+    listed.push_back({.key = std::string(rows->key()), .chunk = chunk, .row = row});
+  }
+  RETURN_IF_ERROR(rows->status());
+  return listed;
+}
+
 void DiskIndex::ForgetLost(ContainerId container, ChunkId chunk) {
   const auto lost = lost_.find(container);
   if (lost != lost_.end()) lost->second.erase(chunk);

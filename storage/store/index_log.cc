@@ -48,6 +48,30 @@ absl::Status DiskIndex::TrimTo(ReplicaId id, LogIndex index) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<bool> DiskIndex::TrimDamaged(ReplicaId id, LogIndex index) {
+  ASSIGN_OR_RETURN(const std::optional<std::string> applied,
+                   kv_.Get(Family::kMeta, AppliedKey(id)));
+  if (!applied.has_value()) return false;
+  ASSIGN_OR_RETURN(const AppliedPoint point, DecodeApplied(*applied));
+  if (index > point.index) return false;
+  RETURN_IF_ERROR(TrimTo(id, index));
+  return true;
+}
+
+absl::StatusOr<std::vector<DiskIndex::OldEntry>> DiskIndex::ListEntries(
+    const ReplicaOnDisk& replica, LogIndex after, size_t max) const {
+  std::vector<OldEntry> entries;
+  auto rows =
+      kv_.NewIterator(Family::kLog, LogKey(replica, after + 1), PrefixEnd(LogPrefix(replica)));
+  for (rows->Seek(""); rows->Valid() && entries.size() < max; rows->Next()) {
+    ASSIGN_OR_RETURN(const LogIndex index, DecodeLogKey(rows->key()));
+    ASSIGN_OR_RETURN(LogRow row, DecodeLogRow(rows->value()));
+    entries.push_back({.index = index, .row = std::move(row)});
+  }
+  RETURN_IF_ERROR(rows->status());
+  return entries;
+}
+
 absl::StatusOr<std::vector<DiskIndex::OldEntry>> DiskIndex::ListOld(ReplicaId id, uint64_t life,
                                                                     size_t max) const {
   absl::MutexLock lock(&mutex_);

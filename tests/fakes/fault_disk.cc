@@ -258,6 +258,9 @@ class FaultFile final : public File {
     std::memcpy(out.data(), bytes.data() + offset, size);
     return size;
   }
+  absl::StatusOr<size_t> ReadMedium(uint64_t offset, std::span<char> out) const override {
+    return Read(offset, out);
+  }
 
   absl::Status Write(uint64_t offset, std::string_view bytes) override {
     absl::MutexLock lock(&state_->mutex_);

@@ -49,7 +49,7 @@ void ManualExecutor::RunUntil(const std::function<bool()>& done) {
     Task next;
     {
       absl::MutexLock lock(&mutex_);
-      if (timers_.empty()) mutex_.Await(absl::Condition(this, &ManualExecutor::HasTask));
+      mutex_.Await(absl::Condition(this, &ManualExecutor::HasWork));
       next = TakeNext(/*timers_too=*/true);
     }
     next();

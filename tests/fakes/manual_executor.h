@@ -23,13 +23,15 @@ class ManualExecutor final : public Executor {
   absl::Duration MonotonicNow() override;
 
   // Runs tasks and timers until `done()`, asked after each, is true. With none of either it waits
-  // for another thread to post: a test that waits for nothing hangs until its time-out.
+  // for another thread to add one: a test that waits for nothing hangs until its time-out.
   void RunUntil(const std::function<bool()>& done);
   // Runs what is queued now and what that posts; no timers.
   void RunQueued();
 
  private:
-  bool HasTask() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !queue_.empty(); }
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !queue_.empty() || !timers_.empty();
+  }
   // A queued task, else the next timer's; nothing if there is neither.
   Task TakeNext(bool timers_too) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

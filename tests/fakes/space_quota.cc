@@ -19,6 +19,9 @@ class QuotaFile final : public File {
   absl::StatusOr<size_t> Read(uint64_t offset, std::span<char> out) const override {
     return file_->Read(offset, out);
   }
+  absl::StatusOr<size_t> ReadMedium(uint64_t offset, std::span<char> out) const override {
+    return file_->ReadMedium(offset, out);
+  }
   absl::Status Write(uint64_t offset, std::string_view bytes) override {
     if (!quota_.Grow(*entry_, offset + bytes.size())) return Full();
     return file_->Write(offset, bytes);

@@ -1,6 +1,7 @@
 // A replica's storage whose disk is full, overloaded or slow when the test says so.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -21,6 +22,8 @@ struct StorageFaults {
   bool hold_reads = false;        // of ReadLogLater and ReadChunkLater
   size_t runs_listed = 0;         // by ListRuns
   bool hold_begin = false;        // BeginInstall is not answered
+  // Changes the next batch that is applied here, and nowhere else.
+  std::function<void(storage::KvBatch&)> twist;
   std::vector<std::function<void()>> held;
   // The log's base when the run was dropped.
   std::map<RunId, LogIndex> base_at_drop;
@@ -54,7 +57,11 @@ class FaultyStorage : public storage::ReplicaStorage {
         [this, chunk, done = std::move(done)] { inner_->ReadChunkLater(chunk, done); });
   }
   absl::Status Apply(const storage::KvBatch& batch, LogIndex index, Timestamp timestamp) override {
-    return faults_.full ? Full() : inner_->Apply(batch, index, timestamp);
+    if (faults_.full) return Full();
+    if (!faults_.twist) return inner_->Apply(batch, index, timestamp);
+    storage::KvBatch twisted = batch;
+    std::exchange(faults_.twist, nullptr)(twisted);
+    return inner_->Apply(twisted, index, timestamp);
   }
   absl::Status TrimTo(LogIndex index) override {
     return faults_.full ? Full() : inner_->TrimTo(index);

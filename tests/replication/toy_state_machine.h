@@ -73,9 +73,10 @@ class ToyStateMachine : public storage::StateMachine {
     return false;
   }
 
-  absl::StatusOr<std::string> Digest(const storage::KvReader& state) const override {
+  absl::StatusOr<std::string> DigestRange(const storage::KvReader& state, std::string_view first,
+                                          std::string_view end) const override {
     std::string digest;
-    for (const auto& [key, value] : Rows(state, "", "\xff")) {
+    for (const auto& [key, value] : Rows(state, std::string(first), std::string(end))) {
       if (key[0] != 'g') digest += key + "=" + value + ";";
     }
     return digest;

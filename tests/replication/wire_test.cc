@@ -125,6 +125,15 @@ TEST(Wire, ChunksAndSnapshotsRoundTrip) {
   EXPECT_EQ(ack.progress, 4u);
   EXPECT_TRUE(ack.disk_full);
   EXPECT_EQ(RoundTrip(OrphanReport{{RunOf('o')}}).runs.size(), 1u);
+  const DigestRequest request = RoundTrip(DigestRequest{1, LogIndex(2), "first", "end"});
+  EXPECT_EQ(request.id, 1u);
+  EXPECT_EQ(request.index, LogIndex(2));
+  EXPECT_EQ(request.first, "first");
+  EXPECT_EQ(request.end, "end");
+  const DigestReply reply = RoundTrip(DigestReply{3, absl::StatusCode::kOutOfRange, "digest"});
+  EXPECT_EQ(reply.id, 3u);
+  EXPECT_EQ(reply.code, absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(reply.digest, "digest");
 }
 
 TEST(Wire, AGroupConfigRoundTrips) {

@@ -38,7 +38,10 @@ class RunsAreKeys final : public StateMachine {
     if (!row.ok()) return row.status();
     return row->has_value();
   }
-  absl::StatusOr<std::string> Digest(const KvReader&) const override { return std::string(); }
+  absl::StatusOr<std::string> DigestRange(const KvReader&, std::string_view,
+                                          std::string_view) const override {
+    return std::string();
+  }
   absl::StatusOr<RowFilter> SnapshotRows(const KvReader&) const override {
     return RowFilter([](std::string_view, std::string_view) { return true; });
   }

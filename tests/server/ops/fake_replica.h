@@ -39,6 +39,11 @@ class FakeReplica : public replication::Replica {
   void GetStatus(std::function<void(replication::ReplicaStatus)> done) override;
   void GetDigest(
       std::function<void(absl::StatusOr<std::pair<LogIndex, std::string>>)> done) override;
+  void CompareState(
+      std::string, std::string,
+      std::function<void(absl::StatusOr<replication::StateComparison>)> done) override {
+    done(absl::UnavailableError("it is alone"));
+  }
   void OnMessage(replication::PeerMessage) override {}
   bool HasMember(ReplicaId, const NodeId&) const override { return true; }
   void OnConfigHint() override {}

@@ -51,6 +51,7 @@ TEST(NodeConfig, IsReadAndCompleted) {
   EXPECT_EQ(config->kms().passphrase_file(), "/etc/meridian/keyring.passphrase");
   EXPECT_GT(config->memory().block_cache_mib(), 0u);
   EXPECT_GT(config->memory().max_threads(), 0u);
+  EXPECT_EQ(config->scrub_mib_per_second(), 8u);
 }
 
 TEST(NodeConfig, AnUnknownFieldIsNamedWithItsLine) {

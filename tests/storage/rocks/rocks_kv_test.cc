@@ -52,6 +52,39 @@ class RocksKvTest : public testing::Test {
   KeystreamCiphers ciphers_;
 };
 
+// I10: whichever byte of a file it is, and though nobody reads it.
+TEST_F(RocksKvTest, VerifyingAFileFindsAFlippedBitAnywhereInIt) {
+  auto kv = Open();
+  for (int i = 0; i < 500; ++i) {
+    Put(*kv, Family::kState, "key" + std::to_string(i), std::string(100, static_cast<char>(i)));
+  }
+  ASSERT_TRUE(kv->Flush().ok());
+  ASSERT_EQ(kv->TableFiles().size(), 1u);
+  const RocksKv::TableFile table = kv->TableFiles()[0];
+  uint64_t asked = 0;
+  const auto count = [&asked](uint64_t bytes) {
+    asked += bytes;
+    return absl::OkStatus();
+  };
+  const absl::Status whole = kv->VerifyTable(table, count);
+  EXPECT_TRUE(whole.ok()) << whole;
+  EXPECT_GE(asked, table.size_bytes);
+  EXPECT_TRUE(absl::IsCancelled(
+      kv->VerifyTable(table, [](uint64_t) { return absl::CancelledError("enough"); })));
+
+  const fs::path path = Tables().at(0);
+  const std::string good = ReadFile(path);
+  for (size_t at = 10; at < good.size(); at += good.size() / 40) {
+    std::string bad = good;
+    bad[at] ^= 16;
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bad;
+    const absl::Status found = kv->VerifyTable(table, count);
+    EXPECT_FALSE(found.ok()) << at << " of " << good.size();
+  }
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << good;
+  EXPECT_TRUE(kv->VerifyTable(table, count).ok());
+}
+
 // Deletes and promises are rows.
 TEST_F(RocksKvTest, OnAFullDiskRowsAreTakenAndKeptUntilThereIsSpace) {
   SpaceQuota quota(64 << 20);

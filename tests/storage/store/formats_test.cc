@@ -5,6 +5,7 @@
 #include "storage/store/identity.h"
 #include "storage/store/records.h"
 #include "storage/store/rows.h"
+#include "storage/store/scrub_state.h"
 
 namespace meridian::storage {
 namespace {
@@ -53,6 +54,45 @@ TEST(Identity, EveryFlippedOrMissingByteIsFound) {
     bad[i] ^= 1;
     EXPECT_TRUE(absl::IsDataLoss(DecodeIdentity(bad).status())) << i;
     EXPECT_TRUE(absl::IsDataLoss(DecodeIdentity(good.substr(0, i)).status())) << i;
+  }
+}
+
+const ScrubState kScrub = {.phase = ScrubState::Phase::kChunks,
+                           .table = 1,
+                           .table_limit = 2,
+                           .chunk = "key",
+                           .pass_begin_us = 3,
+                           .last_pass_end_us = 4,
+                           .verified_bytes = 5,
+                           .total_bytes = 6,
+                           .corrupt = 7,
+                           .corrupt_before = 8};
+
+TEST(ScrubState, MatchesTheGoldenBytes) {
+  const std::string bytes = EncodeScrubState(kScrub);
+  EXPECT_EQ(Hex(bytes.substr(0, bytes.size() - 4)),
+            "4d52444e53435242"
+            "01000000"
+            "03"
+            "0100000000000000"
+            "0200000000000000"
+            "036b6579"
+            "0300000000000000"
+            "0400000000000000"
+            "0500000000000000"
+            "0600000000000000"
+            "0700000000000000"
+            "0800000000000000");
+  EXPECT_EQ(*DecodeScrubState(bytes), kScrub);
+}
+
+TEST(ScrubState, EveryFlippedOrMissingByteIsFound) {
+  const std::string good = EncodeScrubState(kScrub);
+  for (size_t i = 0; i < good.size(); ++i) {
+    std::string bad = good;
+    bad[i] ^= 1;
+    EXPECT_TRUE(absl::IsDataLoss(DecodeScrubState(bad).status())) << i;
+    EXPECT_TRUE(absl::IsDataLoss(DecodeScrubState(good.substr(0, i)).status())) << i;
   }
 }
 
