@@ -84,7 +84,7 @@ absl::StatusOr<std::shared_ptr<HostedReplica>> ObjectGateway::FindLeading(
     const tenancy::PartitionRange& range, uint64_t map_generation) const {
   const PartitionId partition = range.partition;
   const std::optional<ClusterView::Group> group = env_.view.FindGroup(partition);
-  // Merged into another one, or being created or deleted.
+  // It is being created or deleted, or the map is old.
   if (!group) return ops::Moved();
   const replication::Member* leader = ClusterView::LeaderOf(group->config);
   if (leader != nullptr && leader->node == env_.self && env_.host != nullptr) {

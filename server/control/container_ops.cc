@@ -29,8 +29,8 @@ constexpr absl::Duration kLeaderPoll = absl::Milliseconds(20);
 constexpr absl::Duration kRemovalTimeout = absl::Seconds(10);
 // Between attempts: the other call that is removing the partition needs a barrier and a commit.
 constexpr absl::Duration kRemovalPause = absl::Milliseconds(50);
-// A transaction has 128 operations at most: three for each partition, and the catalog's.
-constexpr size_t kMaxRemovedPartitions = 38;
+// They go in one transaction: a compare and three writes each, beside the catalog's.
+constexpr size_t kMaxRemovedPartitions = (coordination::Transaction::kMaxOps - 16) / 4;
 // Whoever called: the container is closed. Then it is left to CutOffDeletions.
 constexpr absl::Duration kReopenTime = absl::Seconds(3);
 // Of a transaction that lost against another change.
@@ -242,9 +242,10 @@ absl::StatusOr<google::protobuf::Empty> ContainerOps::DeleteContainer(
 
 absl::Status ContainerOps::Remove(const ContainerRecord& container, const CallLimits& limits) {
   if (container.partitions.size() > kMaxRemovedPartitions) {
-    return Error(absl::StatusCode::kResourceExhausted, v1::OVERLOADED,
-                 absl::StrCat("the container still has ", container.partitions.size(),
-                              " partitions, which merge while they are empty: retry later"));
+    return Error(
+        absl::StatusCode::kResourceExhausted, v1::OVERLOADED,
+        absl::StrCat("the container has ", container.partitions.size(), " partitions; at most ",
+                     kMaxRemovedPartitions, " can be removed at once, nothing was done"));
   }
   const CallLimits wait = limits.Until(absl::Now() + kRemovalTimeout);
   // Looked at first, so that a container in use is not closed for the time of a failed attempt.

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "google/rpc/error_details.pb.h"
@@ -238,6 +239,21 @@ TEST_F(ContainerOpsTest, AContainerWithSomethingInItsLastPartitionStaysWhole) {
   EXPECT_EQ(State(), tenancy::ContainerRecord::State::kActive);
   EXPECT_TRUE(leaders_.closed().empty()) << "the others are open again";
   for (int i = 1; i <= 3; ++i) EXPECT_FALSE(HasRow(RemovedKeyOf(IdOf<PartitionId>(i))));
+}
+
+// As many as fit into one transaction of the store.
+TEST_F(ContainerOpsTest, AContainerOfTooManyPartitionsIsRefusedBeforeItIsClosed) {
+  std::vector<std::string> begins = {""};
+  while (begins.size() < 29) begins.push_back(absl::StrFormat("%03d", begins.size()));
+  Divide(begins);
+  leaders_.close = [](const auto&) { return absl::OkStatus(); };
+  const absl::Status refused = Delete();
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_EQ(State(), tenancy::ContainerRecord::State::kActive);
+  begins.pop_back();
+  Divide(begins);
+  const absl::Status deleted = Delete();
+  EXPECT_TRUE(deleted.ok()) << deleted;
 }
 
 TEST_F(ContainerOpsTest, AMapThatChangesDuringADeletionIsTakenUp) {
