@@ -127,9 +127,13 @@ void ReplicaDriver::CleanUp() {
   if (!out_of_service_.ok()) return;
   auto changes = env_.state_machine.CleanUp(*storage_->NewView(), kMaxCleanedRows);
   if (!changes.ok()) return Fail(Annotate(changes.status(), "cleaning up rows that moved"));
-  if (!changes->has_value()) return;
+  if (!changes->has_value()) {
+    cleaning_ = false;
+    return;
+  }
   // The chunks of what has moved are others' to free: the log must lead nobody to them (P8).
-  absl::Status cleaned = storage_->TrimTo(applied_);
+  absl::Status cleaned = cleaning_ ? absl::OkStatus() : storage_->TrimTo(applied_);
+  cleaning_ = cleaned.ok();
   if (cleaned.ok()) cleaned = storage_->Apply(**changes, applied_, applied_timestamp_);
   core_.OnTrimmed(storage_->base_index());
   if (!cleaned.ok() && !absl::IsResourceExhausted(cleaned)) {

@@ -126,6 +126,7 @@ class ReplicaDriver final : public Replica {
   Digester digester_;
   StateComparer comparer_;
   SnapshotReceiver receiver_;
+  bool cleaning_ = false;  // rows that moved are being removed, the log has been trimmed for it
   std::map<ReplicaId, std::unique_ptr<SnapshotSender>> senders_;
   // Peers whose last snapshot failed: when another may begin.
   std::map<ReplicaId, absl::Duration> snapshot_due_;

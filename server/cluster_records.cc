@@ -64,6 +64,7 @@ std::string EncodePartitionRecord(const PartitionRecord& record) {
   proto.set_region(record.region);
   if (record.redundancy) proto.set_redundancy(static_cast<uint32_t>(*record.redundancy));
   if (record.parent) proto.set_parent_id(std::string(record.parent->bytes()));
+  proto.set_serves(record.serves);
   return proto.SerializeAsString();
 }
 
@@ -85,6 +86,7 @@ absl::StatusOr<PartitionRecord> DecodePartitionRecord(std::string_view encoded) 
     record.parent = PartitionId::FromBytes(proto->parent_id());
     if (!record.parent) return absl::DataLossError("malformed parent in a partition record");
   }
+  record.serves = proto->serves();
   return record;
 }
 

@@ -39,6 +39,8 @@ struct PartitionRecord {
   std::optional<tenancy::Redundancy> redundancy = std::nullopt;
   // While its split is not over (P7): it begins with rows of this one.
   std::optional<PartitionId> parent = std::nullopt;
+  // Meanwhile: its leader has committed an entry, with a quorum of replicas that are whole.
+  bool serves = false;
   bool operator==(const PartitionRecord&) const = default;
 };
 

@@ -106,10 +106,16 @@ void PlacementKeeper::Turn() {
   if (changes.empty()) Balance(disks);
 }
 
-bool PlacementKeeper::IsBalancing(PartitionId partition, const replication::GroupConfig& config,
+bool PlacementKeeper::IsBalancing(PartitionId partition, const GroupInPlan& group,
                                   const std::vector<DiskInPlan>& disks) const {
   const auto plan = plans_.find(partition);
-  if (plan == plans_.end() || !plan->second.balances || plan->second.members == config.members) {
+  if (plan == plans_.end() || !plan->second.balances ||
+      plan->second.members == group.config.members) {
+    return false;
+  }
+  const absl::Duration patience = env_.options.patience;
+  if (env_.clock.MonotonicNow() - plan->second.since >= patience ||
+      CountCopies(group, patience) < group.config.members.size()) {
     return false;
   }
   return std::all_of(plan->second.members.begin(), plan->second.members.end(),
@@ -185,7 +191,7 @@ std::optional<PlacementKeeper::Change> PlacementKeeper::PlanOf(
   if (const auto last = plans_.find(partition); last != plans_.end()) {
     group.last_plan = last->second.members;
   }
-  auto planned = IsBalancing(partition, config, disks)
+  auto planned = IsBalancing(partition, group, disks)
                      ? plans_.at(partition).members
                      : PlanMembers(group, disks, env_.options.patience, env_.random);
   const bool under_way = !config.joint_old.empty() || !config.learners.empty();

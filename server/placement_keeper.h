@@ -74,8 +74,9 @@ class PlacementKeeper {
   void Turn();
   std::optional<Change> PlanOf(const std::shared_ptr<HostedReplica>& replica,
                                const std::vector<DiskInPlan>& disks);
-  // Goes on with a step of balancing that has begun, unless a place of it has become unusable.
-  bool IsBalancing(PartitionId partition, const replication::GroupConfig& config,
+  // Goes on with a step of balancing that has begun, unless a place of it has become unusable, a
+  // member silent, or it takes too long.
+  bool IsBalancing(PartitionId partition, const GroupInPlan& group,
                    const std::vector<DiskInPlan>& disks) const;
   void Begin(const Change& change);
   void Balance(const std::vector<DiskInPlan>& disks);

@@ -1,5 +1,6 @@
 #include "server/replica_host.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "server/child_builder.h"
 #include "server/cluster_records.h"
 #include "server/log.h"
+#include "storage/objects/child_rows.h"
 
 namespace meridian::server {
 namespace {
@@ -145,6 +147,11 @@ void ReplicaHost::Reconcile() {
 
 absl::Status ReplicaHost::TryReconcile() {
   ASSIGN_OR_RETURN(const std::vector<Group> groups, ListGroups());
+  std::erase_if(waiting_since_, [&groups](const auto& waiting) {
+    return std::none_of(groups.begin(), groups.end(), [&waiting](const Group& group) {
+      return group.partition == waiting.first && group.parent;
+    });
+  });
   RETURN_IF_ERROR(RemoveDeleted());
   absl::Status result = RemoveUnnamed(groups);
   for (const Group& group : groups) {
@@ -373,6 +380,9 @@ absl::Status ReplicaHost::OpenGroup(const Group& group) {
 }
 
 absl::StatusOr<bool> ReplicaHost::PrepareChild(const Group& group, storage::DiskStore& disk) {
+  // It has been open before, and may have acknowledged something: it goes on as what it is.
+  ASSIGN_OR_RETURN(const Epoch promised, disk.DurablePromise(group.local->replica));
+  if (promised != Epoch(0)) return true;
   const std::shared_ptr<HostedReplica> parent = Find(*group.parent);
   if (parent != nullptr && parent->identity().disk == group.local->disk) {
     const absl::Status built = BuildChild(disk, group.local->replica, group.partition, *parent,
@@ -381,6 +391,11 @@ absl::StatusOr<bool> ReplicaHost::PrepareChild(const Group& group, storage::Disk
       RETURN_IF_ERROR(built);
       return true;
     }
+    // The parent's replica came to the split by a snapshot, without the rows: its promise may be
+    // what the child's other replicas need to choose a leader.
+    const std::unique_ptr<storage::KvReader> state = parent->NewView();
+    ASSIGN_OR_RETURN(const auto split, objects::FindSplit(*state));
+    if (split && split->child_partition_id() == group.partition.bytes()) return true;
   }
   return !group.config.leader.is_nil();
 }
@@ -390,8 +405,14 @@ void ReplicaHost::AwaitSplit(PartitionId child) {
   const auto [since, first] = waiting_since_.try_emplace(child, now);
   const bool is_new = now - since->second < kSplitTime;
   absl::MutexLock lock(&mutex_);
-  if (stopping_) return;
-  worker_->PostAfter(is_new ? kSplitPoll : kRetryDelay, [this] { ScheduleReconcile(); });
+  if (stopping_ || std::exchange(polling_, true)) return;
+  worker_->PostAfter(is_new ? kSplitPoll : kRetryDelay, [this] {
+    {
+      absl::MutexLock lock(&mutex_);
+      polling_ = false;
+    }
+    ScheduleReconcile();
+  });
 }
 
 absl::Status ReplicaHost::OpenReplica(const Group& group, storage::DiskStore& disk) {

@@ -127,6 +127,7 @@ class ReplicaHost {
   // HostedReplicas made and not yet destroyed.
   size_t alive_ ABSL_GUARDED_BY(mutex_) = 0;
   bool scheduled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool polling_ ABSL_GUARDED_BY(mutex_) = false;  // AwaitSplit's next look is due
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status last_error_;  // of the worker's last round
   // Replicas that their groups do not name, and when that was first seen; on the worker only.

@@ -20,6 +20,7 @@ namespace pb = internal::v1;
 constexpr absl::Duration kStatusTimeout = absl::Seconds(2);
 constexpr absl::Duration kProposeTimeout = absl::Seconds(10);
 constexpr absl::Duration kSampleTime = absl::Minutes(1);
+constexpr absl::Duration kSilent = absl::Seconds(1);
 
 }  // namespace
 
@@ -111,18 +112,24 @@ void SplitKeeper::Measure(const Led& led) {
   const absl::Duration time = now - sample->second.time;
   if (first || time < kSampleTime) return;
   const auto entries = static_cast<double>(applied.value() - sample->second.applied.value());
-  sample->second = {now, applied, entries / absl::ToDoubleSeconds(time)};
+  sample->second.time = now;
+  sample->second.applied = applied;
+  sample->second.entries_per_second = entries / absl::ToDoubleSeconds(time);
 }
 
 absl::Status SplitKeeper::TurnOf(const Led& led, const std::vector<PartitionId>& children) {
   ASSIGN_OR_RETURN(const std::optional<pb::PendingSplit> split,
                    objects::FindSplit(*led.replica->NewView()));
+  if (split) RETURN_IF_ERROR(Advance(led, *split));
   for (const PartitionId& child : children) {
     const bool under_way = split && split->child_partition_id() == child.bytes();
     if (!under_way) RETURN_IF_ERROR(Settle(led, child));
   }
-  if (split) return Advance(led, *split);
-  if (!led.record.parent) RETURN_IF_ERROR(LetFree(led));
+  if (led.record.parent) {
+    return led.record.serves ? absl::OkStatus() : NoteServing(led.replica->identity().partition);
+  }
+  RETURN_IF_ERROR(LetFree(led));
+  if (split) return absl::OkStatus();
   ASSIGN_OR_RETURN(const bool due, IsDue(led));
   return due ? Begin(led) : absl::OkStatus();
 }
@@ -142,13 +149,21 @@ absl::StatusOr<bool> SplitKeeper::IsDue(const Led& led) {
   ASSIGN_OR_RETURN(const bool may_be_split, MayBeSplit(*state, env_.options));
   if (!may_be_split) return false;
   ASSIGN_OR_RETURN(const bool too_large, IsTooLarge(*state, env_.options));
-  const double rate = samples_[led.replica->identity().partition].entries_per_second;
-  return too_large || rate > env_.options.max_entries_per_second;
+  const Sample& sample = samples_[led.replica->identity().partition];
+  if (!too_large && sample.entries_per_second <= env_.options.max_entries_per_second) return false;
+  ASSIGN_OR_RETURN(const uint64_t versions, CountVersions(*state));
+  return versions > sample.whole_versions;
 }
 
 absl::Status SplitKeeper::Begin(const Led& led) {
-  ASSIGN_OR_RETURN(const std::optional<SplitPoint> point, FindSplitPoint(*led.replica->NewView()));
-  if (!point) return absl::OkStatus();
+  const std::unique_ptr<storage::KvReader> state = led.replica->NewView();
+  ASSIGN_OR_RETURN(const std::optional<SplitPoint> point, FindSplitPoint(*state));
+  Sample& sample = samples_[led.replica->identity().partition];
+  if (!point) {
+    ASSIGN_OR_RETURN(const uint64_t versions, CountVersions(*state));
+    sample.whole_versions = versions + versions / 8;
+    return absl::OkStatus();
+  }
   ASSIGN_OR_RETURN(const PartitionId child, CreateChild(led));
   if (child.is_nil()) return absl::OkStatus();
   pb::Command command;
@@ -161,9 +176,11 @@ absl::Status SplitKeeper::Begin(const Led& led) {
   // Whatever became of it is seen in the parent's state, at the next turn.
   ASSIGN_OR_RETURN(const pb::Outcome outcome, Propose(led, command));
   if (outcome.code() != pb::Outcome::OK) return absl::OkStatus();
+  // How busy it is has to be measured anew.
+  sample = {env_.clock.MonotonicNow(), led.status.applied_index};
   Log(absl::StrCat("node ", env_.node, ": partition ", led.replica->identity().partition.ToHex(),
                    " splits off ", child.ToHex()));
-  return Advance(led, *objects::FindSplit(*led.replica->NewView()).value_or(std::nullopt));
+  return absl::OkStatus();
 }
 
 // Nil: not now.
@@ -189,6 +206,10 @@ absl::StatusOr<PartitionId> SplitKeeper::CreateChild(const Led& led) {
   if (config.leader != self.replica || config.epoch != led.status.epoch ||
       !config.joint_old.empty() || !config.learners.empty()) {
     return PartitionId();
+  }
+  // A member that is away could not build its child's replica.
+  for (const auto& [replica, silence] : led.status.silence) {
+    if (silence > kSilent) return PartitionId();
   }
   const PartitionId child = PartitionId::Draw(env_.random);
   replication::GroupConfig next;
@@ -217,13 +238,35 @@ absl::Status SplitKeeper::Advance(const Led& led, const pb::PendingSplit& split)
   RETURN_IF_ERROR(env_.containers.AddPartition(led.record.tenant, led.record.container,
                                                led.replica->identity().partition,
                                                {child, split.key(), split.end()}));
-  const std::optional<ClusterView::Group> group = env_.view.FindGroup(child);
-  // Its first leader was chosen by replicas that were whole, a quorum of them: only such were open.
-  if (!group || group->config.leader.is_nil()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto stored,
+                   env_.containers.FindById(led.record.tenant, led.record.container));
+  if (stored) RETURN_IF_ERROR(KeepPolicy(stored->record, child));
+  const std::optional<PartitionRecord> record = env_.view.FindPartition(child);
+  if (!record || !record->serves) return absl::OkStatus();
   pb::Command command;
   command.mutable_finish_split()->set_child_partition_id(split.child_partition_id());
   RETURN_IF_ERROR(Propose(led, command).status());
   return ForgetParent(child);
+}
+
+absl::Status SplitKeeper::NoteServing(PartitionId child) {
+  ASSIGN_OR_RETURN(const auto row, GetFrom(env_.coordination, PartitionKeyOf(child)));
+  if (!row) return absl::OkStatus();
+  ASSIGN_OR_RETURN(PartitionRecord record, DecodePartitionRecord(row->value));
+  if (!record.parent) return absl::OkStatus();
+  record.serves = true;
+  return CommitTo(env_.coordination,
+                  {{{row->key, row->mod_revision}}, {{row->key, EncodePartitionRecord(record)}}});
+}
+
+absl::Status SplitKeeper::KeepPolicy(const tenancy::ContainerRecord& container, PartitionId child) {
+  ASSIGN_OR_RETURN(const auto row, GetFrom(env_.coordination, PartitionKeyOf(child)));
+  if (!row) return absl::OkStatus();
+  ASSIGN_OR_RETURN(PartitionRecord record, DecodePartitionRecord(row->value));
+  if (record.redundancy == container.wanted_redundancy()) return absl::OkStatus();
+  record.redundancy = container.wanted_redundancy();
+  return CommitTo(env_.coordination,
+                  {{{row->key, row->mod_revision}}, {{row->key, EncodePartitionRecord(record)}}});
 }
 
 absl::Status SplitKeeper::Settle(const Led& led, PartitionId child) {
@@ -262,6 +305,7 @@ absl::Status SplitKeeper::ForgetParent(PartitionId child) {
   if (!row) return absl::OkStatus();
   ASSIGN_OR_RETURN(PartitionRecord record, DecodePartitionRecord(row->value));
   record.parent.reset();
+  record.serves = false;
   return CommitTo(env_.coordination,
                   {{{row->key, row->mod_revision}}, {{row->key, EncodePartitionRecord(record)}}});
 }

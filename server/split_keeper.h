@@ -6,8 +6,12 @@
 //   and
 //      each node builds its child's replica from its parent's (child_builder.h);
 //   3. the container's map names the child;
-//   4. once the child has a leader, a quorum of its replicas is whole: FinishSplit, after which the
-//      parent's replicas let the rows go, and after that the child may free what its rows held.
+//   4. the child's leader notes that it serves: the first entry of its epoch is committed, by a
+//   quorum
+//      of replicas that are whole;
+//   5. FinishSplit in the parent's log, after which the parent's replicas let the rows go, and
+//   after
+//      that the child may free what its rows held.
 // All that is needed to go on is in the parent's state and in the store, so that whoever leads next
 // goes on. A child whose split never came into the log is removed.
 #pragma once
@@ -67,12 +71,19 @@ class SplitKeeper {
     absl::Duration time;
     LogIndex applied;
     double entries_per_second = 0;
+    // Versions when it could not be split, being all of one name: not looked at again until there
+    // are more.
+    uint64_t whole_versions = 0;
   };
 
   void ScheduleTurn() ABSL_LOCKS_EXCLUDED(mutex_);
   void Turn();
   std::optional<Led> FindLed(const Replica& replica) const;
   absl::Status TurnOf(const Led& led, const std::vector<PartitionId>& children);
+  // Of a child whose split is not over.
+  absl::Status NoteServing(PartitionId child);
+  // Of a conversion that began after the child was made.
+  absl::Status KeepPolicy(const tenancy::ContainerRecord& container, PartitionId child);
   // Of a child whose split is over.
   absl::Status LetFree(const Led& led);
   absl::StatusOr<bool> IsDue(const Led& led);

@@ -33,6 +33,11 @@ absl::StatusOr<bool> IsTooLarge(const storage::KvReader& state, const SplitOptio
   return meta.version_count() > options.max_versions || meta.version_bytes() > options.max_bytes;
 }
 
+absl::StatusOr<uint64_t> CountVersions(const storage::KvReader& state) {
+  ASSIGN_OR_RETURN(const PartitionMeta meta, MetaOf(state));
+  return meta.version_count();
+}
+
 absl::StatusOr<bool> MayBeSplit(const storage::KvReader& state, const SplitOptions& options) {
   ASSIGN_OR_RETURN(const PartitionMeta meta, MetaOf(state));
   return meta.runs_have_names() && !meta.has_split() &&

@@ -21,12 +21,15 @@ struct SplitOptions {
   // min_versions.
   double max_entries_per_second = 1000;
   uint64_t min_versions = 1000;
-  // A container's map is one row of the coordination store.
-  size_t max_partitions = 512;
+  // A container is deleted with all its partitions in one transaction of the coordination store,
+  // which holds 28 of them; splits under way may add to them.
+  size_t max_partitions = 24;
 };
 
 // Whether the partition's state has grown beyond the options.
 absl::StatusOr<bool> IsTooLarge(const storage::KvReader& state, const SplitOptions& options);
+// About how many versions there are.
+absl::StatusOr<uint64_t> CountVersions(const storage::KvReader& state);
 // Whether there is enough in it to make two of it.
 absl::StatusOr<bool> MayBeSplit(const storage::KvReader& state, const SplitOptions& options);
 

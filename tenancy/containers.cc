@@ -193,7 +193,9 @@ absl::Status ContainerCatalog::AddPartition(TenantId tenant, ContainerId contain
     };
     if (find(child.partition) != ranges.end()) return absl::OkStatus();
     const auto range = find(parent);
-    if (range == ranges.end() || child.start <= range->start || child.end != range->end) {
+    // It is being split off itself.
+    if (range == ranges.end()) return absl::AbortedError("the parent is not in the map yet");
+    if (child.start <= range->start || child.end != range->end) {
       return absl::DataLossError("the container's map does not hold the range that was split");
     }
     range->end = child.start;

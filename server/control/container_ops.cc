@@ -197,9 +197,16 @@ absl::StatusOr<v1::Container> ContainerOps::UpdateContainer(
     return InvalidField("container.versioning", "must be VERSIONING_OFF or VERSIONING_ON");
   }
   ASSIGN_OR_RETURN(const bool versioning, VersioningOn(request.container().versioning()));
-  ASSIGN_OR_RETURN(const ContainerRecord record,
+  ASSIGN_OR_RETURN(ContainerRecord record,
                    env_.containers.SetVersioning(tenant->id, path.container, versioning));
-  const absl::Status told = TellVersioning(record, limits);
+  absl::Status told;
+  // Once more, if partitions have been added meanwhile.
+  for (std::optional<uint64_t> generation;
+       told.ok() && generation != record.partition_generation;) {
+    generation = record.partition_generation;
+    told = TellVersioning(record, limits);
+    ASSIGN_OR_RETURN(record, env_.containers.Get(tenant->id, path.container));
+  }
   if (!told.ok()) {
     return Error(absl::StatusCode::kUnavailable, v1::OUTCOME_UNKNOWN,
                  absl::StrCat("the setting is stored, but not in effect for all writes yet; repeat "

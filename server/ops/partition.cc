@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "server/ops/replica_calls.h"
+#include "storage/objects/child_rows.h"
 #include "storage/objects/object_reader.h"
 
 namespace meridian::ops {
@@ -21,7 +22,10 @@ absl::Status SetVersioning(replication::Replica& replica, const Versioning& vers
   command.mutable_maintain();
   replication::Proposal proposal;
   proposal.command = objects::EncodeRecord(std::move(command));
-  return Propose(replica, deadline, std::move(proposal)).status();
+  RETURN_IF_ERROR(Propose(replica, deadline, std::move(proposal)).status());
+  // A child begins with the settings of before its split, and is not told before it is in the map.
+  ASSIGN_OR_RETURN(const auto split, objects::FindSplit(*replica.NewView()));
+  return split ? absl::UnavailableError("the partition is being split") : absl::OkStatus();
 }
 
 absl::Status ForgetExpired(replication::Replica& replica, absl::Time now, absl::Time deadline) {

@@ -32,6 +32,8 @@ struct ApplyContext {
   bool Owns(std::string_view name) const {
     return name >= meta.range_start() && (meta.range_end().empty() || name < meta.range_end());
   }
+  // Of a remembered request: what belongs to no name is everybody's.
+  bool OwnsRequest(std::string_view name) const { return name.empty() || Owns(name); }
   int64_t now_us() const { return static_cast<int64_t>(entry.timestamp.value()); }
 };
 

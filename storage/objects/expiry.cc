@@ -72,12 +72,18 @@ absl::StatusOr<std::vector<ExpiryKey>> TakeExpired(ApplyContext& context, Queue 
   return expired;
 }
 
-absl::Status ForgetRequest(ApplyContext& context, const std::string& id) {
-  ASSIGN_OR_RETURN(const RequestId request, DecodeId<RequestId>(id));
+// `expired`: the request's row in the queue, which has been taken out.
+absl::Status ForgetRequest(ApplyContext& context, const ExpiryKey& expired) {
+  ASSIGN_OR_RETURN(const RequestId request, DecodeId<RequestId>(expired.id));
   ASSIGN_OR_RETURN(const std::optional<pb::RequestRecord> record,
                    context.state.GetRecord<pb::RequestRecord>(RequestKey(request)));
-  // One that moved in a split stays for the child's replicas.
-  if (record.has_value() && context.Owns(record->name())) context.state.Delete(RequestKey(request));
+  // One that moved in a split stays for the child's replicas; one of another time is another
+  // request's, of a name that has stayed.
+  if (record.has_value() && context.OwnsRequest(record->name()) &&
+      record->base_time_us() + absl::ToInt64Microseconds(context.limits.retention) ==
+          expired.expire_time_us) {
+    context.state.Delete(RequestKey(request));
+  }
   if (context.meta.request_count() == 0) {
     return absl::DataLossError("object state: more request rows than are counted");
   }
@@ -100,7 +106,7 @@ absl::Status ForgetExpired(ApplyContext& context) {
   const int64_t now = context.now_us();
   ASSIGN_OR_RETURN(const std::vector<ExpiryKey> requests,
                    TakeExpired(context, Queue::kRequest, now, kMaxExpiredRequests));
-  for (const ExpiryKey& key : requests) RETURN_IF_ERROR(ForgetRequest(context, key.id));
+  for (const ExpiryKey& key : requests) RETURN_IF_ERROR(ForgetRequest(context, key));
 
   ASSIGN_OR_RETURN(const std::vector<ExpiryKey> aborted,
                    TakeExpired(context, Queue::kAbortedRun, now, kMaxExpiredAbortedRuns));
@@ -127,7 +133,7 @@ absl::StatusOr<bool> ForgetOldestRequest(ApplyContext& context) {
                    TakeExpired(context, Queue::kRequest, youngest_base + retention, 1));
   if (oldest.empty()) return false;
   const int64_t base = oldest.front().expire_time_us - retention;
-  RETURN_IF_ERROR(ForgetRequest(context, oldest.front().id));
+  RETURN_IF_ERROR(ForgetRequest(context, oldest.front()));
   context.meta.set_request_floor_us(std::max(context.meta.request_floor_us(), base));
   return true;
 }

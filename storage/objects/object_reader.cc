@@ -165,7 +165,9 @@ absl::StatusOr<std::optional<pb::RequestRecord>> ObjectReader::FindRequest(
   ASSIGN_OR_RETURN(const NameRange owned, Owned());
   ASSIGN_OR_RETURN(std::optional<pb::RequestRecord> record,
                    GetRecord<pb::RequestRecord>(view_, RequestKey(request)));
-  if (record.has_value() && !owned.Contains(record->name())) record.reset();
+  if (record.has_value() && !record->name().empty() && !owned.Contains(record->name())) {
+    record.reset();
+  }
   return record;
 }
 

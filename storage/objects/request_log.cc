@@ -46,7 +46,7 @@ absl::StatusOr<std::optional<pb::Outcome>> AnswerWithoutEffect(ApplyContext& con
   ASSIGN_OR_RETURN(const std::optional<pb::RequestRecord> known,
                    context.state.GetRecord<pb::RequestRecord>(RequestKey(request)));
   // Of a name that a split took away: when that row goes differs between replicas.
-  if (known.has_value() && context.Owns(known->name())) {
+  if (known.has_value() && context.OwnsRequest(known->name())) {
     if (known->digest() != stamp.digest()) {
       return std::optional(MakeOutcome(pb::Outcome::REQUEST_ID_REUSED));
     }
@@ -74,11 +74,14 @@ absl::Status RememberOutcome(ApplyContext& context, const pb::Outcome& outcome) 
   record.set_base_time_us(std::max(context.now_us(), stamp.create_time_us()));
   record.set_name(context.object_name);
   RETURN_IF_ERROR(KeepMovedRequest(context, request));
-  AddExpiry(context, Queue::kRequest,
-            record.base_time_us() + absl::ToInt64Microseconds(context.limits.retention),
-            request.bytes());
+  const int64_t expiry =
+      record.base_time_us() + absl::ToInt64Microseconds(context.limits.retention);
+  // There already: of the same id for a name that has moved.
+  ASSIGN_OR_RETURN(const std::optional<std::string> queued,
+                   context.state.Get(EncodeExpiryKey(Queue::kRequest, expiry, request.bytes())));
+  if (!queued.has_value()) context.meta.set_request_count(context.meta.request_count() + 1);
+  AddExpiry(context, Queue::kRequest, expiry, request.bytes());
   context.state.Put(RequestKey(request), EncodeRecord(std::move(record)));
-  context.meta.set_request_count(context.meta.request_count() + 1);
   return absl::OkStatus();
 }
 
