@@ -125,6 +125,9 @@ class FullDisk : public ClusterFixture, public testing::WithParamInterface<Kind>
     options.disk.reserve_bytes = 8 * kMiB;
     options.disk.memtable_bytes = 1 * kMiB;
     options.disk.maintenance_interval = absl::Milliseconds(200);
+    // While no byte is left nobody can promise anything, so that a leader that a slow machine deposes
+    // is not replaced.
+    options.replica.election_timeout = absl::Seconds(4);
     disk_->Configure(options);
   }
 
