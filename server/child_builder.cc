@@ -28,6 +28,12 @@ absl::Status OnStrand(Executor& strand, const std::function<void(Done)>& task) {
 
 absl::Status Install(storage::ReplicaStorage& storage, objects::ChildRows rows, Executor& strand) {
   RETURN_IF_ERROR(OnStrand(strand, [&](Done done) { storage.BeginInstall(std::move(done)); }));
+  // Its log begins with an entry of the first epoch: no promise is below (I3).
+  if (storage.recovered().hard_state.promised < kFirstEpoch) {
+    RETURN_IF_ERROR(OnStrand(strand, [&](Done done) {
+      storage.Persist({.hard_state = storage::HardState{.promised = kFirstEpoch}}, std::move(done));
+    }));
+  }
   while (true) {
     ASSIGN_OR_RETURN(const objects::ChildRows::Rows piece, rows.Next(kPieceBytes));
     if (piece.empty()) break;

@@ -1,6 +1,10 @@
 #include "tests/simulation/cluster.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "storage/objects/child_rows.h"
+#include "storage/objects/object_reader.h"
 
 namespace meridian::simulation {
 namespace {
@@ -47,47 +51,112 @@ Cluster::Cluster(uint64_t seed, const Plant& plant)
              .coordination_conditions = conditions_,
              .state_machine = state_machine_,
              .replica_options = MakeReplicaOptions(),
+             .disk_options = MakeDiskOptions(),
              .make_storage = plant.make_storage ? plant.make_storage : MakeFaithfulStorage,
-             .report = [this](const std::string& violation) { Report(violation); }} {
+             .report = [this](const std::string& violation) { Report(violation); }},
+      child_begins_whole_(plant.child_begins_whole),
+      maps_(kContainers) {
   if (plant.make_tamper) network_.TamperWith(plant.make_tamper());
   for (size_t i = 0; i < kNodes; ++i) {
     nodes_.push_back(std::make_unique<Node>(absl::StrCat("node-", i), random_.Next(), world_));
   }
-  for (size_t number = 0; number < kGroups; ++number) MakeGroup(number);
+  for (size_t number = 0; number < kContainers; ++number) MakeContainer(number);
 }
 
 // Replicas answer what waits when they go: into what the nodes refer to, which goes after them.
 Cluster::~Cluster() { nodes_.clear(); }
 
-void Cluster::MakeGroup(size_t number) {
-  Group group{.partition = PartitionId::Draw(random_), .keep_versions = number % 2 == 1};
-  replication::GroupConfig& config = group.config;
+void Cluster::MakeContainer(size_t number) {
+  const PartitionId partition = PartitionId::Draw(random_);
+  replication::GroupConfig config;
   for (size_t i = 0; i < kReplicas; ++i) {
-    Node& node = *nodes_[(number * (kReplicas - 1) + i) % kNodes];
-    auto copy =
-        std::make_unique<Copy>(group.partition, ReplicaId::Draw(random_), MakeDiskOptions());
+    const Node& node = *nodes_[(number * (kReplicas - 1) + i) % kNodes];
     config.members.push_back(
-        {.replica = copy->id, .node = node.id(), .disk = DiskId::Draw(random_)});
-    node.AddCopy(std::move(copy));
-    group.nodes.push_back(&node);
+        {.replica = ReplicaId::Draw(random_), .node = node.id(), .disk = node.disk()});
   }
-  coordination_.Commit({.writes = {{replication::GroupConfigKey(group.partition),
-                                    replication::EncodeGroupConfig(config)}}},
-                       [](const auto&) {});
-  groups_.push_back(std::move(group));
+  maps_[number] = {{partition, {}}};
+  const PartitionRow row{.container = number};
+  coordination_.Commit(
+      {.writes = {{replication::GroupConfigKey(partition), replication::EncodeGroupConfig(config)},
+                  {PartitionKey(partition), EncodePartitionRow(row)},
+                  {MapKey(number), EncodeMap(maps_[number])}}},
+      [](const auto&) {});
+  Host(LearnGroup(partition, row), config);
+}
+
+const Group* Cluster::FindGroup(PartitionId partition) const {
+  for (const Group& group : groups_) {
+    if (group.partition == partition) return &group;
+  }
+  return nullptr;
 }
 
 void Cluster::HostReplicas() {
-  for (Group& group : groups_) {
-    coordination_.Get(replication::GroupConfigKey(group.partition),
-                      [this, &group](const auto& stored) {
-                        Host(group, *replication::DecodeGroupConfig((**stored).value));
-                      });
-  }
+  coordination_.List("group/", [this](const auto& groups) {
+    coordination_.List(kPartitionPrefix, [this, groups = *groups](const auto& partitions) {
+      HostGroups(groups, *partitions);
+    });
+  });
+  coordination_.List(kRemovedPrefix, [this](const auto& removed) { RemoveDeleted(*removed); });
   scheduler_.After(kHostInterval, [this] { HostReplicas(); });
 }
 
+void Cluster::HostGroups(const std::vector<coordination::KeyValue>& groups,
+                         const std::vector<coordination::KeyValue>& partitions) {
+  std::map<PartitionId, PartitionRow> rows;
+  for (const coordination::KeyValue& row : partitions) {
+    rows[PartitionOf(kPartitionPrefix, row.key)] = DecodePartitionRow(row.value);
+  }
+  for (const coordination::KeyValue& stored : groups) {
+    const auto row = rows.find(PartitionOf("group/", stored.key));
+    if (row == rows.end()) continue;  // deleted between the two reads
+    Host(LearnGroup(row->first, row->second), *replication::DecodeGroupConfig(stored.value));
+  }
+  for (size_t container = 0; container < kContainers; ++container) {
+    coordination_.Get(MapKey(container), [this, container](const auto& row) {
+      LearnMap(container, DecodeMap((**row).value));
+    });
+  }
+}
+
+// Not before the groups that it names.
+void Cluster::LearnMap(size_t container, const ContainerMap& map) {
+  for (const MapEntry& entry : map) {
+    if (FindGroup(entry.partition) == nullptr) return;
+  }
+  maps_[container] = map;
+}
+
+Group& Cluster::LearnGroup(PartitionId partition, const PartitionRow& row) {
+  for (Group& group : groups_) {
+    if (group.partition != partition) continue;
+    totals_.splits_finished += group.parent.has_value() && !row.parent.has_value();
+    group.parent = row.parent;
+    return group;
+  }
+  return groups_.emplace_back(Group{.partition = partition,
+                                    .container = row.container,
+                                    .keep_versions = row.container % 2 == 1,
+                                    .parent = row.parent});
+}
+
+void Cluster::RemoveDeleted(const std::vector<coordination::KeyValue>& removed) {
+  for (const coordination::KeyValue& row : removed) {
+    const PartitionId partition = PartitionOf(kRemovedPrefix, row.key);
+    for (Group& group : groups_) {
+      if (group.partition != partition) continue;
+      totals_.splits_given_up += !group.removed;
+      group.removed = true;
+      group.nodes.clear();
+    }
+    for (const std::unique_ptr<Node>& node : nodes_) {
+      if (node->is_up() && !node->is_paused()) node->RemoveCopy(partition);
+    }
+  }
+}
+
 void Cluster::Host(Group& group, const replication::GroupConfig& config) {
+  if (group.removed) return;
   totals_.member_changes += !group.config.joint_old.empty() && config.joint_old.empty();
   group.config = config;
   group.nodes.clear();
@@ -96,16 +165,56 @@ void Cluster::Host(Group& group, const replication::GroupConfig& config) {
     const bool runs = node->is_up() && !node->is_paused();
     if (runs && copy != nullptr && !config.Names(copy->id, node->id())) {
       node->RemoveCopy(group.partition);
-      copy = nullptr;
     }
     for (const auto* set : {&config.members, &config.joint_old, &config.learners}) {
       for (const replication::Member& member : *set) {
         if (member.node != node->id()) continue;
         if (set == &config.members) group.nodes.push_back(node.get());
         if (runs && node->FindCopy(group.partition) == nullptr) {
-          node->AddCopy(std::make_unique<Copy>(group.partition, member.replica, MakeDiskOptions()));
+          node->AddCopy(group.partition, member.replica, group.container,
+                        group.parent.has_value() && !child_begins_whole_);
         }
       }
+    }
+  }
+}
+
+bool Cluster::SplitsAreOver() const {
+  for (const Group& group : groups_) {
+    if (group.removed) continue;
+    if (group.parent.has_value()) return false;
+    for (const std::unique_ptr<Node>& node : nodes_) {
+      const Copy* const copy = node->FindCopy(group.partition);
+      if (copy == nullptr || copy->replica == nullptr) continue;
+      if (objects::FindSplit(*copy->replica->NewView())->has_value()) return false;
+    }
+  }
+  return true;
+}
+
+void Cluster::CheckRanges() {
+  for (size_t container = 0; container < kContainers; ++container) {
+    const ContainerMap& map = MapOf(container);
+    std::string end;
+    for (size_t i = 0; i < map.size(); ++i) {
+      const Group* const group = FindGroup(map[i].partition);
+      const objects::NameRange& names = map[i].names;
+      if (names.start != end || (names.end.empty() != (i + 1 == map.size()))) {
+        Report("the map of a container has not every name once");
+      }
+      end = names.end;
+      for (Node* const node : group->nodes) {
+        const auto view = node->FindCopy(group->partition)->replica->NewView();
+        if (*objects::ObjectReader(*view).Owned() == names) continue;
+        Report(absl::StrCat("a replica on ", node->id(), " owns other names than the map says"));
+      }
+    }
+    for (const Group& group : groups_) {
+      if (group.container != container || group.removed) continue;
+      const bool in_map = std::any_of(map.begin(), map.end(), [&](const MapEntry& entry) {
+        return entry.partition == group.partition;
+      });
+      if (!in_map) Report("a partition is in no map");
     }
   }
 }
@@ -114,6 +223,7 @@ void Cluster::ChangeMembers(const Group& group, const std::vector<replication::M
   for (const std::unique_ptr<Node>& node : nodes_) {
     const Copy* copy = node->FindCopy(group.partition);
     if (!node->is_up() || copy == nullptr || copy->replica == nullptr) continue;
+    if (objects::FindSplit(*copy->replica->NewView())->has_value()) continue;
     copy->replica->ChangeMembers(members, [](const absl::Status&) {});
   }
 }
@@ -186,6 +296,8 @@ Totals Cluster::CollectTotals() const {
   totals.messages_reordered = network_.totals().reordered;
   totals.messages_duplicated = network_.totals().duplicated;
   totals.unknown_swaps = conditions_.unknown_outcomes;
+  totals.children_built = world_.children.built;
+  totals.children_by_snapshot = world_.children.by_snapshot;
   for (const auto& [life, status] : statuses_) {
     totals.leader_changes += status.counters.leaderships_begun;
     totals.snapshots += status.counters.snapshots_installed;

@@ -1,10 +1,12 @@
-// Five nodes, two groups of three replicas, and what connects them.
+// Five nodes, two containers whose partitions are groups of three replicas, and what connects them.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,13 +17,19 @@
 #include "replication/replica.h"
 #include "storage/objects/object_state_machine.h"
 #include "tests/simulation/node.h"
+#include "tests/simulation/partition_rows.h"
 #include "tests/simulation/totals.h"
 
 namespace meridian::simulation {
 
 struct Group {
   PartitionId partition;
+  size_t container = 0;
   bool keep_versions = false;
+  // While its split is not over (P7).
+  std::optional<PartitionId> parent = {};
+  // Deleted on purpose: its split never came to be.
+  bool removed = false;
   // As the coordination store had it lately.
   replication::GroupConfig config = {};
   std::vector<Node*> nodes = {};  // the members'
@@ -33,6 +41,7 @@ struct Plant {
   StorageFactory make_storage = {};
   // Makes, for each run, what changes messages on delivery. Empty: nothing does.
   std::function<MessageTamper()> make_tamper = {};
+  bool child_begins_whole = false;
 };
 
 // Not thread-safe.
@@ -40,7 +49,7 @@ class Cluster {
  public:
   static constexpr size_t kNodes = 5;
   static constexpr size_t kReplicas = 3;
-  static constexpr size_t kGroups = 2;
+  static constexpr size_t kContainers = 2;
 
   Cluster(uint64_t seed, const Plant& plant);
   ~Cluster();
@@ -53,16 +62,24 @@ class Cluster {
   Network& network() { return network_; }
   CoordinationConditions& coordination_conditions() { return conditions_; }
   const std::vector<std::unique_ptr<Node>>& nodes() const { return nodes_; }
-  const std::vector<Group>& groups() const { return groups_; }
+  // Those made by splits come at the end; references last.
+  const std::deque<Group>& groups() const { return groups_; }
+  const Group* FindGroup(PartitionId partition) const;
+  // As the store had it lately.
+  const ContainerMap& MapOf(size_t container) const { return maps_[container]; }
 
   // What went wrong inside, whatever clients saw.
   const std::vector<std::string>& violations() const { return violations_; }
   void Report(const std::string& violation) { violations_.push_back(violation); }
 
-  // Again and again: what a node's host does. A replica that a configuration names begins, empty;
-  // one that none names any more is removed.
+  // Again and again: what a node's host does. A replica that a configuration names begins, empty,
+  // or, of a split's child, from its parent's; one that none names any more is removed.
   void HostReplicas();
-  // Asks whoever leads the group.
+  // Whether no split is under way.
+  bool SplitsAreOver() const;
+  // Once they are: the names of a container's partitions are all names, each once (P7).
+  void CheckRanges();
+  // Asks whoever leads the group. Not while it is being split.
   void ChangeMembers(const Group& group, const std::vector<replication::Member>& members);
 
   // Asks every replica for its status now and then: two that serve in one epoch are a violation.
@@ -74,8 +91,13 @@ class Cluster {
   std::string DescribeReplicas() const;
 
  private:
-  void MakeGroup(size_t number);
+  void MakeContainer(size_t number);
+  void HostGroups(const std::vector<coordination::KeyValue>& groups,
+                  const std::vector<coordination::KeyValue>& partitions);
+  Group& LearnGroup(PartitionId partition, const PartitionRow& row);
+  void LearnMap(size_t container, const ContainerMap& map);
   void Host(Group& group, const replication::GroupConfig& config);
+  void RemoveDeleted(const std::vector<coordination::KeyValue>& removed);
   void Note(const Copy& copy, uint64_t life, const replication::ReplicaStatus& status);
 
   SeededRandom random_;
@@ -86,7 +108,9 @@ class Cluster {
   CoordinationConditions conditions_;
   const objects::ObjectStateMachine state_machine_;
   Node::World world_;
-  std::vector<Group> groups_;
+  const bool child_begins_whole_;
+  std::deque<Group> groups_;
+  std::vector<ContainerMap> maps_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<std::string> violations_;
   Totals totals_;

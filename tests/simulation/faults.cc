@@ -5,9 +5,7 @@
 
 namespace meridian::simulation {
 Faults::Faults(Cluster& cluster, uint64_t seed) : cluster_(cluster), random_(seed) {
-  for (const Group& group : cluster_.groups()) {
-    rotting_.push_back(group.config.members.front().replica);
-  }
+  for (const Group& group : cluster_.groups()) rotting_.push_back(group.nodes.front());
 }
 
 void Faults::Start() {
@@ -81,8 +79,9 @@ void Faults::CrashAllNodes() {
 }
 
 void Faults::MoveQuorum() {
-  const Group& group = cluster_.groups()[random_.Uniform(cluster_.groups().size())];
-  if (group.nodes.empty()) return;
+  const Group* const drawn = AnyGroup();
+  if (drawn == nullptr) return;
+  const Group& group = *drawn;
   const uint64_t first = random_.Uniform(group.nodes.size());
   Node& soon = *group.nodes[first];
   Node& late = *group.nodes[(first + 1) % group.nodes.size()];
@@ -175,23 +174,23 @@ void Faults::DegradeCoordination() {
   UndoAfter(Between(500, 3000), [this] { cluster_.coordination_conditions().loss = 0.02; });
 }
 
-// Only ever on one replica of a group: an object of which every copy rots is lost with any
+// Only ever on one disk of a container: an object of which every copy rots is lost with any
 // protocol.
 void Faults::RotOneChunk() {
-  const size_t number = random_.Uniform(cluster_.groups().size());
-  const Group& group = cluster_.groups()[number];
-  for (Node* node : group.nodes) {
-    Copy* victim = node->FindCopy(group.partition);
-    if (victim == nullptr || victim->id != rotting_[number]) continue;
-    const std::vector<storage::ChunkId> chunks = victim->disk.Chunks();
-    for (uint64_t n = random_.Uniform(5); n > 0 && !chunks.empty(); --n) {
-      victim->disk.FlipBit(chunks[random_.Uniform(chunks.size())], random_);
-    }
+  const Group* const group = AnyGroup();
+  if (group == nullptr) return;
+  Copy* const victim = rotting_[group->container]->FindCopy(group->partition);
+  if (victim == nullptr) return;
+  const std::vector<storage::ChunkId> chunks = victim->disk.Chunks();
+  for (uint64_t n = random_.Uniform(5); n > 0 && !chunks.empty(); --n) {
+    victim->disk.FlipBit(chunks[random_.Uniform(chunks.size())], random_);
   }
 }
 
 void Faults::MoveMembers() {
-  const Group& group = cluster_.groups()[random_.Uniform(cluster_.groups().size())];
+  const Group* const drawn = AnyGroup();
+  if (drawn == nullptr) return;
+  const Group& group = *drawn;
   std::vector<replication::Member> members = group.config.members;
   uint64_t moves = 1 + random_.Uniform(2);
   for (const auto& node : cluster_.nodes()) {
@@ -199,10 +198,15 @@ void Faults::MoveMembers() {
                                    [&](const auto& member) { return member.node == node->id(); });
     if (named || moves == 0 || node->FindCopy(group.partition) != nullptr) continue;
     members[random_.Uniform(members.size())] = {
-        .replica = ReplicaId::Draw(random_), .node = node->id(), .disk = DiskId::Draw(random_)};
+        .replica = ReplicaId::Draw(random_), .node = node->id(), .disk = node->disk()};
     --moves;
   }
   cluster_.ChangeMembers(group, members);
+}
+
+const Group* Faults::AnyGroup() {
+  const Group& group = cluster_.groups()[random_.Uniform(cluster_.groups().size())];
+  return group.removed || group.nodes.empty() ? nullptr : &group;
 }
 
 Node& Faults::AnyNode() { return *cluster_.nodes()[random_.Uniform(Cluster::kNodes)]; }

@@ -48,6 +48,8 @@ class Faults {
   // One or two members are to be replaced by new replicas on other nodes (P4).
   void MoveMembers();
 
+  // Null: what was drawn is no group any more.
+  const Group* AnyGroup();
   Node& AnyNode();
   Node& OtherNode(const Node& node);
   void CutBothWays(const Node& a, const Node& b);
@@ -56,8 +58,8 @@ class Faults {
 
   Cluster& cluster_;
   SeededRandom random_;
-  // Of each group, the one whose chunks rot.
-  std::vector<ReplicaId> rotting_;
+  // Of each container, where its chunks rot.
+  std::vector<Node*> rotting_;
   bool healed_ = false;
 };
 

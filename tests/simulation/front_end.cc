@@ -17,6 +17,8 @@ using objects::VersionRow;
 
 constexpr uint64_t kChunkBytes = 1 << 20;
 
+absl::Status Moved() { return absl::OutOfRangeError("the name is another partition's"); }
+
 absl::Status NoReplica() { return absl::UnavailableError("the node has no replica yet"); }
 
 pb::Command MakeCommand(const WriteRequest& request, const Group& group) {
@@ -129,6 +131,9 @@ ReadObject Describe(const VersionRow& row, std::string body) {
 void ReadCurrent(Copy& copy, const std::string& name,
                  std::function<void(absl::StatusOr<std::optional<ReadObject>>)> done) {
   const std::unique_ptr<storage::KvReader> view = copy.replica->NewView();
+  const absl::StatusOr<bool> owns = ObjectReader(*view).Owns(name);
+  if (!owns.ok()) return done(owns.status());
+  if (!*owns) return done(Moved());
   const auto newest = ObjectReader(*view).Newest(name);
   if (!newest.ok()) return done(newest.status());
   if (!newest->has_value() || (*newest)->record.delete_marker()) {
@@ -140,19 +145,22 @@ void ReadCurrent(Copy& copy, const std::string& name,
   })->Start((*newest)->record);
 }
 
-absl::StatusOr<std::vector<ReadObject>> ListCurrent(const storage::KvReader& view) {
-  std::vector<ReadObject> found;
+absl::StatusOr<Listing> ListCurrent(const storage::KvReader& view) {
+  Listing found;
+  ASSIGN_OR_RETURN(found.names, ObjectReader(view).Owned());
   objects::ListObjectsOptions options;
   options.limit = 7;  // several pages of one view
   do {
     ASSIGN_OR_RETURN(const objects::ListObjectsPage page, ObjectReader(view).ListObjects(options));
-    for (const VersionRow& row : page.objects) found.push_back(Describe(row, {}));
+    for (const VersionRow& row : page.objects) found.objects.push_back(Describe(row, {}));
     options.resume = page.next;
   } while (options.resume.has_value());
   return found;
 }
 
 }  // namespace
+
+bool IsMoved(const absl::Status& status) { return absl::IsOutOfRange(status); }
 
 replication::Replica* FrontEnd::replica() const {
   Copy* copy = node_.FindCopy(group_.partition);
@@ -217,7 +225,7 @@ void FrontEnd::Read(const std::string& name,
   });
 }
 
-void FrontEnd::List(std::function<void(absl::StatusOr<std::vector<ReadObject>>)> done) {
+void FrontEnd::List(std::function<void(absl::StatusOr<Listing>)> done) {
   if (replica() == nullptr) return done(NoReplica());
   Copy& copy = *node_.FindCopy(group_.partition);
   copy.replica->ConfirmRead([&copy, done = std::move(done)](const absl::Status& confirmed) {

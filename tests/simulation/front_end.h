@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "base/id.h"
 #include "meridian/internal/v1/records.pb.h"
+#include "storage/objects/keys.h"
 #include "tests/simulation/cluster.h"
 
 namespace meridian::simulation {
@@ -37,6 +38,15 @@ struct ReadObject {
   std::string body;  // empty in a listing
 };
 
+// What a replica owns of a listing.
+struct Listing {
+  objects::NameRange names;
+  std::vector<ReadObject> objects;  // all current ones
+};
+
+// The answer to a read of a name that the partition does not own (P7).
+bool IsMoved(const absl::Status& status);
+
 // A handle, free to copy: calls of one client to one group's copy on one node. Callbacks run on the
 // node's strand, or never if the node crashes: the client has a time-out. The node is up during the
 // call, and both outlive every callback.
@@ -45,11 +55,10 @@ class FrontEnd {
   FrontEnd(Node& node, const Group& group) : node_(node), group_(group) {}
 
   void Write(const WriteRequest& request, std::function<void(absl::StatusOr<pb::Outcome>)> done);
-  // nullopt: there is no such object.
+  // nullopt: there is no such object. See IsMoved.
   void Read(const std::string& name,
             std::function<void(absl::StatusOr<std::optional<ReadObject>>)> done);
-  // All current objects.
-  void List(std::function<void(absl::StatusOr<std::vector<ReadObject>>)> done);
+  void List(std::function<void(absl::StatusOr<Listing>)> done);
 
  private:
   // Null while the node has none.

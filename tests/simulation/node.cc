@@ -5,11 +5,17 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "meridian/internal/v1/records.pb.h"
+#include "storage/objects/object_state_machine.h"
+#include "tests/simulation/partition_rows.h"
 
 namespace meridian::simulation {
 namespace {
 
 constexpr absl::Duration kRetryInterval = absl::Milliseconds(100);
+// As server::BuildChild's, but for the size of a piece.
+constexpr size_t kPieceBytes = 2 << 10;
+constexpr LogIndex kFirstIndex{1};
+constexpr Epoch kFirstEpoch{1};
 constexpr int64_t kMaxClockOffsetMs = 200;
 
 // Crystals are within 1 part in 1,000 here, ten times worse than real ones.
@@ -35,6 +41,7 @@ Node::Node(NodeId id, uint64_t seed, World& world)
     : id_(std::move(id)),
       world_(world),
       random_(seed),
+      disk_(DiskId::Draw(random_)),
       clock_rate_(DrawClockRate(random_)),
       clock_(world.scheduler, clock_rate_, DrawClockOffset(random_)),
       coordination_(world.coordination, world.scheduler, random_, world.coordination_conditions) {}
@@ -43,8 +50,10 @@ Node::~Node() {
   if (is_up()) Crash(/*power_loss=*/false);
 }
 
-void Node::AddCopy(std::unique_ptr<Copy> copy) {
-  copies_.push_back(std::move(copy));
+void Node::AddCopy(PartitionId partition, ReplicaId id, size_t container, bool installing) {
+  std::shared_ptr<storage::MemoryChunks>& chunks = chunks_[container];
+  if (chunks == nullptr) chunks = std::make_shared<storage::MemoryChunks>();
+  copies_.push_back(std::make_unique<Copy>(partition, id, world_.disk_options, chunks, installing));
   if (is_up()) Open(*copies_.back());
 }
 
@@ -54,6 +63,8 @@ void Node::RemoveCopy(PartitionId partition) {
     (*it)->removed = true;
     (*it)->replica.reset();
     (*it)->storage = nullptr;
+    (*it)->build.reset();
+    (*it)->disk.Remove(world_.state_machine);
     removed_.push_back(std::move(*it));
     copies_.erase(it);
     return;
@@ -88,16 +99,73 @@ void Node::Start() {
 void Node::Open(Copy& copy) {
   coordination_.Get(
       replication::GroupConfigKey(copy.partition),
-      [this, &copy, life = life_](absl::StatusOr<std::optional<coordination::KeyValue>> stored) {
+      [this, &copy, life = life_](const absl::StatusOr<Row>& group) {
         if (life != life_ || !is_up() || copy.removed) return;
-        if (stored.ok() && stored->has_value()) {
-          strand_->Post([this, &copy, stored = **stored] { Begin(copy, stored); });
-        } else {
-          strand_->PostAfter(kRetryInterval, [this, &copy] {
-            if (!copy.removed) Open(copy);
-          });
-        }
+        if (!group.ok() || !group->has_value()) return OpenLater(copy);
+        coordination_.Get(PartitionKey(copy.partition), [this, &copy, life, group = **group](
+                                                            const absl::StatusOr<Row>& partition) {
+          if (life != life_ || !is_up() || copy.removed) return;
+          if (!partition.ok()) return OpenLater(copy);
+          strand_->Post(
+              [this, &copy, group, partition = *partition] { OpenAs(copy, group, partition); });
+        });
       });
+}
+
+void Node::OpenLater(Copy& copy) {
+  strand_->PostAfter(kRetryInterval, [this, &copy] {
+    if (!copy.removed) Open(copy);
+  });
+}
+
+void Node::OpenAs(Copy& copy, const coordination::KeyValue& group, const Row& partition) {
+  if (copy.removed) return;
+  if (!partition.has_value()) return OpenLater(copy);  // deleted between the two reads
+  const std::optional<PartitionId> parent = DecodePartitionRow(partition->value).parent;
+  if (!parent.has_value() ||
+      !world_.make_storage(copy, *strand_, random_)->recovered().installing) {
+    return Begin(copy, group);
+  }
+  if (StartBuild(copy, *parent, group)) return;
+  if (replication::DecodeGroupConfig(group.value)->leader.is_nil()) return OpenLater(copy);
+  ++world_.children.by_snapshot;
+  Begin(copy, group);
+}
+
+bool Node::StartBuild(Copy& copy, PartitionId parent, const coordination::KeyValue& group) {
+  const Copy* const from = FindCopy(parent);
+  if (from == nullptr || from->replica == nullptr) return false;
+  copy.build = std::make_unique<ChildBuild>();
+  ChildBuild& build = *copy.build;
+  build.parent = from->replica->NewView();
+  auto rows = objects::ChildRows::Open(*build.parent, copy.partition, objects::Limits().retention);
+  if (!rows.ok()) {
+    copy.build.reset();
+    return false;
+  }
+  build.rows = *std::move(rows);
+  build.storage = world_.make_storage(copy, *strand_, random_);
+  build.storage->BeginInstall([this, &copy, &build, group](const absl::Status& begun) {
+    CHECK_INVARIANT(begun.ok(), "a disk fails that no fault has touched");
+    // Its log begins with an entry of the first epoch: no promise is below (I3).
+    if (build.storage->recovered().hard_state.promised < kFirstEpoch) {
+      build.storage->Persist({.hard_state = storage::HardState{.promised = kFirstEpoch}},
+                             [](const absl::Status&) {});
+    }
+    while (true) {
+      const objects::ChildRows::Rows piece = *build.rows->Next(kPieceBytes);
+      if (piece.empty()) break;
+      CHECK_INVARIANT(build.storage->LoadInstall(piece).ok(), "a disk fails");
+    }
+    build.storage->FinishInstall(kFirstIndex, kFirstEpoch, build.rows->timestamp(),
+                                 [this, &copy, group](const absl::Status& finished) {
+                                   CHECK_INVARIANT(finished.ok(), "a disk fails");
+                                   ++world_.children.built;
+                                   copy.build.reset();
+                                   Begin(copy, group);
+                                 });
+  });
+  return true;
 }
 
 void Node::Begin(Copy& copy, const coordination::KeyValue& stored) {
@@ -136,6 +204,7 @@ size_t Node::Crash(bool power_loss) {
   for (const std::unique_ptr<Copy>& copy : copies_) {
     copy->replica.reset();
     copy->storage = nullptr;
+    copy->build.reset();
     if (power_loss) lost += copy->disk.LoseUnsynced(random_);
   }
   retired_.push_back(std::move(strand_));

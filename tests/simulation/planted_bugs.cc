@@ -143,7 +143,8 @@ Plant PlantStorage() {
               [](Copy& copy, Executor& strand, Random& random) {
                 return std::make_unique<Storage>(copy, strand, random);
               },
-          .make_tamper = {}};
+          .make_tamper = {},
+          .child_begins_whole = false};
 }
 
 }  // namespace
@@ -151,8 +152,12 @@ Plant PlantStorage() {
 Plant ReplyBeforeSync() { return PlantStorage<EarlyStorage>(); }
 Plant LeaderCountsItsVoteEarly() { return PlantStorage<EarlyLeaderStorage>(); }
 Plant OldEpochAccepted() {
-  return {.make_storage = {}, .make_tamper = [] { return EpochForger(); }};
+  return {
+      .make_storage = {}, .make_tamper = [] { return EpochForger(); }, .child_begins_whole = false};
 }
 Plant ChunkAcknowledgedButMissing() { return PlantStorage<LeakyStorage>(); }
+Plant ChildBeginsEmpty() {
+  return {.make_storage = {}, .make_tamper = {}, .child_begins_whole = true};
+}
 
 }  // namespace meridian::simulation

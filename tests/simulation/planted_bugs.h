@@ -15,5 +15,7 @@ Plant LeaderCountsItsVoteEarly();
 Plant OldEpochAccepted();
 // I4: one chunk in many is acknowledged, never stored, and taken for present.
 Plant ChunkAcknowledgedButMissing();
+// P7: the replicas of a split's child begin as empty, whole ones.
+Plant ChildBeginsEmpty();
 
 }  // namespace meridian::simulation

@@ -81,5 +81,9 @@ TEST(PlantedBugs, AChunkAcknowledgedButMissingIsFound) {
   ExpectFound("chunk acknowledged but missing", ChunkAcknowledgedButMissing());
 }
 
+TEST(PlantedBugs, AChildThatBeginsEmptyIsFound) {
+  ExpectFound("child begins empty", ChildBeginsEmpty());
+}
+
 }  // namespace
 }  // namespace meridian::simulation

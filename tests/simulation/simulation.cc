@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "tests/simulation/checker.h"
 #include "tests/simulation/faults.h"
+#include "tests/simulation/split_keeper.h"
 #include "tests/simulation/workload.h"
 
 namespace meridian::simulation {
@@ -34,6 +35,7 @@ class Simulation {
     for (size_t i = 0; i < kClients; ++i) {
       clients_.push_back(std::make_unique<Client>(cluster_, random_.Next(), log_));
     }
+    keeper_ = std::make_unique<SplitKeeper>(cluster_, random_.Next());
     running_history = &log_.history;
   }
   ~Simulation() { running_history = nullptr; }
@@ -42,9 +44,11 @@ class Simulation {
     cluster_.StartAll();
     cluster_.WatchStatus();
     cluster_.HostReplicas();
+    keeper_->Start();
     faults_.Start();
     RunClients((operations + kClients - 1) / kClients);
     faults_.Heal();
+    keeper_->BeginNoMore();
     ReadEverything();
     CompareReplicas();
     SimulationResult result{.seen_by_clients = CheckHistory(log_.history),
@@ -84,9 +88,9 @@ class Simulation {
 
   // I1: by the same reads as any client's, so that the checker judges them.
   void ReadEverything() {
-    auto left = std::make_shared<size_t>(cluster_.groups().size());
-    for (size_t group = 0; group < cluster_.groups().size(); ++group) {
-      clients_[0]->ReadAll(group, [this, left] { all_read_ = --*left == 0; });
+    auto left = std::make_shared<size_t>(Cluster::kContainers);
+    for (size_t container = 0; container < Cluster::kContainers; ++container) {
+      clients_[0]->ReadAll(container, [this, left] { all_read_ = --*left == 0; });
     }
     RunUntil(kRecoveryLimit, all_read_);
   }
@@ -96,14 +100,19 @@ class Simulation {
     const absl::Duration end = cluster_.scheduler().now() + kRecoveryLimit;
     while (!all_equal && cluster_.scheduler().now() < end &&
            cluster_.scheduler().events_run() < kMaxEvents) {
-      all_equal = true;
-      for (const Group& group : cluster_.groups()) all_equal &= Equal(group);
+      all_equal = cluster_.SplitsAreOver();
+      for (size_t i = 0; i < cluster_.groups().size(); ++i) {
+        const Group& group = cluster_.groups()[i];
+        if (!group.removed) all_equal &= Equal(group);
+      }
       bool never = false;
       RunUntil(kCompareInterval, never);
     }
     if (!all_equal) {
       cluster_.Report("the replicas did not become equal:\n" + cluster_.DescribeReplicas());
+      return;
     }
+    cluster_.CheckRanges();
   }
 
   // Asks all members for the digest of their state.
@@ -130,6 +139,7 @@ class Simulation {
   void AddUp(Totals& totals) {
     totals.operations = log_.operations;
     totals.retries = log_.retries;
+    totals.moved_answers = log_.moved;
     for (const Operation& operation : log_.history) {
       totals.unknown_outcomes += operation.outcome == Operation::Outcome::kUnknown &&
                                  operation.kind != Operation::Kind::kGet;
@@ -141,6 +151,7 @@ class Simulation {
   WorkloadLog log_;
   // Before the cluster: its replicas answer clients even as they are destroyed.
   std::vector<std::unique_ptr<Client>> clients_;
+  std::unique_ptr<SplitKeeper> keeper_;
   Cluster cluster_;
   Faults faults_;
   bool all_done_ = false;

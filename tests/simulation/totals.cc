@@ -28,6 +28,11 @@ constexpr Field kFields[] = {
     {"corrupt chunks repaired", &Totals::chunks_repaired},
     {"runs freed", &Totals::runs_freed},
     {"orphaned runs aborted", &Totals::orphans_aborted},
+    {"splits finished", &Totals::splits_finished},
+    {"splits given up", &Totals::splits_given_up},
+    {"replicas of children built from parents", &Totals::children_built},
+    {"replicas of children that came by snapshot", &Totals::children_by_snapshot},
+    {"operations on names that had moved", &Totals::moved_answers},
 };
 
 }  // namespace

@@ -27,6 +27,13 @@ struct Totals {
   uint64_t chunks_repaired = 0;
   uint64_t runs_freed = 0;
   uint64_t orphans_aborted = 0;
+  uint64_t splits_finished = 0;
+  // Children that were removed: the entry that splits never came into the log, or was refused.
+  uint64_t splits_given_up = 0;
+  // Replicas of children.
+  uint64_t children_built = 0;
+  uint64_t children_by_snapshot = 0;
+  uint64_t moved_answers = 0;
 
   void Add(const Totals& other);
   // One "name value" a line.

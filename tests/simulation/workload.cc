@@ -8,7 +8,7 @@
 namespace meridian::simulation {
 namespace {
 
-constexpr size_t kNamesOfAGroup = 10;
+constexpr size_t kNamesOfAContainer = 10;
 constexpr absl::Duration kAttemptTimeout = absl::Milliseconds(1500);
 // A client gives up then; an operation that was sent has an unknown outcome.
 constexpr absl::Duration kOperationTimeout = absl::Seconds(6);
@@ -23,19 +23,22 @@ std::string Join(const std::vector<std::string>& parts) {
 
 }  // namespace
 
-std::vector<std::string> ObjectNames(const Cluster&, size_t group) {
+std::vector<std::string> ObjectNames(size_t container) {
   std::vector<std::string> names;
-  for (size_t i = 0; i < kNamesOfAGroup; ++i) names.push_back(absl::StrCat("g", group, "/", i));
+  for (size_t i = 0; i < kNamesOfAContainer; ++i) {
+    names.push_back(absl::StrCat("c", container, "/", i));
+  }
   return names;
 }
 
 struct Client::Call {
   enum class Kind { kWrite, kRead, kList };
   Kind kind = Kind::kRead;
-  size_t group = 0;
+  size_t container = 0;
+  const Group* group = nullptr;  // of the last attempt
   // kWrite: the version is drawn anew for each attempt.
   WriteRequest write = {};
-  std::string name = {};  // kRead
+  std::string name = {};  // kList: decides only which partition
   // In the history; a listing has none until it returns.
   std::optional<size_t> record = {};
   absl::Duration invoked = {};
@@ -47,7 +50,9 @@ struct Client::Call {
 };
 
 Client::Client(Cluster& cluster, uint64_t seed, WorkloadLog& log)
-    : cluster_(cluster), random_(seed), log_(log), leaders_(cluster.groups().size()) {}
+    : cluster_(cluster), random_(seed), log_(log) {
+  for (size_t i = 0; i < Cluster::kContainers; ++i) maps_.push_back(cluster.MapOf(i));
+}
 Client::~Client() = default;
 
 absl::Duration Client::Between(int64_t low_us, int64_t high_us) {
@@ -73,28 +78,28 @@ void Client::RunNext() {
   });
 }
 
-void Client::ReadAll(size_t group, std::function<void()> done) {
+void Client::ReadAll(size_t container, std::function<void()> done) {
   auto left = std::make_shared<size_t>(0);
-  for (const std::string& name : ObjectNames(cluster_, group)) {
+  for (const std::string& name : ObjectNames(container)) {
     ++*left;
-    Begin(MakeRead(group, name), [left, done] {
+    Begin(MakeRead(container, name), [left, done] {
       if (--*left == 0) done();
     });
   }
 }
 
-std::shared_ptr<Client::Call> Client::MakeRead(size_t group, const std::string& name) {
+std::shared_ptr<Client::Call> Client::MakeRead(size_t container, const std::string& name) {
   auto call = std::make_shared<Call>();
   call->kind = Call::Kind::kRead;
-  call->group = group;
+  call->container = container;
   call->name = name;
   return call;
 }
 
 std::shared_ptr<Client::Call> Client::MakeRandomCall() {
-  const size_t group = random_.Uniform(cluster_.groups().size());
-  const std::string name = ObjectNames(cluster_, group)[random_.Uniform(kNamesOfAGroup)];
-  auto call = MakeRead(group, name);
+  const size_t container = random_.Uniform(Cluster::kContainers);
+  const std::string name = ObjectNames(container)[random_.Uniform(kNamesOfAContainer)];
+  auto call = MakeRead(container, name);
   const uint64_t die = random_.Uniform(100);
   if (die < 35) return call;
   if (die < 40) {
@@ -144,10 +149,19 @@ void Client::Begin(std::shared_ptr<Call> call, std::function<void()> done) {
   Attempt(call);
 }
 
-Node& Client::ChooseNode(const Call& call) {
-  const std::vector<Node*>& nodes = cluster_.groups()[call.group].nodes;
-  Node* const leader = leaders_[call.group];
-  return leader != nullptr && !Chance(12) ? *leader : *nodes[random_.Uniform(nodes.size())];
+void Client::Route(Call& call) {
+  const PartitionId partition = FindPartition(maps_[call.container], call.name);
+  if (call.group == nullptr || call.group->partition != partition) {
+    call.group = cluster_.FindGroup(partition);
+  }
+}
+
+// Null: nothing is known of the group's members.
+Node* Client::ChooseNode(const Call& call) {
+  const std::vector<Node*>& nodes = call.group->nodes;
+  Node* const leader = leaders_[call.group->partition];
+  if (leader != nullptr && !Chance(12)) return leader;
+  return nodes.empty() ? nullptr : nodes[random_.Uniform(nodes.size())];
 }
 
 void Client::Attempt(const std::shared_ptr<Call>& call) {
@@ -160,8 +174,10 @@ void Client::Attempt(const std::shared_ptr<Call>& call) {
       log_.version_of_etag[objects::EtagOf(call->write.version)] = call->write.version;
     }
   }
-  Node& node = ChooseNode(*call);
-  call->node = &node;
+  Route(*call);
+  call->node = ChooseNode(*call);
+  if (call->node == nullptr) return Retry(call);
+  Node& node = *call->node;
   cluster_.scheduler().After(Between(100, 1000), [this, call, attempt, &node] {
     if (!node.is_up()) {
       return Reply(call, attempt, [this, call] { Retry(call); });
@@ -174,7 +190,7 @@ void Client::Attempt(const std::shared_ptr<Call>& call) {
 }
 
 void Client::Execute(const std::shared_ptr<Call>& call, uint64_t attempt, Node& node) {
-  FrontEnd front_end(node, cluster_.groups()[call->group]);
+  FrontEnd front_end(node, *call->group);
   switch (call->kind) {
     case Call::Kind::kWrite:
       return ExecuteWrite(call, attempt, front_end);
@@ -205,14 +221,21 @@ void Client::Reply(const std::shared_ptr<Call>& call, uint64_t attempt,
 
 void Client::Retry(const std::shared_ptr<Call>& call) {
   ++call->attempt;  // the one before is given up
-  leaders_[call->group] = nullptr;
+  leaders_[call->group->partition] = nullptr;
   if (cluster_.scheduler().now() > call->deadline) return call->done();
   cluster_.scheduler().After(Between(5000, 60'000), [this, call] { Attempt(call); });
+}
+
+void Client::TryElsewhere(const std::shared_ptr<Call>& call) {
+  ++log_.moved;
+  maps_[call->container] = cluster_.MapOf(call->container);
+  Retry(call);
 }
 
 void Client::TakeOutcome(const std::shared_ptr<Call>& call,
                          const absl::StatusOr<pb::Outcome>& outcome) {
   if (!outcome.ok() || outcome->code() == pb::Outcome::RUN_REFUSED) return Retry(call);
+  if (outcome->code() == pb::Outcome::MOVED) return TryElsewhere(call);
   Operation& operation = Record(*call);
   operation.timestamp = Timestamp(static_cast<uint64_t>(outcome->timestamp_us()));
   switch (outcome->code()) {
@@ -241,7 +264,7 @@ void Client::TakeOutcome(const std::shared_ptr<Call>& call,
 
 void Client::TakeRead(const std::shared_ptr<Call>& call,
                       const absl::StatusOr<std::optional<ReadObject>>& read) {
-  if (!read.ok()) return Retry(call);
+  if (!read.ok()) return IsMoved(read.status()) ? TryElsewhere(call) : Retry(call);
   Operation& operation = Record(*call);
   operation.outcome = Operation::Outcome::kAbsent;
   if (read->has_value()) {
@@ -254,18 +277,21 @@ void Client::TakeRead(const std::shared_ptr<Call>& call,
   Finish(call);
 }
 
-void Client::TakeList(const std::shared_ptr<Call>& call,
-                      const absl::StatusOr<std::vector<ReadObject>>& listed) {
+void Client::TakeList(const std::shared_ptr<Call>& call, const absl::StatusOr<Listing>& listed) {
   if (!listed.ok()) return Retry(call);
   std::map<std::string, Operation> seen;
-  for (const std::string& name : ObjectNames(cluster_, call->group)) {
+  for (const std::string& name : ObjectNames(call->container)) {
+    if (!listed->names.Contains(name)) continue;
     seen[name] = {.kind = Operation::Kind::kGet,
                   .name = name,
                   .invoked = call->invoked,
                   .returned = cluster_.scheduler().now(),
                   .outcome = Operation::Outcome::kAbsent};
   }
-  for (const ReadObject& object : *listed) {
+  for (const ReadObject& object : listed->objects) {
+    if (!seen.contains(object.name)) {
+      cluster_.Report(absl::StrCat("a listing names ", object.name, ", another partition's"));
+    }
     Operation& operation = seen[object.name];
     if (operation.outcome == Operation::Outcome::kDone) {
       cluster_.Report(absl::StrCat("a listing names ", object.name, " twice"));
@@ -280,7 +306,7 @@ void Client::TakeList(const std::shared_ptr<Call>& call,
 }
 
 void Client::Finish(const std::shared_ptr<Call>& call) {
-  leaders_[call->group] = call->node;
+  leaders_[call->group->partition] = call->node;
   ++call->attempt;
   if (call->record.has_value()) Record(*call).returned = cluster_.scheduler().now();
   call->done();

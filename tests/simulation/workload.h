@@ -21,17 +21,18 @@
 
 namespace meridian::simulation {
 
-// What the clients of one run share. Names are never in two groups.
+// What the clients of one run share. Names are never in two containers.
 struct WorkloadLog {
   History history;
   // Of all versions that any client drew: clients know a version by its etag.
   absl::flat_hash_map<std::string, VersionId> version_of_etag;
   uint64_t operations = 0;
   uint64_t retries = 0;
+  uint64_t moved = 0;  // answers that the name is another partition's
 };
 
-// The names of a group's objects.
-std::vector<std::string> ObjectNames(const Cluster& cluster, size_t group);
+// The names of a container's objects.
+std::vector<std::string> ObjectNames(size_t container);
 
 // One client: one operation at a time. Not thread-safe.
 class Client {
@@ -42,19 +43,21 @@ class Client {
 
   // Does so many random operations, one after the other.
   void Run(uint64_t operations, std::function<void()> done);
-  // Gets every object of a group, each as often as it takes.
-  void ReadAll(size_t group, std::function<void()> done);
+  // Gets every object of a container, each as often as it takes.
+  void ReadAll(size_t container, std::function<void()> done);
 
  private:
   struct Call;  // one operation on its way, over all its attempts
 
   void RunNext();
   std::shared_ptr<Call> MakeRandomCall();
-  std::shared_ptr<Call> MakeRead(size_t group, const std::string& name);
+  std::shared_ptr<Call> MakeRead(size_t container, const std::string& name);
   void Begin(std::shared_ptr<Call> call, std::function<void()> done);
 
   void Attempt(const std::shared_ptr<Call>& call);
-  Node& ChooseNode(const Call& call);
+  // By the client's map, which may be old.
+  void Route(Call& call);
+  Node* ChooseNode(const Call& call);
   // On the node; `answer` may be given the reply of an attempt that was given up meanwhile.
   void Execute(const std::shared_ptr<Call>& call, uint64_t attempt, Node& node);
   void ExecuteWrite(const std::shared_ptr<Call>& call, uint64_t attempt, FrontEnd front_end);
@@ -65,8 +68,9 @@ class Client {
   void TakeOutcome(const std::shared_ptr<Call>& call, const absl::StatusOr<pb::Outcome>& outcome);
   void TakeRead(const std::shared_ptr<Call>& call,
                 const absl::StatusOr<std::optional<ReadObject>>& read);
-  void TakeList(const std::shared_ptr<Call>& call,
-                const absl::StatusOr<std::vector<ReadObject>>& listed);
+  void TakeList(const std::shared_ptr<Call>& call, const absl::StatusOr<Listing>& listed);
+  // The partition does not own the name: nothing was done.
+  void TryElsewhere(const std::shared_ptr<Call>& call);
   void Finish(const std::shared_ptr<Call>& call);
 
   bool Chance(uint64_t percent) { return random_.Uniform(100) < percent; }
@@ -79,8 +83,10 @@ class Client {
   uint64_t remaining_ = 0;
   uint64_t bodies_ = 0;
   std::function<void()> done_;
-  // Where the last answer came from, by group.
-  std::vector<Node*> leaders_;
+  // Where the last answer came from.
+  std::map<PartitionId, Node*> leaders_;
+  // Of each container; looked at again when it has proved wrong.
+  std::vector<ContainerMap> maps_;
   // The newest version that this client saw of an object, by name.
   std::map<std::string, VersionId> known_;
 };

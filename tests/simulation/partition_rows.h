@@ -1,0 +1,45 @@
+// What the simulated coordination store holds of partitions, beside their groups' configurations:
+// whose each is, and each container's map.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/id.h"
+#include "storage/objects/keys.h"
+
+namespace meridian::simulation {
+
+inline constexpr char kPartitionPrefix[] = "partition/";
+inline constexpr char kMapPrefix[] = "map/";
+// Written in the transaction that deletes a group.
+inline constexpr char kRemovedPrefix[] = "removed/";
+
+std::string PartitionKey(PartitionId partition);
+std::string MapKey(size_t container);
+std::string RemovedKey(PartitionId partition);
+// Of a key "<prefix><partition hex>".
+PartitionId PartitionOf(std::string_view prefix, std::string_view key);
+
+struct PartitionRow {
+  size_t container = 0;
+  std::optional<PartitionId> parent = {};  // while its split is not over (P7)
+};
+std::string EncodePartitionRow(const PartitionRow& row);
+PartitionRow DecodePartitionRow(std::string_view encoded);
+
+struct MapEntry {
+  PartitionId partition;
+  objects::NameRange names;
+};
+// In the order of names.
+using ContainerMap = std::vector<MapEntry>;
+std::string EncodeMap(const ContainerMap& map);
+ContainerMap DecodeMap(std::string_view encoded);
+// By the map, which has every name once.
+PartitionId FindPartition(const ContainerMap& map, std::string_view name);
+
+}  // namespace meridian::simulation
