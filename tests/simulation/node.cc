@@ -126,10 +126,25 @@ void Node::OpenAs(Copy& copy, const coordination::KeyValue& group, const Row& pa
       !world_.make_storage(copy, *strand_, random_)->recovered().installing) {
     return Begin(copy, group);
   }
-  if (StartBuild(copy, *parent, group)) return;
-  if (replication::DecodeGroupConfig(group.value)->leader.is_nil()) return OpenLater(copy);
+  const Epoch promised =
+      world_.make_storage(copy, *strand_, random_)->recovered().hard_state.promised;
+  if (promised <= kFirstEpoch) {
+    if (StartBuild(copy, *parent, group)) return;
+    if (!CameToSplitBySnapshot(*parent, copy.partition) &&
+        replication::DecodeGroupConfig(group.value)->leader.is_nil()) {
+      return OpenLater(copy);
+    }
+  }
   ++world_.children.by_snapshot;
   Begin(copy, group);
+}
+
+// Without the rows, so that only its promise is of use to the child.
+bool Node::CameToSplitBySnapshot(PartitionId parent, PartitionId child) {
+  const Copy* const from = FindCopy(parent);
+  if (from == nullptr || from->replica == nullptr) return false;
+  const auto split = objects::FindSplit(*from->replica->NewView());
+  return split.ok() && split->has_value() && (*split)->child_partition_id() == child.bytes();
 }
 
 bool Node::StartBuild(Copy& copy, PartitionId parent, const coordination::KeyValue& group) {

@@ -116,6 +116,7 @@ class Node {
   void Open(Copy& copy);
   // As server::ReplicaHost::OpenGroup, of a group as the store has just shown it.
   void OpenAs(Copy& copy, const coordination::KeyValue& group, const Row& partition);
+  bool CameToSplitBySnapshot(PartitionId parent, PartitionId child);
   // False: there is nothing to make it from yet.
   bool StartBuild(Copy& copy, PartitionId parent, const coordination::KeyValue& group);
   void OpenLater(Copy& copy);

@@ -28,7 +28,8 @@ PartitionId PartitionOf(std::string_view prefix, std::string_view key) {
 }
 
 std::string EncodePartitionRow(const PartitionRow& row) {
-  return absl::StrCat(row.container, ",", row.parent ? row.parent->ToHex() : "", ",");
+  return absl::StrCat(row.container, ",", row.parent ? row.parent->ToHex() : "", ",",
+                      row.serves ? 1 : 0, ",");
 }
 
 PartitionRow DecodePartitionRow(std::string_view encoded) {
@@ -36,6 +37,7 @@ PartitionRow DecodePartitionRow(std::string_view encoded) {
   row.container = std::stoul(std::string(TakeField(encoded, ',')));
   const std::string_view parent = TakeField(encoded, ',');
   if (!parent.empty()) row.parent = PartitionId::FromHex(parent).value();
+  row.serves = TakeField(encoded, ',') == "1";
   return row;
 }
 

@@ -27,6 +27,7 @@ PartitionId PartitionOf(std::string_view prefix, std::string_view key);
 struct PartitionRow {
   size_t container = 0;
   std::optional<PartitionId> parent = {};  // while its split is not over (P7)
+  bool serves = false;                     // meanwhile: its group has had a leader that serves
 };
 std::string EncodePartitionRow(const PartitionRow& row);
 PartitionRow DecodePartitionRow(std::string_view encoded);

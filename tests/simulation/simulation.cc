@@ -83,7 +83,7 @@ class Simulation {
       RunUntil(kCheckInterval, all_done_);
       if (!CheckHistory(log_.history).empty()) return;  // nothing is to be learnt from more
     }
-    if (!all_done_) cluster_.Report("the clients got stuck");
+    if (!all_done_) cluster_.Report("the clients got stuck:\n" + cluster_.DescribeReplicas());
   }
 
   // I1: by the same reads as any client's, so that the checker judges them.

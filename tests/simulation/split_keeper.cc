@@ -106,17 +106,22 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
   void Choose(const std::vector<KeyValue>& rows) {
     const std::optional<pb::PendingSplit> split = *objects::FindSplit(*View());
     bool splitting_off = false;
+    bool serves = false;
+    for (const KeyValue& row : rows) {
+      if (row.key != PartitionKey(partition_)) continue;
+      const PartitionRow own = DecodePartitionRow(row.value);
+      container_ = own.container;
+      splitting_off = own.parent.has_value();
+      serves = own.serves;
+    }
     for (const KeyValue& row : rows) {
       const PartitionId partition = PartitionOf(kPartitionPrefix, row.key);
       const PartitionRow record = DecodePartitionRow(row.value);
-      if (partition == partition_) {
-        container_ = record.container;
-        splitting_off = record.parent.has_value();
-      }
       const bool under_way = split && split->child_partition_id() == partition.bytes();
       if (record.parent == partition_ && !under_way) return Settle(partition);
     }
     if (split) return Advance(*split);
+    if (splitting_off && !serves) return NoteServing();
     if (!splitting_off && HoldsGarbage()) {
       pb::Command command;
       command.mutable_begin_freeing();
@@ -183,15 +188,25 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
   void Advance(const pb::PendingSplit& split) {
     const PartitionId child = *PartitionId::FromBytes(split.child_partition_id());
     EnterIntoMap(child, split, [self = shared_from_this(), child] {
-      self->Read(replication::GroupConfigKey(child), [self, child](const Row& group) {
-        // Its first leader was chosen by replicas that were whole.
-        if (!group || replication::DecodeGroupConfig(group->value)->leader.is_nil()) {
-          return self->GiveUp();
-        }
+      self->Read(PartitionKey(child), [self, child](const Row& row) {
+        if (!row || !DecodePartitionRow(row->value).serves) return self->GiveUp();
         pb::Command command;
         command.mutable_finish_split()->set_child_partition_id(std::string(child.bytes()));
         self->Propose(command, [self, child](auto) { self->ForgetParent(child); });
       });
+    });
+  }
+
+  // This turn's replica leads the child, and serves.
+  void NoteServing() {
+    Read(PartitionKey(partition_), [self = shared_from_this()](const Row& row) {
+      if (!row) return self->GiveUp();
+      PartitionRow record = DecodePartitionRow(row->value);
+      if (!record.parent) return self->GiveUp();
+      record.serves = true;
+      self->Commit({.compares = {{row->key, row->mod_revision}},
+                    .writes = {{row->key, EncodePartitionRow(record)}}},
+                   [self] { self->GiveUp(); });
     });
   }
 
@@ -246,6 +261,7 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
       if (!row) return self->GiveUp();
       PartitionRow record = DecodePartitionRow(row->value);
       record.parent.reset();
+      record.serves = false;
       self->Commit({.compares = {{row->key, row->mod_revision}},
                     .writes = {{row->key, EncodePartitionRow(record)}}},
                    [self] { self->GiveUp(); });

@@ -176,7 +176,8 @@ void Client::Attempt(const std::shared_ptr<Call>& call) {
   }
   Route(*call);
   call->node = ChooseNode(*call);
-  if (call->node == nullptr) return Retry(call);
+  // Its map may be too old to name a partition that is still there.
+  if (call->node == nullptr) return TryElsewhere(call);
   Node& node = *call->node;
   cluster_.scheduler().After(Between(100, 1000), [this, call, attempt, &node] {
     if (!node.is_up()) {
