@@ -16,7 +16,6 @@ namespace {
 constexpr size_t kPieceBytes = 128 << 10;
 // Every replica of the child stands there after its install: one log position has one state.
 constexpr LogIndex kFirstIndex{1};
-constexpr Epoch kFirstEpoch{1};
 
 using Done = std::function<void(absl::Status)>;
 
@@ -29,9 +28,10 @@ absl::Status OnStrand(Executor& strand, const std::function<void(Done)>& task) {
 absl::Status Install(storage::ReplicaStorage& storage, objects::ChildRows rows, Executor& strand) {
   RETURN_IF_ERROR(OnStrand(strand, [&](Done done) { storage.BeginInstall(std::move(done)); }));
   // Its log begins with an entry of the first epoch: no promise is below (I3).
-  if (storage.recovered().hard_state.promised < kFirstEpoch) {
+  if (storage.recovered().hard_state.promised < kChildsFirstEpoch) {
     RETURN_IF_ERROR(OnStrand(strand, [&](Done done) {
-      storage.Persist({.hard_state = storage::HardState{.promised = kFirstEpoch}}, std::move(done));
+      storage.Persist({.hard_state = storage::HardState{.promised = kChildsFirstEpoch}},
+                      std::move(done));
     }));
   }
   while (true) {
@@ -40,7 +40,7 @@ absl::Status Install(storage::ReplicaStorage& storage, objects::ChildRows rows, 
     RETURN_IF_ERROR(OnStrand(strand, [&](Done done) { done(storage.LoadInstall(piece)); }));
   }
   return OnStrand(strand, [&](Done done) {
-    storage.FinishInstall(kFirstIndex, kFirstEpoch, rows.timestamp(), std::move(done));
+    storage.FinishInstall(kFirstIndex, kChildsFirstEpoch, rows.timestamp(), std::move(done));
   });
 }
 

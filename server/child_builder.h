@@ -6,10 +6,15 @@
 #include "absl/time/time.h"
 #include "base/executor.h"
 #include "base/id.h"
+#include "base/strong_int.h"
 #include "replication/replica.h"
 #include "storage/disk_store.h"
 
 namespace meridian::server {
+
+// What every replica of a child has promised once it is built: the epoch of the entry that its log
+// begins with. Nobody leads it.
+inline constexpr Epoch kChildsFirstEpoch{1};
 
 // `child` is a replica on `disk` that is not open, and was created as one whose install is not
 // done; `parent` is its parent's replica on the same disk. Blocks; not on the strand. OK: the

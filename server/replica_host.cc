@@ -382,7 +382,7 @@ absl::Status ReplicaHost::OpenGroup(const Group& group) {
 absl::StatusOr<bool> ReplicaHost::PrepareChild(const Group& group, storage::DiskStore& disk) {
   // It has been open before, and may have acknowledged something: it goes on as what it is.
   ASSIGN_OR_RETURN(const Epoch promised, disk.DurablePromise(group.local->replica));
-  if (promised != Epoch(0)) return true;
+  if (promised > kChildsFirstEpoch) return true;
   const std::shared_ptr<HostedReplica> parent = Find(*group.parent);
   if (parent != nullptr && parent->identity().disk == group.local->disk) {
     const absl::Status built = BuildChild(disk, group.local->replica, group.partition, *parent,
