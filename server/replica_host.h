@@ -104,8 +104,8 @@ class ReplicaHost {
   bool DropHosted(PartitionId partition, ReplicaId replica) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status OpenGroup(const Group& group);
   absl::Status OpenReplica(const Group& group, storage::DiskStore& disk);
-  // Of a group that is being split off: makes its replica here from the parent's. False: neither
-  // has the parent come to the split, nor has the group a leader that would bring its state.
+  // Of a group that is being split off: makes its replica here from the parent's. True also if it
+  // can only get its state from a leader, and may be opened for that. False: that is not known yet.
   absl::StatusOr<bool> PrepareChild(const Group& group, storage::DiskStore& disk);
   // Until the parent's split can be used.
   void AwaitSplit(PartitionId child) ABSL_LOCKS_EXCLUDED(mutex_);

@@ -52,10 +52,11 @@ class Load {
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
   }
-  // The longest time without an acknowledgement that ended after `from`.
+  // The longest time without an acknowledgement that ended after `from`, or has not ended yet.
   absl::Duration LongestPause(absl::Time from) const {
     absl::MutexLock lock(&mutex_);
-    absl::Duration longest;
+    absl::Duration longest =
+        times_.empty() ? absl::InfiniteDuration() : absl::Now() - times_.back();
     for (size_t i = 1; i < times_.size(); ++i) {
       if (times_[i] > from) longest = std::max(longest, times_[i] - times_[i - 1]);
     }
