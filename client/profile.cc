@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -62,6 +63,17 @@ absl::Status WriteWhole(int fd, std::string_view bytes) {
   }
   if (fsync(fd) != 0) return ErrnoError("fsync", errno);
   return absl::OkStatus();
+}
+
+// Makes a name in the folder durable.
+absl::Status SyncFolderOf(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  const int fd = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return ErrnoError("profile " + path, errno);
+  absl::Status status;
+  if (fsync(fd) != 0) status = ErrnoError("profile " + path, errno);
+  close(fd);
+  return status;
 }
 
 // Gives the name of the file, which nobody had before.
@@ -120,7 +132,7 @@ absl::StatusOr<Profile> LoadProfile(const std::string& path) {
 absl::Status SaveProfile(const Profile& profile, const std::string& path) {
   const absl::StatusOr<std::string> temporary = WriteBeside(profile, path);
   RETURN_IF_ERROR(temporary.status());
-  if (rename(temporary->c_str(), path.c_str()) == 0) return absl::OkStatus();
+  if (rename(temporary->c_str(), path.c_str()) == 0) return SyncFolderOf(path);
   const absl::Status failed = ErrnoError("profile " + path, errno);
   unlink(temporary->c_str());
   return failed;
@@ -136,7 +148,8 @@ absl::Status CreateProfile(const Profile& profile, const std::string& path) {
                              : ErrnoError("profile " + path, errno);
   }
   unlink(temporary->c_str());
-  return linked;
+  RETURN_IF_ERROR(linked);
+  return SyncFolderOf(path);
 }
 
 }  // namespace meridian

@@ -4,7 +4,9 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "server/log.h"
 #include "tenancy/records.h"
 
 namespace meridian::server {
@@ -21,8 +23,12 @@ void CatalogWarmer::Round() {
     if (learned != learned_.end() && learned->second == count) continue;
     if (++asked > kPartitionsOfRound) return;
     const absl::Status status = Learn(partition, record);
-    // Requests will ask again, and say what is wrong. What is gone is gone on purpose.
     if (absl::IsUnavailable(status)) return;
+    // Requests will ask again, and fail likewise. What is gone is gone on purpose.
+    if (!status.ok() && !absl::IsNotFound(status)) {
+      Log(absl::StrCat("partition ", partition.ToHex(),
+                       ": what its requests need cannot be read: ", status.ToString()));
+    }
     learned_[partition] = count;
   }
 }

@@ -59,21 +59,28 @@ void Committer::OnAnswer(absl::StatusOr<etcdserverpb::TxnResponse> answer) {
 }
 
 void Committer::FindOut(absl::Status refusal) {
-  const auto put = std::find_if(transaction_.writes.begin(), transaction_.writes.end(),
-                                [](const Write& write) { return write.value.has_value(); });
-  if (put == transaction_.writes.end() || revision_before_ == 0) {
+  // A row that is there, as it was before the transaction was sent, was not written by it. One that
+  // is absent tells nothing: it may have been written, and deleted by another since. So a row that
+  // the transaction found, as a compare says, is the best to ask about.
+  const auto was_found = [this](const Write& write) {
+    return std::any_of(transaction_.compares.begin(), transaction_.compares.end(),
+                       [&](const Compare& compare) {
+                         return compare.key == write.key && compare.mod_revision != 0;
+                       });
+  };
+  auto write = std::find_if(transaction_.writes.begin(), transaction_.writes.end(), was_found);
+  if (write == transaction_.writes.end()) write = transaction_.writes.begin();
+  if (write == transaction_.writes.end() || revision_before_ == 0) {
     done_(Unknown(refusal));
     return;
   }
   etcdserverpb::RangeRequest request;
-  request.set_key(key_prefix_ + put->key);
+  request.set_key(key_prefix_ + write->key);
   request.set_keys_only(true);
   CallRange(environment_, std::move(request),
             [self = shared_from_this(), refusal = std::move(refusal)](auto row) {
-              // Not written since before the transaction was sent, so not by the transaction.
-              const bool untouched =
-                  row.ok() &&
-                  (row->kvs().empty() || row->kvs(0).mod_revision() <= self->revision_before_);
+              const bool untouched = row.ok() && !row->kvs().empty() &&
+                                     row->kvs(0).mod_revision() <= self->revision_before_;
               self->done_(untouched ? refusal : Unknown(refusal));
             });
 }

@@ -1,5 +1,7 @@
 #include "coordination/etcd/etcd_store.h"
 
+#include <arpa/inet.h>
+
 #include <atomic>
 #include <functional>
 #include <utility>
@@ -144,8 +146,10 @@ class EtcdStoreImpl final : public EtcdStore {
 };
 
 bool IsLoopback(const std::string& endpoint) {
-  return endpoint.starts_with("127.") || endpoint.starts_with("localhost:") ||
-         endpoint.starts_with("[::1]:");
+  const std::string host = endpoint.substr(0, endpoint.rfind(':'));
+  in_addr address = {};
+  return host == "localhost" || host == "[::1]" ||
+         (inet_pton(AF_INET, host.c_str(), &address) == 1 && host.starts_with("127."));
 }
 
 absl::Status Check(const EtcdOptions& options) {

@@ -1,5 +1,11 @@
 #include "server/standalone/cluster_setup.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <system_error>
@@ -32,6 +38,14 @@ absl::Status CheckOutput(const ProfileOutput& output) {
   if (error || !std::filesystem::is_directory(parent, error)) {
     return absl::NotFoundError(absl::StrCat("folder ", parent.string(), " does not exist"));
   }
+  std::string probe = output.path + ".XXXXXX";
+  const int fd = mkostemp(probe.data(), O_CLOEXEC);
+  if (fd < 0) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("cannot write into ", parent.string(), ": ", std::strerror(errno)));
+  }
+  close(fd);
+  unlink(probe.c_str());
   return absl::OkStatus();
 }
 

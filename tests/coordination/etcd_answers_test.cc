@@ -205,6 +205,27 @@ TEST(EtcdAnswers, ARefusalForWantOfSpaceCountsOnlyIfNothingWasWritten) {
   EXPECT_TRUE(absl::IsUnavailable(BlockingCommit(*store, write).status()));
 }
 
+// It may have been made, and deleted by another before it was looked for.
+TEST(EtcdAnswers, ARowThatIsAbsentDoesNotTellThatNothingWasWritten) {
+  ScriptedEtcd etcd;
+  etcd.SetRange([&](const pb::RangeRequest& request, pb::RangeResponse& response) {
+    if (request.key() == std::string(kPrefix) + "found") AddRow("found", 50, response);
+    return grpc::Status::OK;
+  });
+  etcd.SetTxn([](const pb::TxnRequest&, pb::TxnResponse&) {
+    return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                        "etcdserver: mvcc: database space exceeded");
+  });
+  const auto store = etcd.Open();
+  ASSERT_TRUE(BlockingGet(*store, "key").ok());
+  EXPECT_TRUE(absl::IsUnavailable(
+      BlockingCommit(*store, {.compares = {{"new", 0}}, .writes = {{"new", "v"}}}).status()));
+  EXPECT_TRUE(
+      absl::IsResourceExhausted(BlockingCommit(*store, {.compares = {{"new", 0}, {"found", 50}},
+                                                        .writes = {{"new", "v"}, {"found", "v"}}})
+                                    .status()));
+}
+
 TEST(EtcdAnswers, ACommitIsRepeatedOnlyWhenItWasRefusedBeforeItHadAnEffect) {
   ScriptedEtcd etcd;
   const auto store = etcd.Open();
@@ -250,7 +271,7 @@ TEST(EtcdAnswers, MoreCallsThanTheBoundAreRefusedAtOnce) {
 TEST(EtcdOptionsCheck, RefusesWhatCannotWork) {
   const EtcdOptions good = {.endpoints = {"127.0.0.1:1"}, .key_prefix = "/meridian/x/"};
   EXPECT_TRUE(OpenEtcdStore(good).ok());
-  std::vector<EtcdOptions> bad(7, good);
+  std::vector<EtcdOptions> bad(8, good);
   bad[0].endpoints.clear();
   bad[1].endpoints = {"https://127.0.0.1:1"};
   bad[2].endpoints = {"10.1.2.3:2379"};  // without TLS (I9)
@@ -258,6 +279,7 @@ TEST(EtcdOptionsCheck, RefusesWhatCannotWork) {
   bad[4].call_timeout = absl::ZeroDuration();
   bad[5].tls = EtcdTls{.ca_certificate = ""};
   bad[6].tls = EtcdTls{.ca_certificate = "ca", .certificate = "certificate"};
+  bad[7].endpoints = {"127.0.0.1.example:2379"};  // not on this machine
   for (size_t i = 0; i < bad.size(); ++i) {
     EXPECT_TRUE(absl::IsInvalidArgument(OpenEtcdStore(bad[i]).status())) << i;
   }

@@ -11,7 +11,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "coordination/etcd/etcd_store.h"
+#include "crypto/certificate_authority.h"
 #include "etcd/rpc.grpc.pb.h"
 #include "gtest/gtest.h"
 #include "tests/coordination/blocking_store.h"
@@ -100,6 +102,23 @@ class EtcdFaults : public testing::Test {
 };
 
 std::unique_ptr<EtcdCluster> EtcdFaults::cluster_;
+
+TEST_F(EtcdFaults, AnEtcdOfAnotherAuthorityIsNotTrusted) {
+  SystemClock clock;
+  const auto other = crypto::CertificateAuthority::Create("other", clock);
+  ASSERT_TRUE(other.ok()) << other.status();
+  EtcdOptions options = Options();
+  options.tls->ca_certificate = (*other)->certificate_pem();
+  options.call_timeout = absl::Seconds(3);
+  EXPECT_TRUE(absl::IsUnavailable(BlockingGet(*Open(options), "key").status()));
+}
+
+TEST_F(EtcdFaults, AnEtcdWhoseCertificateNamesAnotherHostIsNotTrusted) {
+  const TcpProxy named(cluster_->endpoint(0));
+  EXPECT_TRUE(BlockingGet(*OpenVia(named), "key").ok());
+  const TcpProxy other(cluster_->endpoint(0), "127.0.0.2");
+  EXPECT_TRUE(absl::IsUnavailable(BlockingGet(*OpenVia(other), "key").status()));
+}
 
 TEST_F(EtcdFaults, CallsGoOnWhicheverMemberIsKilled) {
   const auto store = Open();
@@ -349,15 +368,17 @@ TEST_F(SmallEtcd, AUsedUpQuotaIsTold) {
   const std::string large(1 << 20, 'x');
   absl::Status refused;
   for (int i = 0; i < 40 && !absl::IsResourceExhausted(refused); ++i) {
-    refused = BlockingCommit(*store, {.writes = {{absl::StrCat("fill/", i), large}}}).status();
-    const auto row = BlockingGet(*store, absl::StrCat("fill/", i));
+    // Its history fills the quota.
+    const std::string value = absl::StrCat(large, i);
+    refused = BlockingCommit(*store, {.writes = {{"fill", value}}}).status();
+    const auto row = BlockingGet(*store, "fill");
     ASSERT_TRUE(row.ok()) << row.status();
     if (refused.ok() || absl::IsResourceExhausted(refused)) {
-      EXPECT_EQ(row->has_value(), refused.ok());
+      EXPECT_EQ((*row)->value == value, refused.ok());
     }
   }
   EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
-  const auto deleted = BlockingCommit(*store, {.writes = {{"fill/0", std::nullopt}}});
+  const auto deleted = BlockingCommit(*store, {.writes = {{"fill", std::nullopt}}});
   EXPECT_TRUE(deleted.ok()) << deleted.status();
 }
 

@@ -30,16 +30,17 @@ int Socket() {
 
 }  // namespace
 
-TcpProxy::TcpProxy(const std::string& target)
+TcpProxy::TcpProxy(const std::string& target, const std::string& host)
     : target_port_(static_cast<uint16_t>(std::atoi(target.substr(target.rfind(':') + 1).c_str()))) {
   listener_ = Socket();
   sockaddr_in address = Loopback(0);
+  CHECK_INVARIANT(inet_pton(AF_INET, host.c_str(), &address.sin_addr) == 1, "no address");
   socklen_t size = sizeof(address);
   CHECK_INVARIANT(bind(listener_, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
                       listen(listener_, 64) == 0 &&
                       getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) == 0,
                   "the proxy cannot listen");
-  endpoint_ = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  endpoint_ = host + ":" + std::to_string(ntohs(address.sin_port));
   CHECK_INVARIANT(pipe(wake_) == 0, "pipe");
   thread_ = std::thread([this] { Run(); });
 }

@@ -24,8 +24,8 @@ class TcpProxy {
     kCut,
   };
 
-  // `target`: "127.0.0.1:PORT".
-  explicit TcpProxy(const std::string& target);
+  // `target`: "127.0.0.1:PORT". `host`: where it listens, of 127.0.0.0/8.
+  explicit TcpProxy(const std::string& target, const std::string& host = "127.0.0.1");
   ~TcpProxy();
   TcpProxy(const TcpProxy&) = delete;
   TcpProxy& operator=(const TcpProxy&) = delete;

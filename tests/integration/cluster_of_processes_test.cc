@@ -96,6 +96,21 @@ class ClusterOfProcesses : public testing::Test {
     const auto group = groups.Next();
     return group.ok() && group->has_value() ? **group : v1::Group();
   }
+  static v1::Node Find(const std::string& name) {
+    const auto nodes = admin_->ListNodes();
+    if (!nodes.ok()) return {};
+    for (const v1::Node& node : nodes->nodes()) {
+      if (node.name() == name) return node;
+    }
+    return {};
+  }
+  static v1::Node::State StateOf(const std::string& name) { return Find(name).state(); }
+  static int DisksInService(const std::string& name) {
+    const v1::Node node = Find(name);
+    int count = 0;
+    for (const v1::Disk& disk : node.disks()) count += disk.in_service();
+    return count;
+  }
   // All members answer and have the same state.
   static bool IsWhole(const std::string& container) {
     const v1::Group group = GroupOf(container, /*with_digest=*/true);
@@ -231,7 +246,11 @@ TEST_F(ClusterOfProcesses, WritesGoOnSoonAfterTheLeaderWasKilledAndItReturnsWith
 TEST_F(ClusterOfProcesses, WritesGoOnWithoutEtcdAndNothingHasToBeRestartedAfterIt) {
   const std::vector<std::string> names = {"east-1a", "east-1b", "east-1c", "east-2a", "east-3a"};
   std::vector<std::string> pids;
-  for (const std::string& name : names) pids.push_back(cluster_->PidOf(name));
+  for (const std::string& name : names) {
+    pids.push_back(cluster_->PidOf(name));
+    ASSERT_FALSE(pids.back().empty()) << name;
+  }
+  ASSERT_TRUE(Put(kLocal, "kept", "body").ok());
   ASSERT_TRUE(cluster_->Kill("etcd").ok());
   size_t before = 0;
   {
@@ -246,7 +265,7 @@ TEST_F(ClusterOfProcesses, WritesGoOnWithoutEtcdAndNothingHasToBeRestartedAfterI
     EXPECT_TRUE(absl::IsUnavailable(refused.status())) << refused.status();
     EXPECT_TRUE(absl::StrContains(refused.status().message(), "store")) << refused.status();
     // Reads of what was there before, too.
-    EXPECT_TRUE(Get(kLocal, "small").ok());
+    EXPECT_TRUE(Get(kLocal, "kept").ok());
     before = zonal.acknowledged();
     EXPECT_TRUE(Until([&] { return zonal.acknowledged() > before + 200; }, absl::Seconds(30)));
     zonal.Stop();
@@ -281,7 +300,13 @@ TEST_F(ClusterOfProcesses, ANodeThatCannotStartSaysWhatToDo) {
   };
   EXPECT_TRUE(absl::StrContains(run("zone:", "rack: \"r\" zone:"), "rack"));
   EXPECT_TRUE(absl::StrContains(run("/meridian/local/", "/meridian/none/"), "meridiand init"));
-  EXPECT_TRUE(absl::StrContains(run("node_id: \"east-2a\"", "node_id: \"east-2b\""), "east-2a"));
+  EXPECT_TRUE(absl::StrContains(run("node_id: \"east-2a\"", "node_id: \"east-2b\""),
+                                "was issued to \"east-2a\""));
+  const std::filesystem::path key = std::filesystem::path(other).replace_filename("open.key");
+  std::filesystem::copy_file(std::filesystem::path(other).replace_filename("tls.key"), key);
+  std::filesystem::permissions(key, std::filesystem::perms::others_read,
+                               std::filesystem::perm_options::add);
+  EXPECT_TRUE(absl::StrContains(run("\"tls.key\"", "\"open.key\""), "chmod 600"));
   const std::string in_use = run("etcd {", "etcd {");
   EXPECT_TRUE(absl::StrContains(in_use, "in use") || absl::StrContains(in_use, "another process"))
       << in_use;
@@ -291,6 +316,45 @@ TEST_F(ClusterOfProcesses, ANodeThatCannotStartSaysWhatToDo) {
   EXPECT_EQ(again.exit_code, 1);
   EXPECT_TRUE(absl::StrContains(again.output, "already")) << again.output;
   EXPECT_FALSE(std::filesystem::exists(folder_->path() + "/second.profile"));
+}
+
+TEST_F(ClusterOfProcesses, ANodeThatIsToldToEndEndsInTime) {
+  const absl::Status stopped = cluster_->Stop("east-3a");
+  EXPECT_TRUE(stopped.ok()) << stopped;
+  EXPECT_EQ(cluster_->PidOf("east-3a"), "");
+  // Another process is asked: whoever drains says so.
+  EXPECT_TRUE(Until([] { return StateOf("east-3a") == v1::Node::DOWN; }, absl::Seconds(30)));
+  const absl::Status started = cluster_->Start("east-3a");
+  ASSERT_TRUE(started.ok()) << started;
+  EXPECT_TRUE(Until([] { return IsWhole(kZonal); }, absl::Seconds(60)));
+}
+
+TEST_F(ClusterOfProcesses, ANodeGoesOnWithoutADiskThatIsNotThere) {
+  const std::filesystem::path disk =
+      std::filesystem::path(cluster_->ConfigFile("east-2a")).replace_filename("disk2");
+  ASSERT_TRUE(cluster_->Stop("east-2a").ok());
+  std::filesystem::rename(disk, disk.string() + ".away");
+  const absl::Status without = cluster_->Start("east-2a");
+  EXPECT_TRUE(without.ok()) << without;
+  EXPECT_TRUE(Until([] { return DisksInService("east-2a") == 1; }, absl::Seconds(30)));
+  ASSERT_TRUE(cluster_->Stop("east-2a").ok());
+  std::filesystem::rename(disk.string() + ".away", disk);
+  const absl::Status with = cluster_->Start("east-2a");
+  ASSERT_TRUE(with.ok()) << with;
+  EXPECT_TRUE(Until([] { return DisksInService("east-2a") == 2; }, absl::Seconds(30)));
+  EXPECT_TRUE(Until([] { return IsWhole(kZonal); }, absl::Seconds(60)));
+}
+
+TEST_F(ClusterOfProcesses, NoKeyIsMadeThatCannotBeWrittenDown) {
+  const std::string taken = folder_->path() + "/taken.profile";
+  std::ofstream(taken) << "mine";
+  for (const std::string& path : {taken, std::string("/proc/unwritable.profile")}) {
+    const ProgramResult refused = RunProgram({"server/meridiand", "administrator", "--config",
+                                              cluster_->ConfigFile("east-3a"), "--profile", path});
+    EXPECT_EQ(refused.exit_code, 1) << path;
+    EXPECT_FALSE(absl::StrContains(refused.output, "the key was made")) << refused.output;
+  }
+  EXPECT_EQ(std::filesystem::file_size(taken), 4u);
 }
 
 TEST_F(ClusterOfProcesses, AnAdministratorsKeyCanBeMadeAgain) {
