@@ -18,6 +18,7 @@
 #include "client/client.h"
 #include "client/profile.h"
 #include "server/dev/dev_cluster.h"
+#include "tests/integration/groups.h"
 #include "tests/temp_folder.h"
 #include "tests/until.h"
 
@@ -116,14 +117,10 @@ class ClusterFixture : public testing::Test {
   }
 
   // The container's group, as the cluster reports it.
-  v1::Group GroupOf(const std::string& container, bool with_digest = false) {
-    v1::ListGroupsRequest request;
-    request.set_container(container);
-    request.set_with_digest(with_digest);
-    auto groups = admin_->ListGroups(request);
-    const auto group = groups.Next();
-    EXPECT_TRUE(group.ok() && group->has_value()) << group.status();
-    return group.ok() && group->has_value() ? **group : v1::Group();
+  v1::Group GroupOf(const std::string& container) {
+    const v1::Group group = meridian::GroupOf(*admin_, container);
+    EXPECT_EQ(group.container(), container);
+    return group;
   }
 
   // Of bodies beyond the size that is kept inline, on all disks.

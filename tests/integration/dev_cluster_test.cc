@@ -163,14 +163,7 @@ TEST_F(DevClusterTest, ReplicasAreEqualByHash) {
   for (int i = 0; i < 10; ++i) {
     ASSERT_TRUE(Put(*client_, kZrs, absl::StrCat("o", i), RandomBody(10'000)).ok());
   }
-  std::set<std::string> digests;
-  ASSERT_TRUE(Until([&] {
-    digests.clear();
-    const v1::Group group = GroupOf(kZrs, /*with_digest=*/true);
-    for (const v1::Replica& replica : group.members()) digests.insert(replica.state_digest());
-    return group.members_size() == 3 && digests.size() == 1;
-  }));
-  EXPECT_NE(*digests.begin(), "");
+  EXPECT_EQ(AwaitEqualReplicas(*admin_, kZrs), absl::OkStatus());
 }
 
 TEST_F(DevClusterTest, AnswersOneWayToEveryKeyThatDoesNotOpen) {

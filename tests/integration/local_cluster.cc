@@ -1,14 +1,17 @@
 #include "tests/integration/local_cluster.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -51,13 +54,7 @@ ProgramResult RunProgram(const std::vector<std::string>& command) {
 
 LocalCluster::~LocalCluster() {
   // Fails if it was never up.
-  (void)Command({"down"});
-}
-
-absl::Status LocalCluster::Up(const std::vector<std::string>& options) {
-  std::vector<std::string> arguments = {"up"};
-  arguments.insert(arguments.end(), options.begin(), options.end());
-  return Command(std::move(arguments));
+  (void)Command("down");
 }
 
 absl::Status LocalCluster::Stop(const std::string& name) {
@@ -78,6 +75,10 @@ std::string LocalCluster::LogFile(const std::string& node) const {
   return absl::StrCat(folder_, "/", node, "/log");
 }
 
+std::string LocalCluster::DataFolder(const std::string& node, int disk) const {
+  return absl::StrCat(folder_, "/", node, "/disk", disk);
+}
+
 std::string LocalCluster::PidOf(const std::string& name) const {
   const ProgramResult status = RunProgram({kScript, "status", "--folder", folder_});
   std::istringstream lines(status.output);
@@ -89,13 +90,25 @@ std::string LocalCluster::PidOf(const std::string& name) const {
   return {};
 }
 
-absl::Status LocalCluster::Command(std::vector<std::string> arguments) const {
-  arguments.insert(arguments.begin(), kScript);
-  arguments.insert(arguments.end(), {"--folder", folder_});
-  const ProgramResult result = RunProgram(arguments);
+absl::Status LocalCluster::Suspend(const std::string& name) const { return Signal(name, SIGSTOP); }
+
+absl::Status LocalCluster::Resume(const std::string& name) const { return Signal(name, SIGCONT); }
+
+absl::Status LocalCluster::Signal(const std::string& name, int signal) const {
+  pid_t pid = 0;
+  if (!absl::SimpleAtoi(PidOf(name), &pid)) return absl::NotFoundError(name + " does not run");
+  if (kill(pid, signal) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, name);
+}
+
+absl::Status LocalCluster::Command(const std::string& command,
+                                   const std::vector<std::string>& arguments) const {
+  std::vector<std::string> words = {kScript, command};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  words.insert(words.end(), {"--folder", folder_});
+  const ProgramResult result = RunProgram(words);
   if (result.exit_code == 0) return absl::OkStatus();
-  return absl::UnknownError(
-      absl::StrCat(absl::StrJoin(arguments, " "), " failed: ", result.output));
+  return absl::UnknownError(absl::StrCat(absl::StrJoin(words, " "), " failed: ", result.output));
 }
 
 }  // namespace meridian

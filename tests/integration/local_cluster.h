@@ -27,21 +27,32 @@ class LocalCluster {
   LocalCluster(const LocalCluster&) = delete;
 
   // Commands of deploy/local-cluster; UNKNOWN with what it said if it fails.
-  absl::Status Up(const std::vector<std::string>& options = {});
-  absl::Status Kill(const std::string& name) { return Command({"kill", name}); }
+  absl::Status Up(const std::vector<std::string>& options = {}) { return Command("up", options); }
+  absl::Status Kill(const std::string& name) { return Kill(std::vector{name}); }
+  // All of them at once.
+  absl::Status Kill(const std::vector<std::string>& names) { return Command("kill", names); }
   // UNKNOWN also if it did not end by itself.
   absl::Status Stop(const std::string& name);
-  absl::Status Start(const std::string& name) { return Command({"start", name}); }
+  absl::Status Start(const std::string& name) { return Start(std::vector{name}); }
+  absl::Status Start(const std::vector<std::string>& names) { return Command("start", names); }
+  // SIGSTOP and SIGCONT: its connections stay, and nothing answers. NOT_FOUND if it does not run.
+  absl::Status Suspend(const std::string& name) const;
+  absl::Status Resume(const std::string& name) const;
 
   absl::StatusOr<Profile> AdminProfile() const;
   // Of a node, as it was made.
   std::string ConfigFile(const std::string& node) const;
   std::string LogFile(const std::string& node) const;
+  // The `disk`-th of a node's, from 1 on.
+  std::string DataFolder(const std::string& node, int disk) const;
+  const std::string& folder() const { return folder_; }
   // Of the node's process, as `status` tells; empty if it does not run.
   std::string PidOf(const std::string& name) const;
 
  private:
-  absl::Status Command(std::vector<std::string> arguments) const;
+  absl::Status Command(const std::string& command,
+                       const std::vector<std::string>& arguments = {}) const;
+  absl::Status Signal(const std::string& name, int signal) const;
 
   const std::string folder_;
 };

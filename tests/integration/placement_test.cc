@@ -106,18 +106,6 @@ class PlacementTest : public ClusterFixture {
     const size_t before = writer.acknowledged();
     return Until([&] { return writer.acknowledged() >= before + 20; });
   }
-  // Every replica of the group has the same state.
-  bool ReplicasAreEqual(const std::string& container) {
-    return Until([&] {
-      const v1::Group group = GroupOf(container, /*with_digest=*/true);
-      std::set<std::string> digests;
-      for (const v1::Replica& member : group.members()) {
-        if (member.state_digest().empty()) return false;
-        digests.insert(member.state_digest());
-      }
-      return group.members_size() == 3 && group.learners_size() == 0 && digests.size() == 1;
-    });
-  }
   void ExpectAllThere(const std::string& container, const Writer& writer) {
     EXPECT_TRUE(writer.error().ok()) << writer.error();
     EXPECT_GT(writer.bodies().size(), 20u);
@@ -152,7 +140,7 @@ TEST_F(PlacementTest, ANodeIsEmptiedAndRemovedUnderLoad) {
   ASSERT_TRUE(WritesGoOn(writer));
   writer.Stop();
   ExpectAllThere(kLrs, writer);
-  EXPECT_TRUE(ReplicasAreEqual(kLrs));
+  EXPECT_EQ(AwaitEqualReplicas(*admin_, kLrs), absl::OkStatus());
 }
 
 TEST_F(PlacementTest, WhatANodeHeldThatIsGoneIsRebuiltElsewhere) {
@@ -162,7 +150,7 @@ TEST_F(PlacementTest, WhatANodeHeldThatIsGoneIsRebuiltElsewhere) {
   ASSERT_TRUE(admin_->StopNode(lost).ok());
   ASSERT_TRUE(Until([&] { return !NodesOf(GroupOf(kLrs)).contains(lost); }));
   ASSERT_TRUE(WritesGoOn(writer));
-  EXPECT_TRUE(ReplicasAreEqual(kLrs));
+  EXPECT_EQ(AwaitEqualReplicas(*admin_, kLrs), absl::OkStatus());
   // It comes back with a replica that is nobody's any more.
   ASSERT_TRUE(admin_->StartNode(lost).ok());
   EXPECT_TRUE(Until([&] { return NodeNamed(lost).replica_count() == 0; }));

@@ -85,19 +85,6 @@ class SplitTest : public ClusterFixture {
     options.splits.min_versions = 10;
   }
 
-  std::vector<v1::Group> Groups(bool with_digest = false) {
-    v1::ListGroupsRequest request;
-    request.set_container(kContainer);
-    request.set_with_digest(with_digest);
-    auto groups = admin_->ListGroups(request);
-    std::vector<v1::Group> all;
-    while (true) {
-      const auto group = groups.Next();
-      EXPECT_TRUE(group.ok()) << group.status();
-      if (!group.ok() || !group->has_value()) return all;
-      all.push_back(**group);
-    }
-  }
   // All names, as they are listed page by page.
   std::vector<std::string> ListAll(int page_size) {
     v1::ListObjectsRequest request;
@@ -112,18 +99,10 @@ class SplitTest : public ClusterFixture {
       names.push_back((*entry)->name);
     }
   }
-  // Every replica of every group has its group's state.
-  bool ReplicasAreEqual() {
+  bool GroupsReach(size_t count) {
     return Until([&] {
-      for (const v1::Group& group : Groups(/*with_digest=*/true)) {
-        std::set<std::string> digests;
-        for (const v1::Replica& member : group.members()) {
-          if (member.state_digest().empty()) return false;
-          digests.insert(member.state_digest());
-        }
-        if (group.members_size() != 3 || digests.size() != 1) return false;
-      }
-      return true;
+      const auto groups = GroupsOf(*admin_, kContainer);
+      return groups.ok() && groups->size() >= count;
     });
   }
 
@@ -161,9 +140,9 @@ TEST_F(SplitTest, AContainerGrowsIntoManyPartitionsUnderLoad) {
   stop = true;
   lister.join();
   EXPECT_GT(listings, 0u);
-  EXPECT_TRUE(Until([&] { return Groups().size() >= 6; }));
+  EXPECT_TRUE(GroupsReach(6));
   ExpectAllThere(writers);
-  EXPECT_TRUE(ReplicasAreEqual());
+  EXPECT_EQ(AwaitEqualReplicas(*admin_, kContainer), absl::OkStatus());
 
   // All of it is on the disks.
   client_.reset();
@@ -171,7 +150,7 @@ TEST_F(SplitTest, AContainerGrowsIntoManyPartitionsUnderLoad) {
   StartCluster();
   client_ = std::make_unique<Client>(profile_);
   ExpectAllThere(writers);
-  EXPECT_TRUE(ReplicasAreEqual());
+  EXPECT_EQ(AwaitEqualReplicas(*admin_, kContainer), absl::OkStatus());
 }
 
 // Whoever drives a split may die at any step: another goes on.
@@ -188,9 +167,9 @@ TEST_F(SplitTest, SplitsSurviveTheCrashOfEachNodeInTurn) {
   }
   writers.Join();
   EXPECT_EQ(crashes, 6u);
-  EXPECT_TRUE(Until([&] { return Groups().size() >= 6; }));
+  EXPECT_TRUE(GroupsReach(6));
   ExpectAllThere(writers);
-  EXPECT_TRUE(ReplicasAreEqual());
+  EXPECT_EQ(AwaitEqualReplicas(*admin_, kContainer), absl::OkStatus());
 }
 
 }  // namespace
