@@ -10,6 +10,10 @@ namespace {
 
 // Larger than any message of the API: 1 MiB of data, or 1,000 objects with their metadata.
 constexpr int kMaxReceiveBytes = 16 << 20;
+// A call whose server hangs fails by then, however long it may take. Servers allow a ping every 10
+// s.
+constexpr int kKeepaliveMs = 20'000;
+constexpr int kKeepaliveTimeoutMs = 10'000;
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Profile& profile,
                                            const ClientOptions& options) {
@@ -24,6 +28,9 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Pro
                    static_cast<int>(absl::ToInt64Milliseconds(options.connect_timeout)));
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   // Retries are ours: they follow the leader and keep the request id.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   if (!profile.server_name.empty()) arguments.SetSslTargetNameOverride(profile.server_name);

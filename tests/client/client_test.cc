@@ -150,6 +150,16 @@ TEST_F(ClientTest, ALeaderThatHangsIsLeftAfterTheAttemptsTimeout) {
   EXPECT_LT(absl::Now() - start, absl::Seconds(5));
 }
 
+TEST_F(ClientTest, WhatTheClusterIsLikeIsAskedElsewhereWhenAServerHangs) {
+  Admin admin(cluster_.profile(), Fast());
+  const absl::Time start = absl::Now();
+  store_.HangNext();
+  EXPECT_TRUE(admin.ListNodes().ok());
+  store_.HangNext();
+  EXPECT_TRUE(admin.ListGroups({}).Next().ok());
+  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
+}
+
 TEST_F(ClientTest, GivesUpAtItsTimeoutWithTheLastError) {
   Client client(cluster_.profile(), Fast());
   for (int i = 0; i < 10'000; ++i) {

@@ -227,6 +227,15 @@ class FakeRoutes final : public v1::ClusterService::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status ListNodes(grpc::ServerContext* context, const v1::ListNodesRequest*,
+                         v1::ListNodesResponse*) override {
+    return gate_.Pass(*context);
+  }
+  grpc::Status ListGroups(grpc::ServerContext* context, const v1::ListGroupsRequest*,
+                          v1::ListGroupsResponse*) override {
+    return gate_.Pass(*context);
+  }
+
  private:
   const Gate gate_;
   FakeCluster& cluster_;

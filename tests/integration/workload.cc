@@ -97,15 +97,14 @@ void Workload::RunWriter(int writer) {
 void Workload::RunReader(int reader) {
   SeededRandom random(static_cast<uint64_t>(reader) + 1'000'000);
   while (!stop_) {
-    const std::string name = DrawName(random);
-    (void)RecordRead(name, [&] { return ReadBack(name); });
+    ReadBack(DrawName(random));
   }
 }
 
 void Workload::PutOwned(int writer, int number, SeededRandom& random, std::deque<Owned>& owned) {
   const std::string name = absl::StrCat(options_.prefix, "own-", writer, "-", number);
   const size_t size = random.Uniform(12) == 0 ? kChunkedBytes : kInlineBytes;
-  const auto written = Put(name, size, /*if_none_match=*/false, std::nullopt);
+  const auto written = Put(name, {.size = size});
   // What was not answered may take effect later, and is left alone.
   if (written.ok()) owned.push_back({name, TimestampOf(*written)});
 }
@@ -125,24 +124,25 @@ void Workload::DeleteOwned(std::deque<Owned>& owned) {
     entry.operation.timestamp = object.written + 1;
   } else {
     NoteFailure(deleted.status(), entry);
+    NoteError(object.name, deleted.status());
   }
   Record(std::move(entry));
 }
 
 void Workload::PutShared(SeededRandom& random) {
-  (void)Put(DrawShared(random), kInlineBytes, /*if_none_match=*/false, std::nullopt);
+  (void)Put(DrawShared(random), {.size = kInlineBytes});
 }
 
 void Workload::CreateShared() {
   const uint64_t number = creations_++ / kCreationsOfName;
-  (void)Put(absl::StrCat(options_.prefix, "created-", number), kInlineBytes,
-            /*if_none_match=*/true, std::nullopt);
+  (void)Put(absl::StrCat(options_.prefix, "created-", number),
+            {.size = kInlineBytes, .if_none_match = true});
 }
 
 void Workload::ReplaceShared(SeededRandom& random) {
   const std::string name = DrawShared(random);
   const auto current = Get(name);
-  if (current.ok()) (void)Put(name, kInlineBytes, /*if_none_match=*/false, *current);
+  if (current.ok()) (void)Put(name, {.size = kInlineBytes, .if_match = *current});
 }
 
 std::string Workload::DrawShared(SeededRandom& random) const {
@@ -155,25 +155,33 @@ std::string Workload::DrawName(SeededRandom& random) const {
   return recent_.empty() ? SharedName() : recent_[random.Uniform(recent_.size())];
 }
 
-absl::StatusOr<v1::Object> Workload::Put(const std::string& name, size_t size, bool if_none_match,
-                                         const std::optional<v1::Object>& if_match) {
+absl::StatusOr<v1::Object> Workload::Put(const std::string& name, const PutKind& kind) {
+  const auto written = Put(name, kind, [&](const v1::WriteSpec& spec, const std::string& body) {
+    return client_.WriteObject(spec, body, {.timeout = options_.timeout});
+  });
+  NoteError(name, written.status());
+  return written;
+}
+
+absl::StatusOr<v1::Object> Workload::Put(const std::string& name, const PutKind& kind,
+                                         const PutCall& put) {
   Entry entry = Begin(Kind::kPut, name);
   entry.token = absl::StrCat(++last_token_);
-  const std::string body = BodyOf(entry.token, size);
+  const std::string body = BodyOf(entry.token, kind.size);
   entry.operation.body_digest = DigestOf(body);
   v1::WriteSpec spec;
   spec.set_container(options_.container);
   spec.set_name(name);
   (*spec.mutable_metadata())[kTokenKey] = entry.token;
-  if (if_none_match) {
+  if (kind.if_none_match) {
     entry.operation.if_none_match = true;
     spec.mutable_condition()->set_if_none_match(true);
   }
-  if (if_match) {
-    entry.operation.if_match = VersionId::FromHex(if_match->version_id());
-    spec.mutable_condition()->set_if_match(if_match->etag());
+  if (kind.if_match) {
+    entry.operation.if_match = VersionId::FromHex(kind.if_match->version_id());
+    spec.mutable_condition()->set_if_match(kind.if_match->etag());
   }
-  const auto written = client_.WriteObject(spec, body, {.timeout = options_.timeout});
+  auto written = put(spec, body);
   if (written.ok()) {
     NoteObject(*written, entry);
   } else {
@@ -181,6 +189,10 @@ absl::StatusOr<v1::Object> Workload::Put(const std::string& name, size_t size, b
   }
   Record(std::move(entry));
   return written;
+}
+
+absl::Status Workload::RecordPut(const std::string& name, const PutCall& put) {
+  return Put(name, {.size = kInlineBytes}, put).status();
 }
 
 absl::StatusOr<v1::Object> Workload::Get(const std::string& name) {
@@ -193,27 +205,31 @@ absl::StatusOr<v1::Object> Workload::Get(const std::string& name) {
     NoteObject(*object, entry);
   } else {
     NoteFailure(object.status(), entry);
+    NoteError(name, object.status());
   }
   Record(std::move(entry));
   return object;
 }
 
-absl::StatusOr<Workload::Seen> Workload::ReadBack(const std::string& name) {
+void Workload::ReadBack(const std::string& name) {
   v1::ReadObjectRequest request;
   request.set_container(options_.container);
   request.set_name(name);
-  while (true) {
-    std::string body;
-    auto object =
-        client_.ReadObject(request, *MakeStringSink(&body), {.timeout = options_.timeout});
-    // The version was replaced while its stream was broken.
-    if (absl::IsAborted(object.status())) continue;
-    if (!object.ok()) return object.status();
-    return Seen{*std::move(object), std::move(body)};
-  }
+  const auto read = [&]() -> absl::StatusOr<Seen> {
+    while (true) {
+      std::string body;
+      auto object =
+          client_.ReadObject(request, *MakeStringSink(&body), {.timeout = options_.timeout});
+      // The version was replaced while its stream was broken.
+      if (absl::IsAborted(object.status())) continue;
+      if (!object.ok()) return object.status();
+      return Seen{*std::move(object), std::move(body)};
+    }
+  };
+  NoteError(name, RecordRead(name, read));
 }
 
-absl::Status Workload::RecordRead(const std::string& name, const Read& read) {
+absl::Status Workload::RecordRead(const std::string& name, const ReadCall& read) {
   Entry entry = Begin(Kind::kGet, name);
   const auto seen = read();
   if (seen.ok()) {
@@ -252,10 +268,15 @@ void Workload::NoteFailure(const absl::Status& status, Entry& entry) {
     entry.current_etag = *current;
   } else if (absl::IsNotFound(status)) {
     entry.operation.outcome = Outcome::kAbsent;
-  } else {
-    absl::MutexLock lock(&mutex_);
-    errors_.push_back(absl::StrCat(entry.operation.name, ": ", status.ToString()));
   }
+}
+
+void Workload::NoteError(const std::string& name, const absl::Status& status) {
+  const bool is_answer = status.ok() || absl::IsNotFound(status) ||
+                         (absl::IsFailedPrecondition(status) && CurrentEtagOf(status));
+  if (is_answer) return;
+  absl::MutexLock lock(&mutex_);
+  errors_.push_back(absl::StrCat(name, ": ", status.ToString()));
 }
 
 void Workload::Record(Entry entry) {
@@ -298,7 +319,7 @@ void Workload::ReadAllBack(const std::vector<std::string>& names) {
   for (int i = 0; i < kReadBackThreads; ++i) {
     readers.emplace_back([&] {
       for (size_t at = next++; at < names.size(); at = next++) {
-        (void)RecordRead(names[at], [&] { return ReadBack(names[at]); });
+        ReadBack(names[at]);
       }
     });
   }

@@ -61,13 +61,17 @@ class Workload {
 
   // A shared name: always somebody writes it.
   std::string SharedName() const { return options_.prefix + "shared-0"; }
-  // Reads the whole of an object in another way than the readers do, for the record.
+  // Reads the whole of an object, or puts one, in another way than its own clients do, for the
+  // record. What fails is not among the errors.
   struct Seen {
     v1::Object object;
     std::string body;
   };
-  using Read = std::function<absl::StatusOr<Seen>()>;
-  absl::Status RecordRead(const std::string& name, const Read& read);
+  using ReadCall = std::function<absl::StatusOr<Seen>()>;
+  using PutCall =
+      std::function<absl::StatusOr<v1::Object>(const v1::WriteSpec& spec, const std::string& body)>;
+  absl::Status RecordRead(const std::string& name, const ReadCall& read);
+  absl::Status RecordPut(const std::string& name, const PutCall& put);
 
   // After Stop, with the cluster able to serve: reads back every name, lists them all, and tells
   // what was wrong since the beginning. Empty if every acknowledged write is there with its bytes,
@@ -102,15 +106,23 @@ class Workload {
 
   std::string DrawShared(SeededRandom& random) const;
   std::string DrawName(SeededRandom& random) const;
-  absl::StatusOr<v1::Object> Put(const std::string& name, size_t size, bool if_none_match,
-                                 const std::optional<v1::Object>& if_match);
+  // What a put makes, beside what all make.
+  struct PutKind {
+    size_t size = 0;
+    bool if_none_match = false;
+    std::optional<v1::Object> if_match = {};
+  };
+  absl::StatusOr<v1::Object> Put(const std::string& name, const PutKind& kind);
+  absl::StatusOr<v1::Object> Put(const std::string& name, const PutKind& kind, const PutCall& put);
   absl::StatusOr<v1::Object> Get(const std::string& name);
-  absl::StatusOr<Seen> ReadBack(const std::string& name);
+  void ReadBack(const std::string& name);
 
   Entry Begin(Operation::Kind kind, const std::string& name) const;
   void NoteObject(const v1::Object& object, Entry& entry) const;
-  // Of a call that brought no object; whether it was answered at all.
-  void NoteFailure(const absl::Status& status, Entry& entry);
+  // Of a call that brought no object.
+  static void NoteFailure(const absl::Status& status, Entry& entry);
+  // Unless it is an answer like any other.
+  void NoteError(const std::string& name, const absl::Status& status);
   void Record(Entry entry);
   absl::Duration Elapsed() const;
 
