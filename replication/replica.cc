@@ -175,7 +175,7 @@ void ReplicaDriver::AppendProposal(storage::LogEntry entry, absl::Duration deadl
   auto position = core_.Propose(std::move(entry), Timestamp(wall));
   if (!position.ok()) return done(position.status());
   log_pins_.Add(position->index, chunks);
-  proposals_.Add(*position, deadline, std::move(done));
+  proposals_.Add(*position, deadline - options_.request_timeout, deadline, std::move(done));
   SchedulePump();
 }
 
@@ -296,12 +296,17 @@ ReplicaStatus ReplicaDriver::StatusNow() const {
   if (status.is_leader) {
     for (const ReplicaId& peer : peers_.peers()) {
       const PeerProgress* progress = core_.leadership()->progress(peer);
-      if (progress != nullptr) status.silence[peer] = Now() - progress->last_heard();
+      if (progress == nullptr) continue;
+      status.silence[peer] = Now() - progress->last_heard();
+      status.lag[peer] = status.last_index - std::min(status.last_index, progress->match());
     }
     for (const auto& [peer, sender] : senders_) {
       status.snapshots[peer] = {Now() - sender->last_progress(), sender->disk_full()};
     }
   }
+  status.proposals_waiting = proposals_.size() + proposals_in_check_;
+  status.reads_waiting = reads_.size();
+  status.commit_latency = proposals_.latency();
   status.counters = core_.counters();
   status.counters.chunks_fetched = fetcher_.counters().fetched;
   status.counters.chunks_lost = fetcher_.counters().lost;

@@ -16,6 +16,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/executor.h"
+#include "base/histogram.h"
 #include "base/id.h"
 #include "base/random.h"
 #include "base/strong_int.h"
@@ -109,6 +110,13 @@ struct ReplicaStatus {
     bool disk_full = false;  // by the member's last word
   };
   std::map<ReplicaId, SnapshotProgress> snapshots;
+  // While leading: how many of this log's entries each other replica is not known to have durably.
+  std::map<ReplicaId, uint64_t> lag;
+  // Proposals and reads that have not been answered yet.
+  uint64_t proposals_waiting = 0;
+  uint64_t reads_waiting = 0;
+  // From its proposal here until a command was applied, in microseconds.
+  HistogramCounts commit_latency;
   ReplicaCounters counters;
 };
 

@@ -169,7 +169,7 @@ absl::Status ReplicaDriver::ApplyEntry(const storage::LogEntry& entry) {
   applied_timestamp_ = entry.timestamp;
   core_.OnApplied(applied_, applied_timestamp_);
   comparer_.OnApplied(applied_);
-  proposals_.OnApplied({entry.epoch, entry.index}, entry.timestamp, std::move(outcome));
+  proposals_.OnApplied({entry.epoch, entry.index}, entry.timestamp, std::move(outcome), Now());
   return absl::OkStatus();
 }
 

@@ -18,16 +18,19 @@ std::vector<typename Map::mapped_type> TakeLate(Map& waiting, absl::Duration now
 
 }  // namespace
 
-void ProposalWaiters::Add(LogPosition position, absl::Duration deadline, Done done) {
-  waiting_[position.index] = {position.epoch, deadline, std::move(done)};
+void ProposalWaiters::Add(LogPosition position, absl::Duration begun, absl::Duration deadline,
+                          Done done) {
+  waiting_[position.index] = {position.epoch, begun, deadline, std::move(done)};
 }
 
-void ProposalWaiters::OnApplied(LogPosition position, Timestamp timestamp, std::string outcome) {
+void ProposalWaiters::OnApplied(LogPosition position, Timestamp timestamp, std::string outcome,
+                                absl::Duration now) {
   auto it = waiting_.find(position.index);
   if (it == waiting_.end()) return;
   Waiting waiting = std::move(it->second);
   waiting_.erase(it);
   if (waiting.epoch == position.epoch) {
+    latency_.Observe(now - waiting.begun);
     waiting.done(Applied{std::move(outcome), position.index, timestamp});
   } else {
     waiting.done(absl::UnavailableError("another leader's entry took the proposal's place"));

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/histogram.h"
 #include "base/strong_int.h"
 #include "replication/core/messages.h"
 #include "replication/core/read_rounds.h"
@@ -23,20 +24,29 @@ class ProposalWaiters {
  public:
   using Done = std::function<void(absl::StatusOr<Applied>)>;
 
-  void Add(LogPosition position, absl::Duration deadline, Done done);
+  // `begun`: when it was proposed.
+  void Add(LogPosition position, absl::Duration begun, absl::Duration deadline, Done done);
   // The entry at `position` was applied.
-  void OnApplied(LogPosition position, Timestamp timestamp, std::string outcome);
+  void OnApplied(LogPosition position, Timestamp timestamp, std::string outcome,
+                 absl::Duration now);
   void Tick(absl::Duration now);
   void FailAll(const absl::Status& reason);
   size_t size() const { return waiting_.size(); }
+  // Of those that were applied, in microseconds.
+  HistogramCounts latency() const { return latency_.Read(); }
 
  private:
+  // Fewer than kLatencyBounds: a node has many groups.
+  static constexpr uint64_t kCommitLatencyBounds[] = {
+      500, 1'000, 2'500, 5'000, 10'000, 25'000, 100'000, 250'000, 500'000, 1'000'000, 5'000'000};
   struct Waiting {
     Epoch epoch;
+    absl::Duration begun;
     absl::Duration deadline;
     Done done;
   };
   std::map<LogIndex, Waiting> waiting_;
+  Histogram latency_{kCommitLatencyBounds};
 };
 
 // Reads that wait for a round of the quorum, then for the state to reach what it confirmed.

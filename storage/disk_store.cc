@@ -106,8 +106,8 @@ absl::Status DiskStoreImpl::Open() {
   ASSIGN_OR_RETURN(identity_, ClaimDisk(disk_, options_.cluster, options_.node, *options_.random));
   RETURN_IF_ERROR(CheckNothingIsMissing());
   RETURN_IF_ERROR(OpenRows());
-  pipeline_ = std::make_unique<CommitPipeline>(*index_, *options_.strand, *options_.clock,
-                                               out_of_service_, options_.max_queued_log_bytes);
+  pipeline_ = std::make_unique<CommitPipeline>(*index_, *options_.strand, out_of_service_,
+                                               options_.max_queued_log_bytes);
   RETURN_IF_ERROR(OpenJournal());
   RETURN_IF_ERROR(OpenExtents());
   if (!identity_.initialised) {
@@ -331,14 +331,15 @@ absl::StatusOr<DiskStats> DiskStoreImpl::Stats() const {
   for (const ExtentInfo& extent : extents_->Extents()) {
     stats.chunk_live_bytes += extent.live_bytes;
     stats.chunk_space_bytes += extent.size_bytes;
+    ++stats.extents;
   }
   stats.segments_in_use = static_cast<uint32_t>(journal_->SegmentsInUse().size());
   stats.checkpoints = checkpointer_->checkpoints();
   stats.corrupt_reads = reader_->corrupt();
   stats.lost_chunks = index_->CountLost();
-  const CommitPipeline::SyncTimes times = pipeline_->sync_times();
-  stats.sync_p50 = times.p50;
-  stats.sync_p99 = times.p99;
+  stats.journal_waiting_bytes = pipeline_->waiting_bytes();
+  stats.journal_syncs = journal_->syncs();
+  stats.extent_syncs = extents_->syncs();
   return stats;
 }
 

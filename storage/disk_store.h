@@ -24,6 +24,7 @@
 #include "storage/replica_storage.h"
 #include "storage/rocks/file_cipher.h"
 #include "storage/state_machine.h"
+#include "storage/sync_meter.h"
 
 namespace rocksdb {
 class Env;
@@ -101,8 +102,11 @@ struct DiskStats {
   uint64_t corrupt_reads = 0;  // reads that found damage, since the start
   // Chunks of which there is no good copy here now: they wait for one from a peer.
   uint64_t lost_chunks = 0;
-  absl::Duration sync_p50;  // from append to durable, of the last journal records
-  absl::Duration sync_p99;
+  uint32_t extents = 0;        // their files
+  // Given to the journal and not answered yet.
+  uint64_t journal_waiting_bytes = 0;
+  SyncCounts journal_syncs;
+  SyncCounts extent_syncs;
 };
 
 // All but the rate is kept over restarts.

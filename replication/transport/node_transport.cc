@@ -138,6 +138,9 @@ absl::Status TransportCore::Listen() {
   builder.AddListeningPort(options_.listen_address, grpc::SslServerCredentials(tls), &port);
   builder.RegisterService(&service_);
   for (grpc::Service* service : options_.services) builder.RegisterService(service);
+  if (options_.interceptors) {
+    builder.experimental().SetInterceptorCreators(options_.interceptors());
+  }
   builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);

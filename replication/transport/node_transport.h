@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,9 @@
 
 namespace grpc {
 class Service;
+namespace experimental {
+class ServerInterceptorFactoryInterface;
+}  // namespace experimental
 }  // namespace grpc
 
 namespace meridian::replication {
@@ -34,6 +38,11 @@ struct NodeTransportOptions {
   // Served on the same port, to all that have a certificate of the CA: they check whose. They
   // outlive the transport.
   std::vector<grpc::Service*> services;
+  // Makes what sees these services' calls; what it makes sees this transport's streams, too. Null:
+  // nothing does.
+  std::function<
+      std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>()>
+      interceptors;
   size_t max_batch_bytes = 1 << 20;
   // To one peer. Messages with attachments are refused from half of it on, so that bulk never
   // displaces the small ones that keep a group together.

@@ -13,6 +13,7 @@
 #include "absl/synchronization/notification.h"
 #include "base/crc32c.h"
 #include "base/status.h"
+#include "base/stopwatch.h"
 #include "storage/extents/extent_file.h"
 #include "storage/extents/extent_table.h"
 
@@ -161,6 +162,7 @@ class ExtentStoreImpl final : public ExtentStore {
     return absl::OkStatus();
   }
 
+  SyncCounts syncs() const override { return syncs_.Read(); }
   absl::Status health() const override { return disk_.health(); }
 
  private:
@@ -251,12 +253,27 @@ class ExtentStoreImpl final : public ExtentStore {
       if (!pending.outcome.ok()) continue;
       pending.outcome = Write(pending, written);
     }
-    absl::Status synced = disk_.health();
-    for (const auto& file : written) synced.Update(file->Sync());
+    const absl::Status synced = Sync(batch, written);
     if (synced.ok()) return;
     for (Pending& pending : batch) {
       if (pending.outcome.ok()) pending.outcome = synced;
     }
+  }
+
+  absl::Status Sync(const std::vector<Pending>& batch,
+                    const std::set<std::shared_ptr<ExtentFile>>& written) {
+    absl::Status synced = disk_.health();
+    const Stopwatch stopwatch;
+    for (const auto& file : written) synced.Update(file->Sync());
+    if (written.empty()) return synced;
+    uint64_t records = 0, bytes = 0;
+    for (const Pending& pending : batch) {
+      if (!pending.outcome.ok()) continue;
+      ++records;
+      bytes += RecordBytes(pending.outcome->length);
+    }
+    syncs_.Count(stopwatch.Elapsed(), records, bytes);
+    return synced;
   }
 
   absl::StatusOr<ChunkLocation> Write(const Pending& pending,
@@ -373,6 +390,7 @@ class ExtentStoreImpl final : public ExtentStore {
 
   Disk& disk_;
   const ExtentOptions options_;
+  SyncMeter syncs_;
 
   mutable absl::Mutex mutex_;
   absl::CondVar changed_;  // the queue, stopping

@@ -16,6 +16,7 @@
 #include "base/id.h"
 #include "storage/disk.h"
 #include "storage/log_entry.h"
+#include "storage/sync_meter.h"
 
 namespace meridian::storage {
 
@@ -125,6 +126,8 @@ class ExtentStore {
   };
   virtual absl::Status Evacuate(uint32_t extent, const Evacuation& evacuation) = 0;
 
+  // Of all batches written.
+  virtual SyncCounts syncs() const = 0;
   // Not OK once out of service.
   virtual absl::Status health() const = 0;
 };

@@ -9,6 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "base/status.h"
+#include "base/stopwatch.h"
 #include "storage/journal/format.h"
 #include "storage/journal/group_builder.h"
 #include "storage/journal/recovery.h"
@@ -139,6 +140,7 @@ class JournalImpl final : public Journal {
     changed_.Signal();
   }
 
+  SyncCounts syncs() const override { return syncs_.Read(); }
   absl::Status health() const override { return disk_.health(); }
 
  private:
@@ -212,13 +214,17 @@ class JournalImpl final : public Journal {
     const std::shared_ptr<SegmentLife> life = ActiveLife();
     const uint32_t first_block = life->end_block;
     GroupBuilder group(life->file->format(), first_block, record_bytes);
+    uint64_t records = 0;
     for (Pending& pending : batch) {
       if (!pending.refusal.ok()) continue;
       pending.offset = group.Add(pending.record, next_sequence_++, *life->sealer);
+      ++records;
     }
     const uint32_t digest = group.Finish(
         {.life = life->header.life, .number = next_group_, .previous_digest = digest_});
+    const Stopwatch stopwatch;
     const absl::Status written = life->file->WriteBlocks(first_block, group.image());
+    syncs_.Count(stopwatch.Elapsed(), records, group.image().size());
     if (!written.ok()) {
       // Whatever the error, the segment may be torn here: nothing may follow.
       failure_ = disk_.Fail(written);
@@ -348,6 +354,7 @@ class JournalImpl final : public Journal {
   const RecordSealerFactory& sealers_;
   Random& random_;
   const JournalOptions options_;
+  SyncMeter syncs_;
 
   mutable absl::Mutex mutex_;
   absl::CondVar changed_;  // the queue, the free segments, stopping

@@ -22,6 +22,7 @@
 #include "base/random.h"
 #include "storage/disk.h"
 #include "storage/record_sealer.h"
+#include "storage/sync_meter.h"
 
 namespace meridian::storage {
 
@@ -128,6 +129,8 @@ class Journal {
   // Gives all lives before `life` back. The caller guarantees (P2) that a durable flush holds
   // whatever replaces their records, promises included. The life being written is never released.
   virtual void ReleaseBefore(uint64_t life) = 0;
+  // Of all groups written.
+  virtual SyncCounts syncs() const = 0;
   // Not OK once out of service.
   virtual absl::Status health() const = 0;
 };

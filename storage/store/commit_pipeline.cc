@@ -1,26 +1,23 @@
 #include "storage/store/commit_pipeline.h"
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "absl/synchronization/notification.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/status.h"
 
 namespace meridian::storage {
 namespace {
 
-constexpr size_t kSyncTimesKept = 1024;
 constexpr absl::Duration kRetryWhenFull = absl::Milliseconds(100);
 
 }  // namespace
 
-CommitPipeline::CommitPipeline(DiskIndex& index, Executor& strand, Clock& clock,
-                               OutOfService& out_of_service, uint64_t max_queued_bytes)
+CommitPipeline::CommitPipeline(DiskIndex& index, Executor& strand, OutOfService& out_of_service,
+                               uint64_t max_queued_bytes)
     : index_(index),
       strand_(strand),
-      clock_(clock),
       out_of_service_(out_of_service),
       max_queued_bytes_(max_queued_bytes) {}
 
@@ -86,7 +83,6 @@ absl::Status CommitPipeline::AppendAndWait(RecordType type, ReplicaId owner, Buf
 
 void CommitPipeline::AppendRecord(JournalRecord record, Completion completion) {
   for (const Buffer& part : record.payload) completion.bytes += part.size();
-  completion.appended_at = clock_.MonotonicNow();
   {
     absl::MutexLock lock(&mutex_);
     queued_bytes_ += completion.bytes;
@@ -102,7 +98,6 @@ void CommitPipeline::AppendRecord(JournalRecord record, Completion completion) {
                        late.push_back(std::move(*shared));
                        return Cancel(late);
                      }
-                     NoteSyncTime(clock_.MonotonicNow() - shared->appended_at);
                      queue_.push_back(std::move(*shared));
                      ++completed_;
                      if (queue_.size() == 1) changed_.SignalAll();
@@ -206,24 +201,9 @@ absl::Status CommitPipeline::WaitUntilIndexed() {
   return processed_ < target ? absl::CancelledError("the disk is closed") : absl::OkStatus();
 }
 
-void CommitPipeline::NoteSyncTime(absl::Duration time) {
-  if (sync_times_.size() < kSyncTimesKept) {
-    sync_times_.push_back(time);
-  } else {
-    sync_times_[next_sync_time_] = time;
-    next_sync_time_ = (next_sync_time_ + 1) % kSyncTimesKept;
-  }
-}
-
-CommitPipeline::SyncTimes CommitPipeline::sync_times() const {
-  std::vector<absl::Duration> times;
-  {
-    absl::MutexLock lock(&mutex_);
-    times = sync_times_;
-  }
-  if (times.empty()) return {};
-  std::sort(times.begin(), times.end());
-  return {.p50 = times[times.size() / 2], .p99 = times[times.size() * 99 / 100]};
+uint64_t CommitPipeline::waiting_bytes() const {
+  absl::MutexLock lock(&mutex_);
+  return queued_bytes_;
 }
 
 }  // namespace meridian::storage

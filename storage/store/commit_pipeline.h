@@ -13,9 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 #include "base/buffer.h"
-#include "base/clock.h"
 #include "base/executor.h"
 #include "storage/disk.h"
 #include "storage/journal/journal.h"
@@ -30,7 +28,7 @@ class CommitPipeline {
   using Done = std::function<void(absl::Status)>;
 
   // All outlive the pipeline.
-  CommitPipeline(DiskIndex& index, Executor& strand, Clock& clock, OutOfService& out_of_service,
+  CommitPipeline(DiskIndex& index, Executor& strand, OutOfService& out_of_service,
                  uint64_t max_queued_bytes);
   // The journal has been destroyed before.
   ~CommitPipeline();
@@ -52,11 +50,8 @@ class CommitPipeline {
   // RESOURCE_EXHAUSTED: the rows wait for space, and for a flush that finds it.
   absl::Status WaitUntilIndexed();
 
-  struct SyncTimes {
-    absl::Duration p50;
-    absl::Duration p99;
-  };
-  SyncTimes sync_times() const;
+  // Appended and not answered yet.
+  uint64_t waiting_bytes() const;
 
  private:
   struct Completion {
@@ -66,7 +61,6 @@ class CommitPipeline {
     Done done;
     bool on_strand = true;
     uint64_t bytes = 0;
-    absl::Duration appended_at;
     absl::StatusOr<Journal::Appended> result = absl::UnknownError("not written");
   };
 
@@ -78,11 +72,9 @@ class CommitPipeline {
   // Of what is dropped: the strand's callbacks may be gone, who blocks waits for an answer.
   static void Cancel(std::vector<Completion>& batch);
   void Answer(std::vector<Completion>& batch, const absl::Status& indexed);
-  void NoteSyncTime(absl::Duration time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   DiskIndex& index_;
   Executor& strand_;
-  Clock& clock_;
   OutOfService& out_of_service_;
   const uint64_t max_queued_bytes_;
   Journal* journal_ = nullptr;
@@ -96,8 +88,6 @@ class CommitPipeline {
   uint64_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // appended and not answered
   uint64_t completed_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t processed_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::vector<absl::Duration> sync_times_ ABSL_GUARDED_BY(mutex_);  // a ring
-  size_t next_sync_time_ ABSL_GUARDED_BY(mutex_) = 0;
 
   // Of thread_ only.
   std::set<ReplicaId> refused_;

@@ -27,6 +27,38 @@ TEST(Replica, AnswersAProposalOnceItIsAppliedAndKeepsReplicasEqual) {
   for (int n = 2; n <= 3; ++n) EXPECT_EQ(group.Digest(n)->second, digest->second);
 }
 
+TEST(Replica, TellsHowLongCommitsTakeWhoLagsAndWhatWaits) {
+  ReplicaGroup group(3);
+  int leader = group.Leader();
+  ASSERT_EQ(leader, 1);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(group.Propose(leader, "put a v").ok());
+  group.RunFor(absl::Seconds(1));
+  ReplicaStatus status = group.Status(leader);
+  EXPECT_EQ(status.commit_latency.total(), 5u);
+  EXPECT_GT(status.commit_latency.sum, 0u);
+  EXPECT_EQ(status.proposals_waiting, 0u);
+  EXPECT_EQ(status.lag[IdOf(3)], 0u);
+  EXPECT_EQ(group.Status(2).commit_latency.total(), 0u);
+  EXPECT_TRUE(group.Status(2).lag.empty());
+
+  group.Crash(3);
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(group.Propose(leader, "put b v").ok());
+  status = group.Status(leader);
+  EXPECT_EQ(status.commit_latency.total(), 9u);
+  EXPECT_EQ(status.lag[IdOf(3)], 4u);
+
+  group.Crash(2);
+  bool answered = false;
+  group.replica(leader).Propose({"put c v", {}, {}, 0, {}}, [&](const auto&) { answered = true; });
+  group.replica(leader).ConfirmRead([](const absl::Status&) {});
+  group.RunFor(absl::Milliseconds(100));
+  status = group.Status(leader);
+  EXPECT_FALSE(answered);
+  EXPECT_EQ(status.proposals_waiting, 1u);
+  EXPECT_EQ(status.reads_waiting, 1u);
+  EXPECT_EQ(status.commit_latency.total(), 9u);
+}
+
 TEST(Replica, RefusesProposalsAndReadsElsewhereThanAtTheLeader) {
   ReplicaGroup group(3);
   ASSERT_EQ(group.Leader(), 1);

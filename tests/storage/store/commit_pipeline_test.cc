@@ -12,7 +12,6 @@
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
-#include "base/clock.h"
 #include "base/random.h"
 #include "storage/rocks/rocks_kv.h"
 #include "storage/store/records.h"
@@ -38,6 +37,7 @@ class HeldJournal : public Journal {
   GroupNumber durable_group() const override { return group_; }
   std::vector<SegmentInfo> SegmentsInUse() const override { return {}; }
   void ReleaseBefore(uint64_t) override {}
+  SyncCounts syncs() const override { return {}; }
   absl::Status health() const override { return absl::OkStatus(); }
 
  private:
@@ -118,11 +118,10 @@ using CommitPipelineTest = DiskIndexTest;
 // leave the rest behind.
 TEST_F(CommitPipelineTest, IndexesTheWholeBatchAfterAFullDiskInItsMiddle) {
   SystemRandom random;
-  SystemClock clock;
   OutOfService out_of_service(*disk_, nullptr);
   HeldStrand strand;
   HeldJournal journal;
-  CommitPipeline pipeline(*index_, strand, clock, out_of_service, 1 << 20);
+  CommitPipeline pipeline(*index_, strand, out_of_service, 1 << 20);
   pipeline.Start(journal);
   const ReplicaId replica = ReplicaId::Draw(random);
   std::atomic<int> answered = 0;

@@ -8,6 +8,7 @@
 #include "storage/store/identity.h"
 #include "tests/storage/runs_are_keys.h"
 #include "tests/storage/store/disk_store_harness.h"
+#include "tests/until.h"
 
 namespace meridian::storage {
 namespace {
@@ -41,6 +42,24 @@ TEST_F(DiskStoreTest, KeepsItsIdentityAndCountsItsOpenings) {
   harness_.Crash();
   EXPECT_EQ(harness_.store().disk_id(), disk);
   EXPECT_EQ(harness_.store().incarnation(), 2u);
+}
+
+TEST_F(DiskStoreTest, CountsItsSyncsAndWhatEachCarried) {
+  harness_.Open();
+  const DiskStats before = *harness_.store().Stats();
+  const std::string chunk(9000, 'c');
+  ASSERT_TRUE(
+      harness_.WriteChunk({.run = RunId::Draw(harness_.random()), .number = 0}, chunk).ok());
+  const DiskStats after = *harness_.store().Stats();
+  EXPECT_EQ(after.extent_syncs.time.total(), before.extent_syncs.time.total() + 1);
+  EXPECT_EQ(after.extent_syncs.records.sum, before.extent_syncs.records.sum + 1);
+  EXPECT_GE(after.extent_syncs.bytes.sum, before.extent_syncs.bytes.sum + chunk.size());
+  // The record that says where the chunk is.
+  EXPECT_GT(after.journal_syncs.time.total(), before.journal_syncs.time.total());
+  EXPECT_GT(after.journal_syncs.records.sum, before.journal_syncs.records.sum);
+  EXPECT_GT(after.journal_syncs.bytes.sum, before.journal_syncs.bytes.sum);
+  EXPECT_TRUE(Until([&] { return harness_.store().Stats()->journal_waiting_bytes == 0; }));
+  EXPECT_EQ(after.extents, 1u);
 }
 
 TEST_F(DiskStoreTest, RefusesAnotherClustersFolderAndLeavesItAlone) {
