@@ -14,6 +14,9 @@ namespace meridian {
 // (the error is the client's own or gRPC's).
 std::string ErrorReasonOf(const absl::Status& status);
 
+// The id under which the cluster's log may have more of it; empty if no server answered.
+std::string RequestIdOf(const absl::Status& status);
+
 // With reason PRECONDITION_FAILED: the etag of the current version; empty string: there is none.
 std::optional<std::string> CurrentEtagOf(const absl::Status& status);
 

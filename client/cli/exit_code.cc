@@ -71,6 +71,12 @@ std::string HintFor(const absl::Status& status) {
 std::string ErrorText(const absl::Status& status) {
   std::string text = "meridian: " + Printable(FromAbsl(status.message()));
   if (std::string hint = HintFor(status); !hint.empty()) text += "\n  " + hint;
+  // Of what the user cannot mend.
+  const int exit_code = ExitCodeOf(status);
+  const std::string id = RequestIdOf(status);
+  if (!id.empty() && (exit_code == kFailure || exit_code == kUnavailable)) {
+    text += "\n  request id: " + Printable(id);
+  }
   return text;
 }
 
@@ -80,6 +86,7 @@ std::string ErrorJson(const absl::Status& status) {
   error["reason"] = ErrorReasonOf(status);
   error["message"] = std::string(FromAbsl(status.message()));
   error["hint"] = HintFor(status);
+  error["request_id"] = RequestIdOf(status);
   nlohmann::ordered_json document;
   document["error"] = std::move(error);
   return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -34,9 +34,11 @@ ExitCode ExitCodeOf(const absl::Status& status);
 // What the user can do about it; empty if the message says it all.
 std::string HintFor(const absl::Status& status);
 
-// One line for people: the message, and on the next line the hint. No control characters.
+// For people: the message, on the next line the hint, and, if the user cannot mend it, on another
+// the request id to be quoted. No control characters.
 std::string ErrorText(const absl::Status& status);
-// {"error": {"code", "reason", "message", "hint"}}.
+// {"error": {"code", "reason", "message", "hint", "request_id"}}; the id is empty if no server
+// answered.
 std::string ErrorJson(const absl::Status& status);
 
 }  // namespace meridian::cli

@@ -73,8 +73,9 @@ absl::Status CallUnary(Session& session, const CallPlan& plan,
   for (;;) {
     const std::shared_ptr<Endpoint> server = attempts.Begin();
     auto context = session.NewContext(attempts.attempt_timeout());
-    const absl::Status status =
-        FromGrpc((*(server->stubs().*service).*method)(context.get(), request, response));
+    const grpc::Status answer =
+        (*(server->stubs().*service).*method)(context.get(), request, response);
+    const absl::Status status = FromGrpc(answer, *context);
     if (status.ok()) return status;
     if (!attempts.ShouldRetry(status)) return attempts.Explain(status);
   }

@@ -15,6 +15,9 @@ inline constexpr char kTypeUrlPrefix[] = "type.googleapis.com/";
 absl::Status WithDetails(absl::StatusCode code, const std::string& message,
                          const std::string& details);
 
+// Payload of a call's failure: its request id, as the server gave it.
+inline constexpr char kRequestIdPayload[] = "meridian/request-id";
+
 // ErrorInfo.reason of domain "meridian"; empty if there is none.
 std::string ReasonOf(const absl::Status& status);
 

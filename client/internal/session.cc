@@ -17,6 +17,9 @@ constexpr absl::Duration kRouteTimeout = absl::Seconds(2);
 constexpr absl::Duration kDefaultRouteTtl = absl::Minutes(1);
 constexpr absl::Duration kMaxRouteTtl = absl::Hours(1);
 
+// Of every answer: see docs/api.md.
+constexpr char kRequestIdMetadata[] = "x-request-id";
+
 absl::Duration RouteTtl(const v1::Route& route) {
   const absl::Duration ttl =
       absl::Seconds(route.ttl().seconds()) + absl::Nanoseconds(route.ttl().nanos());
@@ -25,10 +28,15 @@ absl::Duration RouteTtl(const v1::Route& route) {
 
 }  // namespace
 
-absl::Status FromGrpc(const grpc::Status& status) {
+absl::Status FromGrpc(const grpc::Status& status, const grpc::ClientContext& call) {
   if (status.ok()) return absl::OkStatus();
-  return WithDetails(static_cast<absl::StatusCode>(status.error_code()), status.error_message(),
-                     status.error_details());
+  absl::Status failure = WithDetails(static_cast<absl::StatusCode>(status.error_code()),
+                                     status.error_message(), status.error_details());
+  const auto& trailing = call.GetServerTrailingMetadata();
+  if (const auto id = trailing.find(kRequestIdMetadata); id != trailing.end()) {
+    failure.SetPayload(kRequestIdPayload, absl::Cord({id->second.data(), id->second.size()}));
+  }
+  return failure;
 }
 
 std::unique_ptr<grpc::ClientContext> Session::NewContext(absl::Duration timeout) const {

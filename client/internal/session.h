@@ -66,7 +66,8 @@ class Session {
   std::atomic<size_t> front_{0};
 };
 
-// The status with its typed details as payloads.
-absl::Status FromGrpc(const grpc::Status& status);
+// The status of a finished call with its typed details, and if it failed its request id, as
+// payloads.
+absl::Status FromGrpc(const grpc::Status& status, const grpc::ClientContext& call);
 
 }  // namespace meridian::client_internal

@@ -49,7 +49,7 @@ class StepWaiter {
     if (timed_out_ && !status.ok()) {
       return absl::DeadlineExceededError("the server stopped answering");
     }
-    return FromGrpc(status);
+    return FromGrpc(status, context_);
   }
 
  private:

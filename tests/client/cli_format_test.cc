@@ -47,6 +47,19 @@ TEST(Errors, AreOneJsonDocument) {
   const Json json = Json::parse(ErrorJson(absl::NotFoundError("no \"x\"\xff")));
   EXPECT_EQ(json["error"]["code"], "NOT_FOUND");
   EXPECT_EQ(json["error"]["message"], "no \"x\"\xEF\xBF\xBD");
+  EXPECT_EQ(json["error"]["request_id"], "");
+}
+
+TEST(Errors, TellTheRequestIdOfWhatTheUserCannotMend) {
+  const auto with_id = [](absl::Status status) {
+    status.SetPayload("meridian/request-id", absl::Cord("0af7"));
+    return status;
+  };
+  EXPECT_EQ(Json::parse(ErrorJson(with_id(absl::NotFoundError("x"))))["error"]["request_id"],
+            "0af7");
+  EXPECT_EQ(ErrorText(with_id(absl::InternalError("broken"))),
+            "meridian: broken\n  request id: 0af7");
+  EXPECT_EQ(ErrorText(with_id(absl::NotFoundError("no x"))), "meridian: no x");
 }
 
 }  // namespace
