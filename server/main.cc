@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
@@ -43,6 +44,7 @@ constexpr char kUsage[] =
     "       meridiand init --config FILE --profile OUT [--endpoint HOST:PORT]...\n"
     "       meridiand administrator --config FILE --profile OUT [--endpoint HOST:PORT]...\n"
     "       meridiand dev --data DIR [--listen HOST:PORT] [--topology FILE]\n"
+    "                     [--metrics-listen HOST:PORT] [--slow-request-ms N]\n"
     "\n"
     "--config FILE: one node of a cluster, see docs/operations.md.\n"
     "init: makes the cluster that FILE names, and its first administrator's key; once.\n"
@@ -53,6 +55,8 @@ constexpr char kUsage[] =
     "  --data DIR            its folder: made if it is not there, taken up again if it is\n"
     "  --listen HOST:PORT    where clients begin; default: where it last was, or any free port\n"
     "  --topology FILE       regions, zones and nodes; default: two regions, ten nodes\n"
+    "  --metrics-listen HOST:PORT  https://HOST:PORT/metrics for Prometheus; default: none\n"
+    "  --slow-request-ms N   log calls that take so long; 0: all; default: 1000\n"
     "DIR/admin.profile is for 'meridian --profile'.\n"
     "\n"
     "Servers print 'meridian ready HOST:PORT' when they serve. SIGTERM or SIGINT ends them "
@@ -119,13 +123,22 @@ int Serve(const Start& start) {
 }
 
 absl::StatusOr<Run> ParseDev(int argc, char** argv) {
-  ASSIGN_OR_RETURN(const Flags flags,
-                   Flags::Parse(argc, argv, 2, {"--data", "--listen", "--topology"}));
+  ASSIGN_OR_RETURN(const Flags flags, Flags::Parse(argc, argv, 2,
+                                                   {"--data", "--listen", "--topology",
+                                                    "--metrics-listen", "--slow-request-ms"}));
   DevOptions options;
   ASSIGN_OR_RETURN(options.data_folder, flags.Required("--data"));
   options.listen_address = flags.Optional("--listen");
   // Of each of its nodes, which share a disk.
   options.disk.scrub.bytes_per_second = 1 << 20;
+  options.metrics_listen_address = flags.Optional("--metrics-listen");
+  if (const auto slow = flags.Optional("--slow-request-ms")) {
+    uint32_t slow_ms = 0;
+    if (!absl::SimpleAtoi(*slow, &slow_ms)) {
+      return absl::InvalidArgumentError("--slow-request-ms needs a number");
+    }
+    options.slow_request = absl::Milliseconds(slow_ms);
+  }
   if (const auto topology = flags.Optional("--topology")) {
     ASSIGN_OR_RETURN(options.topology, Topology::ReadFile(*topology));
   }

@@ -25,6 +25,8 @@
 #include "server/partition_closer.h"
 #include "server/replica_host.h"
 #include "server/split_keeper.h"
+#include "server/telemetry/call_observer.h"
+#include "server/telemetry/node_metrics.h"
 #include "storage/objects/object_state_machine.h"
 #include "storage/objects/records.h"
 
@@ -50,7 +52,10 @@ constexpr absl::Duration kViewTimeout = absl::Seconds(10);
 class ServingNode final : public Node {
  public:
   ServingNode(const Platform& platform, NodeOptions options)
-      : platform_(platform), options_(std::move(options)), closer_(platform.coordination) {}
+      : platform_(platform),
+        options_(std::move(options)),
+        calls_(options_.id, options_.slow_request, platform.random),
+        closer_(platform.coordination) {}
   ~ServingNode() override { Stop(); }
 
   absl::Status Start() {
@@ -79,6 +84,14 @@ class ServingNode final : public Node {
   }
 
   const std::string& public_endpoint() const override { return server_->endpoint(); }
+
+  void CollectMetrics(MetricsBuilder& out) const override {
+    std::vector<NodeId> peers;
+    for (const auto& [node, record] : api_->view.nodes()) peers.push_back(node);
+    CollectNodeMetrics({options_.id, options_.region, options_.zone, calls_, *disks_, *host_,
+                        *transport_, std::move(peers), server_->endpoint()},
+                       kMetricsTime, out);
+  }
 
   void Drain(absl::Time deadline) override {
     presence_.reset();  // no replica is placed here any more
@@ -112,6 +125,7 @@ class ServingNode final : public Node {
 
   const Platform& platform_;
   const NodeOptions options_;
+  CallObserver calls_;
   const objects::ObjectStateMachine state_machine_;
   PartitionCloser closer_;
   GroupScrubs group_scrubs_;
@@ -167,6 +181,9 @@ absl::Status ServingNode::StartTransport() {
   transport.private_key = options_.tls.private_key;
   transport.listen_address = options_.internal_address;
   transport.services = {&node_service_};
+  transport.interceptors = [this] {
+    return calls_.Observe({internal::v1::NodeService::service_full_name()});
+  };
   ASSIGN_OR_RETURN(transport_,
                    replication::StartNodeTransport(
                        std::move(transport), *strand_, platform_.random,
@@ -215,8 +232,9 @@ absl::Status ServingNode::StartServer() {
   };
   api_ = std::make_unique<Api>(platform_, std::move(place));
   RETURN_IF_ERROR(api_->view.WaitUntilRead(kViewTimeout));
-  ASSIGN_OR_RETURN(server_, PublicServer::Start(*api_, options_.tls, options_.public_address,
-                                                options_.server_resources));
+  ASSIGN_OR_RETURN(server_,
+                   PublicServer::Start(*api_, calls_, options_.tls, options_.public_address,
+                                       options_.server_resources));
   return absl::OkStatus();
 }
 
@@ -254,7 +272,8 @@ void ServingNode::PublishAgain() {
   const absl::Status status = Publish();
   if (status.ok()) return;
   if (!absl::IsUnavailable(status)) {
-    Log(absl::StrCat("node ", options_.id, ": cannot tell its disks: ", status.ToString()));
+    Log(LogLevel::kWarning, "node", "cannot tell its disks",
+        {{"node", options_.id}, {"error", status}});
     return;
   }
   Upkeep(kPublishRetry, [this] { PublishAgain(); });
@@ -275,8 +294,10 @@ void ServingNode::ForgetExpired() {
         ops::ForgetExpired(*replica, platform_.clock.WallNow(), absl::Now() + kExpiryTimeout);
     // Else the leader has changed or has no quorum: then it is another's to do, or done later.
     if (!status.ok() && !absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) {
-      Log(absl::StrCat("node ", options_.id,
-                       ": cannot forget what has expired: ", status.ToString()));
+      Log(LogLevel::kWarning, "node", "cannot forget what has expired",
+          {{"node", options_.id},
+           {"group", replica->identity().partition.ToHex()},
+           {"error", status}});
     }
   }
 }

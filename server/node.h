@@ -15,6 +15,8 @@
 #include "server/placement_keeper.h"
 #include "server/public_server.h"
 #include "server/split_plan.h"
+#include "server/telemetry/call_record.h"
+#include "server/telemetry/metrics_builder.h"
 #include "server/tls_material.h"
 #include "storage/disk_store.h"
 #include "storage/posix_disk.h"
@@ -48,6 +50,8 @@ struct NodeOptions {
       storage::OpenPosixDisk;
   ServerResources server_resources;
   std::shared_ptr<storage::RocksMemory> rocks_memory;
+  // See CallObserver.
+  absl::Duration slow_request = kDefaultSlowRequest;
 };
 
 // Thread-safe. The destructor is a crash: sockets and files are closed, memory is freed, nothing is
@@ -61,6 +65,9 @@ class Node {
   static absl::StatusOr<std::unique_ptr<Node>> Start(const Platform& platform, NodeOptions options);
 
   virtual const std::string& public_endpoint() const = 0;
+  // What the node counts, see CollectNodeMetrics. Waits for replicas for kMetricsTime at most.
+  static constexpr absl::Duration kMetricsTime = absl::Seconds(2);
+  virtual void CollectMetrics(MetricsBuilder& out) const = 0;
   // Takes back that the node runs, and lets running calls end, until the deadline. Then a
   // checkpoint of every disk, so that the next start replays little; waited for as long as
   // kCheckpointTime.

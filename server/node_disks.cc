@@ -33,7 +33,8 @@ class NodeDisks::OpenedDisk {
     store.rocks_folder = folder.store + "/rocks";
     store.on_out_of_service = [node = options.store.node, path = folder.store,
                                tell = options.on_out_of_service](const absl::Status& status) {
-      Log(absl::StrCat("node ", node, ": disk ", path, " is out of service: ", status.ToString()));
+      Log(LogLevel::kError, "disk", "out of service",
+          {{"node", node}, {"folder", path}, {"error", status}});
       if (tell) tell();
     };
     ASSIGN_OR_RETURN(store_, storage::DiskStore::Open(*disk_, std::move(store)));
@@ -112,7 +113,8 @@ absl::StatusOr<std::unique_ptr<NodeDisks>> NodeDisks::Open(Options options, cryp
   if (disks->stores().empty()) return disks->slots_.front().problem;
   for (const Slot& slot : disks->slots_) {
     if (slot.problem.ok()) continue;
-    Log(absl::StrCat("node ", disks->node_, ": goes on without a disk: ", slot.problem.ToString()));
+    Log(LogLevel::kError, "disk", "cannot be opened; the node goes on without it",
+        {{"node", disks->node_}, {"folder", slot.folder.store}, {"error", slot.problem}});
   }
   return disks;
 }
@@ -168,9 +170,8 @@ void NodeDisks::Checkpoint(absl::Time deadline) {
       const absl::Status status =
           store->health().ok() ? store->Checkpoint() : absl::OkStatus();  // nothing to be saved
       if (!status.ok()) {
-        Log(absl::StrCat(
-            "node ", node_, ": disk ", store->disk_id().ToHex(),
-            " has no checkpoint; the next start replays its journal: ", status.ToString()));
+        Log(LogLevel::kWarning, "disk", "no checkpoint; the next start replays its journal",
+            {{"node", node_}, {"disk", store->disk_id().ToHex()}, {"error", status}});
       }
       absl::MutexLock lock(&wait->mutex);
       --wait->pending;
@@ -182,8 +183,9 @@ void NodeDisks::Checkpoint(absl::Time deadline) {
     return wait->pending == 0;
   };
   if (!wait->mutex.AwaitWithDeadline(absl::Condition(&done), deadline)) {
-    Log(absl::StrCat("node ", node_, ": ", wait->pending,
-                     " disks have no checkpoint in time; the next start replays their journals"));
+    Log(LogLevel::kWarning, "disk",
+        "no checkpoints in time; the next start replays these disks' journals",
+        {{"node", node_}, {"disks", wait->pending}});
   }
 }
 

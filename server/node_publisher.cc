@@ -81,7 +81,10 @@ absl::Status NodePublisher::AwaitTakeOver() const {
     ASSIGN_OR_RETURN(const std::optional<KeyValue> alive, Get(AliveKeyOf(node_)));
     if (!alive) return absl::OkStatus();
     if (absl::Now() >= end) break;
-    if (!told) Log(absl::StrCat("node ", node_, ": waits until no other process has its name"));
+    if (!told) {
+      Log(LogLevel::kWarning, "node", "waits until no other process has its name",
+          {{"node", node_}});
+    }
     absl::SleepFor(kPoll);
   }
   return absl::FailedPreconditionError(

@@ -10,6 +10,7 @@
 #include "server/ops/errors.h"
 #include "server/ops/replica_calls.h"
 #include "server/resource_names.h"
+#include "server/telemetry/call_record.h"
 #include "tenancy/errors.h"
 
 namespace meridian::server {
@@ -57,6 +58,7 @@ absl::StatusOr<ops::Context> ObjectGateway::OpenPartition(
   RETURN_IF_ERROR(target.name.status());
   const tenancy::ContainerRecord& record = container->record;
   const tenancy::PartitionRange& range = record.PartitionOf(*target.name);
+  if (CallRecord* const call = CallRecord::Current()) call->SetGroup(range.partition);
   ASSIGN_OR_RETURN(const std::shared_ptr<HostedReplica> replica,
                    FindLeading(range, record.partition_generation));
   if (target.intent == Intent::kNewData) {

@@ -3,7 +3,6 @@
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
-#include <chrono>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -14,6 +13,7 @@
 #include "meridian/internal/v1/cluster.grpc.pb.h"
 #include "replication/transport/node_credentials.h"
 #include "server/grpc_status.h"
+#include "server/telemetry/call_record.h"
 
 namespace meridian::server {
 namespace {
@@ -23,7 +23,13 @@ using Stub = pb::NodeService::Stub;
 
 constexpr absl::Duration kProbeTimeout = absl::Seconds(1);
 
-std::chrono::system_clock::time_point Deadline(absl::Time time) { return absl::ToChronoTime(time); }
+// The deadline, and whose request it is for.
+void Prepare(grpc::ClientContext& context, absl::Time deadline) {
+  context.set_deadline(absl::ToChronoTime(deadline));
+  if (const CallRecord* const call = CallRecord::Current()) {
+    context.AddMetadata(kTraceparent, call->trace().ToTraceparent());
+  }
+}
 
 // Thread-safe.
 class GrpcPeerClient final : public PeerClient {
@@ -49,10 +55,11 @@ class GrpcPeerClient final : public PeerClient {
         answers.emplace(node, stub.status());
       }
     }
+    const PhaseTimer timer(CallPhase::kNodes);
     absl::BlockingCounter pending(static_cast<int>(calls.size()));
     for (auto& [node, started] : calls) {
       Call* const call = &started;
-      call->context.set_deadline(Deadline(absl::Now() + timeout));
+      Prepare(call->context, absl::Now() + timeout);
       call->stub->async()->GetNodeStatus(&call->context, &request, &call->response,
                                          [&pending, call](grpc::Status status) {
                                            call->status = std::move(status);
@@ -140,7 +147,7 @@ class GrpcPeerClient final : public PeerClient {
     auto call = std::make_shared<Call>();
     call->peer = peer;
     call->request.add_partition_ids(std::string(PartitionId().bytes()));  // nobody's
-    call->context.set_deadline(Deadline(absl::Now() + kProbeTimeout));
+    Prepare(call->context, absl::Now() + kProbeTimeout);
     peer->stub->async()->GetNodeStatus(&call->context, &call->request, &call->response,
                                        [call](const grpc::Status& status) {
                                          call->peer->reachable = status.ok();
@@ -159,7 +166,8 @@ class GrpcPeerClient final : public PeerClient {
     ASSIGN_OR_RETURN(const std::shared_ptr<Stub> stub, StubOf(leader->node));
     request.set_partition_id(std::string(partition.bytes()));
     grpc::ClientContext context;
-    context.set_deadline(Deadline(deadline));
+    Prepare(context, deadline);
+    const PhaseTimer timer(CallPhase::kNodes);
     const grpc::Status status = ((*stub).*method)(&context, request, &response);
     if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
       return absl::UnavailableError("the partition's leader did not answer in time");

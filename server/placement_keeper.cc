@@ -167,8 +167,8 @@ void PlacementKeeper::BalanceLeaders(const std::vector<SettledGroup>& groups,
         settled_.at(move->partition).replica->OfferLeadership(move->to, std::move(done));
       });
   if (offered && !offered->ok() && !absl::IsUnavailable(*offered)) {
-    Log(absl::StrCat("node ", env_.node, ": cannot offer the leadership of partition ",
-                     move->partition.ToHex(), ": ", offered->ToString()));
+    Log(LogLevel::kWarning, "placement", "cannot offer a group's leadership",
+        {{"node", env_.node}, {"group", move->partition.ToHex()}, {"error", *offered}});
   }
 }
 
@@ -214,13 +214,13 @@ void PlacementKeeper::Begin(const Change& change) {
       });
   // UNAVAILABLE: another leads by now, and asks again.
   if (status && !status->ok() && !absl::IsUnavailable(*status)) {
-    Log(absl::StrCat("node ", env_.node, ": cannot change the members of partition ",
-                     partition.ToHex(), ": ", status->ToString()));
+    Log(LogLevel::kWarning, "placement", "cannot change a group's members",
+        {{"node", env_.node}, {"group", partition.ToHex()}, {"error", *status}});
   }
   const auto last = plans_.find(partition);
   if (last != plans_.end() && last->second.members == change.members) return;
-  Log(absl::StrCat("node ", env_.node, ": partition ", partition.ToHex(), " goes to ",
-                   NodesOf(change.members)));
+  Log(LogLevel::kInfo, "placement", "a group changes its members",
+      {{"node", env_.node}, {"group", partition.ToHex()}, {"to", NodesOf(change.members)}});
 }
 
 }  // namespace meridian::server

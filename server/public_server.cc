@@ -15,6 +15,7 @@
 #include "server/handlers/proxy.h"
 #include "server/handlers/stream_watchdog.h"
 #include "server/handlers/undecodable.h"
+#include "server/telemetry/call_observer.h"
 
 namespace meridian::server {
 namespace {
@@ -45,8 +46,8 @@ class GrpcPublicServer final : public PublicServer {
         uploads_(api, watchdog_, proxy_) {}
   ~GrpcPublicServer() override { Shutdown(absl::InfinitePast()); }
 
-  absl::Status Listen(const TlsMaterial& tls, const std::string& listen_address,
-                      const ServerResources& resources) {
+  absl::Status Listen(CallObserver& calls, const TlsMaterial& tls,
+                      const std::string& listen_address, const ServerResources& resources) {
     const size_t colon = listen_address.rfind(':');
     if (colon == std::string::npos) {
       return absl::InvalidArgumentError(
@@ -61,6 +62,7 @@ class GrpcPublicServer final : public PublicServer {
              &tenants_, &access_keys_, &containers_, &cluster_, &dev_, &objects_, &uploads_}) {
       builder.RegisterService(service);
     }
+    Observe(builder, calls);
     Bound(builder, resources);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port == 0) {
@@ -87,8 +89,20 @@ class GrpcPublicServer final : public PublicServer {
   }
 
  private:
+  // Of undecodable requests, what is counted is what they are answered.
+  static void Observe(grpc::ServerBuilder& builder, CallObserver& calls) {
+    auto interceptors = UndecodableInterceptors();
+    for (auto& counting : calls.Observe(
+             {v1::TenantService::service_full_name(), v1::AccessKeyService::service_full_name(),
+              v1::ContainerService::service_full_name(), v1::ClusterService::service_full_name(),
+              v1::DevService::service_full_name(), v1::ObjectService::service_full_name(),
+              v1::UploadService::service_full_name()})) {
+      interceptors.push_back(std::move(counting));
+    }
+    builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  }
+
   static void Bound(grpc::ServerBuilder& builder, const ServerResources& resources) {
-    builder.experimental().SetInterceptorCreators(UndecodableInterceptors());
     builder.SetResourceQuota(*resources.quota);
     builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
     builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
@@ -132,10 +146,10 @@ ServerResources MakeServerResources(int max_threads, size_t buffer_bytes) {
 }
 
 absl::StatusOr<std::unique_ptr<PublicServer>> PublicServer::Start(
-    Api& api, const TlsMaterial& tls, const std::string& listen_address,
+    Api& api, CallObserver& calls, const TlsMaterial& tls, const std::string& listen_address,
     const ServerResources& resources) {
   auto server = std::make_unique<GrpcPublicServer>(api, tls);
-  const absl::Status status = server->Listen(tls, listen_address, resources);
+  const absl::Status status = server->Listen(calls, tls, listen_address, resources);
   if (!status.ok()) return status;
   return server;
 }

@@ -16,6 +16,8 @@ class ResourceQuota;
 
 namespace meridian::server {
 
+class CallObserver;
+
 // What the gRPC servers of a process share: threads and buffer memory, both bounded.
 struct ServerResources {
   std::shared_ptr<grpc::ResourceQuota> quota;
@@ -27,8 +29,10 @@ class PublicServer {
  public:
   virtual ~PublicServer() = default;
 
-  // `api` outlives the server. UNAVAILABLE: the address cannot be listened on.
-  static absl::StatusOr<std::unique_ptr<PublicServer>> Start(Api& api, const TlsMaterial& tls,
+  // `api` and `calls`, which sees all calls, outlive the server. UNAVAILABLE: the address cannot be
+  // listened on.
+  static absl::StatusOr<std::unique_ptr<PublicServer>> Start(Api& api, CallObserver& calls,
+                                                             const TlsMaterial& tls,
                                                              const std::string& listen_address,
                                                              const ServerResources& resources);
 

@@ -137,7 +137,8 @@ void ReplicaHost::Reconcile() {
   }
   const absl::Status status = TryReconcile();
   if (status != last_error_ && !status.ok()) {
-    Log(absl::StrCat("node ", environment_.node, ": replicas are missing: ", status.ToString()));
+    Log(LogLevel::kWarning, "replicas", "some are missing",
+        {{"node", environment_.node}, {"error", status}});
   }
   last_error_ = status;
   if (status.ok()) return;
@@ -347,8 +348,10 @@ absl::Status ReplicaHost::RemoveUnnamed(storage::DiskStore& disk,
     absl::MutexLock lock(&mutex_);
     problems_.erase(replica.partition);
   }
-  Log(absl::StrCat("node ", environment_.node, ": removed replica ", replica.replica.ToHex(),
-                   " of partition ", replica.partition.ToHex(), ", which has others in its place"));
+  Log(LogLevel::kInfo, "replicas", "removed one whose group has others in its place",
+      {{"node", environment_.node},
+       {"group", replica.partition.ToHex()},
+       {"replica", replica.replica.ToHex()}});
   return absl::OkStatus();
 }
 
@@ -451,8 +454,8 @@ std::unique_ptr<HostedReplica> ReplicaHost::MakeHosted(
       environment_.state_machine,
       environment_.encode_abort_run,
       [this, partition](const absl::Status& status) {
-        Log(absl::StrCat("node ", environment_.node, ": replica of partition ", partition.ToHex(),
-                         " is out of service: ", status.ToString()));
+        Log(LogLevel::kError, "replicas", "one is out of service",
+            {{"node", environment_.node}, {"group", partition.ToHex()}, {"error", status}});
         absl::MutexLock lock(&mutex_);
         problems_[partition] = status;
       }};

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
 #include "server/await.h"
@@ -72,8 +71,8 @@ void SplitKeeper::Turn() {
     const absl::Status status = TurnOf(*led, children[partition]);
     // The group or the store is busy or away, or somebody was faster: the next turn goes on.
     if (status.ok() || absl::IsUnavailable(status) || absl::IsAborted(status)) continue;
-    Log(absl::StrCat("node ", env_.node, ": cannot split partition ", partition.ToHex(), ": ",
-                     status.ToString()));
+    Log(LogLevel::kWarning, "split", "cannot split a group",
+        {{"node", env_.node}, {"group", partition.ToHex()}, {"error", status}});
   }
   samples_ = std::move(samples);
   RemoveOrphans(children);
@@ -85,8 +84,8 @@ void SplitKeeper::RemoveOrphans(const std::map<PartitionId, std::vector<Partitio
     for (const PartitionId& child : its_children) {
       const absl::Status status = RemoveOrphan(parent, child);
       if (status.ok() || absl::IsUnavailable(status) || absl::IsAborted(status)) continue;
-      Log(absl::StrCat("node ", env_.node, ": cannot remove partition ", child.ToHex(), ": ",
-                       status.ToString()));
+      Log(LogLevel::kWarning, "split", "cannot remove an orphan",
+          {{"node", env_.node}, {"group", child.ToHex()}, {"error", status}});
     }
   }
 }
@@ -178,8 +177,10 @@ absl::Status SplitKeeper::Begin(const Led& led) {
   if (outcome.code() != pb::Outcome::OK) return absl::OkStatus();
   // How busy it is has to be measured anew.
   sample = {env_.clock.MonotonicNow(), led.status.applied_index};
-  Log(absl::StrCat("node ", env_.node, ": partition ", led.replica->identity().partition.ToHex(),
-                   " splits off ", child.ToHex()));
+  Log(LogLevel::kInfo, "split", "a group splits",
+      {{"node", env_.node},
+       {"group", led.replica->identity().partition.ToHex()},
+       {"child", child.ToHex()}});
   return absl::OkStatus();
 }
 

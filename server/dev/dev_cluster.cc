@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
@@ -20,6 +19,9 @@
 #include "server/log.h"
 #include "server/node.h"
 #include "server/node_key_file.h"
+#include "server/telemetry/call_observer.h"
+#include "server/telemetry/metrics_builder.h"
+#include "server/telemetry/metrics_server.h"
 #include "storage/rocks/node_file_ciphers.h"
 #include "storage/rocks/rocks_kv.h"
 #include "tenancy/bootstrap.h"
@@ -75,6 +77,11 @@ class DevNodes final : public DevControl {
     });
   }
 
+  // Of the nodes that run; those that start or stop just now are left out.
+  void CollectMetrics(MetricsBuilder& out) {
+    for (const auto& [node, slot] : slots_) CollectOne(*slot, out);
+  }
+
   absl::Status StopNode(const NodeId& node) override {
     if (!slots_.contains(node)) return NodeOrZoneMissing(v1::ResourceMissing::NODE, node);
     StopMany({node});
@@ -114,6 +121,12 @@ class DevNodes final : public DevControl {
       state = to;
     }
   };
+
+  static void CollectOne(Slot& slot, MetricsBuilder& out) {
+    if (!slot.mutex.TryLock()) return;
+    if (slot.node != nullptr) slot.node->CollectMetrics(out);
+    slot.mutex.Unlock();
+  }
 
   std::vector<NodeId> AllNodes() const {
     std::vector<NodeId> nodes;
@@ -157,7 +170,7 @@ class DevNodes final : public DevControl {
     absl::StatusOr<std::unique_ptr<Node>> node = MakeNode(id);
     slot.SetState(node.ok() ? NodeState::kRunning : NodeState::kStopped);
     if (!node.ok()) {
-      Log(absl::StrCat("cannot start ", node.status().ToString()));
+      Log(LogLevel::kError, "node", "cannot start", {{"node", id}, {"error", node.status()}});
       return node.status();
     }
     slot.node = *std::move(node);
@@ -180,6 +193,7 @@ class DevNodes final : public DevControl {
     options.open_disk = options_.open_disk;
     options.server_resources = resources_;
     options.rocks_memory = rocks_memory_;
+    options.slow_request = options_.slow_request;
     return Node::Start(*platform_, std::move(options));
   }
 
@@ -194,8 +208,12 @@ class DevNodes final : public DevControl {
 class EmbeddedDevCluster final : public DevCluster {
  public:
   EmbeddedDevCluster(const DevOptions& options, Clock& clock, Random& random)
-      : options_(options), clock_(clock), random_(random) {}
+      : options_(options),
+        clock_(clock),
+        random_(random),
+        front_calls_(kFrontName, options.slow_request, random) {}
   ~EmbeddedDevCluster() override {
+    metrics_.reset();
     front_.reset();
     if (nodes_ != nullptr) nodes_->StopAll();
     api_.reset();
@@ -214,6 +232,7 @@ class EmbeddedDevCluster final : public DevCluster {
     nodes_->SetPlatform(*platform_);
     RETURN_IF_ERROR(nodes_->StartAll());
     RETURN_IF_ERROR(StartFront());
+    RETURN_IF_ERROR(StartMetrics());
     RETURN_IF_ERROR(WriteProfile(cluster.administrator_token));
     WaitForLeaders();
     front_->SetServing(true);
@@ -221,6 +240,9 @@ class EmbeddedDevCluster final : public DevCluster {
   }
 
   const std::string& endpoint() const override { return front_->endpoint(); }
+  std::string metrics_endpoint() const override {
+    return metrics_ == nullptr ? std::string() : metrics_->endpoint();
+  }
   std::string profile_path() const override { return folder_->profile_path(); }
 
   void Drain(absl::Time deadline) override {
@@ -253,17 +275,29 @@ class EmbeddedDevCluster final : public DevCluster {
     const std::string wanted = options_.listen_address.value_or(
         last_endpoint.empty() ? std::string(kAnyPort) : last_endpoint);
     const std::string host = wanted.substr(0, wanted.rfind(':'));
-    ASSIGN_OR_RETURN(place.tls, IssueTls(folder_->authority(), kFrontName, {host}));
-    const TlsMaterial tls = place.tls;
+    ASSIGN_OR_RETURN(front_tls_, IssueTls(folder_->authority(), kFrontName, {host}));
+    place.tls = front_tls_;
     api_ = std::make_unique<Api>(*platform_, std::move(place));
     RETURN_IF_ERROR(api_->view.WaitUntilRead(options_.leader_wait));
-    auto front = PublicServer::Start(*api_, tls, wanted, nodes_->resources());
+    auto front = PublicServer::Start(*api_, front_calls_, front_tls_, wanted, nodes_->resources());
     if (!front.ok() && !options_.listen_address) {
-      front = PublicServer::Start(*api_, tls, kAnyPort, nodes_->resources());
+      front = PublicServer::Start(*api_, front_calls_, front_tls_, kAnyPort, nodes_->resources());
     }
     RETURN_IF_ERROR(front.status());
     front_ = *std::move(front);
     return folder_->WriteEndpoint(front_->endpoint());
+  }
+
+  absl::Status StartMetrics() {
+    if (!options_.metrics_listen_address) return absl::OkStatus();
+    ASSIGN_OR_RETURN(metrics_,
+                     MetricsServer::Start(*options_.metrics_listen_address, front_tls_, [this] {
+                       MetricsBuilder page;
+                       front_calls_.Collect({{"node", kFrontName}}, page);
+                       nodes_->CollectMetrics(page);
+                       return page.Text();
+                     }));
+    return absl::OkStatus();
   }
 
   // The administrator's key is shown once, in the profile; if that is lost, another is made.
@@ -291,7 +325,7 @@ class EmbeddedDevCluster final : public DevCluster {
       if (AllGroupsServe()) return;
       absl::SleepFor(kLeaderPoll);
     }
-    Log("not every group has a leader yet; serving nevertheless");
+    Log(LogLevel::kWarning, "dev", "not every group has a leader yet; serving nevertheless");
   }
 
   bool AllGroupsServe() {
@@ -318,6 +352,7 @@ class EmbeddedDevCluster final : public DevCluster {
   Clock& clock_;
   Random& random_;
   // In the order of dependence.
+  CallObserver front_calls_;
   std::unique_ptr<DataFolder> folder_;
   std::unique_ptr<crypto::NodeKey> coordination_key_;
   std::unique_ptr<storage::NodeFileCiphers> coordination_ciphers_;
@@ -326,7 +361,9 @@ class EmbeddedDevCluster final : public DevCluster {
   std::unique_ptr<DevNodes> nodes_;
   std::unique_ptr<Platform> platform_;
   std::unique_ptr<Api> api_;
+  TlsMaterial front_tls_;
   std::unique_ptr<PublicServer> front_;
+  std::unique_ptr<MetricsServer> metrics_;  // null: not asked for
 };
 
 }  // namespace

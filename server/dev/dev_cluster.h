@@ -15,6 +15,7 @@
 #include "replication/replica.h"
 #include "server/placement_keeper.h"
 #include "server/split_plan.h"
+#include "server/telemetry/call_record.h"
 #include "server/topology.h"
 #include "storage/disk_store.h"
 #include "storage/posix_disk.h"
@@ -33,6 +34,10 @@ struct DevOptions {
   storage::DiskStoreOptions disk;
   std::function<absl::StatusOr<std::unique_ptr<storage::Disk>>(std::string root)> open_disk =
       storage::OpenPosixDisk;
+  // HOST:PORT of the metrics of all nodes and the front; nullopt: there is no such port.
+  std::optional<std::string> metrics_listen_address = {};
+  // See CallObserver.
+  absl::Duration slow_request = kDefaultSlowRequest;
   // How long Start waits for the groups' leaders.
   absl::Duration leader_wait = absl::Seconds(15);
   // Puts something between the cluster and its coordination store; null: nothing.
@@ -54,6 +59,8 @@ class DevCluster {
 
   // Of the front: HOST:PORT.
   virtual const std::string& endpoint() const = 0;
+  // Of the metrics; empty if there is no such port.
+  virtual std::string metrics_endpoint() const = 0;
   // Of the administrator's profile.
   virtual std::string profile_path() const = 0;
   // Takes no new calls and lets running ones end until the deadline.

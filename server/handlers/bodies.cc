@@ -3,6 +3,7 @@
 #include "base/crc32c.h"
 #include "base/status.h"
 #include "server/errors.h"
+#include "server/telemetry/call_record.h"
 
 namespace meridian::server {
 namespace {
@@ -17,6 +18,7 @@ absl::StatusOr<std::optional<Buffer>> Piece(std::string* data) {
   if (data->empty() || data->size() > kMaxPieceBytes) {
     return BadStream("a message with data must hold 1 byte to 1 MiB");
   }
+  if (CallRecord* const call = CallRecord::Current()) call->Received(data->size());
   return std::optional(Buffer::FromString(std::move(*data)));
 }
 
@@ -65,6 +67,7 @@ absl::Status ReadObjectSink::Begin(const v1::ReadHeader& header) {
 }
 
 absl::Status ReadObjectSink::Write(Buffer bytes) {
+  if (CallRecord* const call = CallRecord::Current()) call->Sent(bytes.size());
   message_.set_data(bytes.view().data(), bytes.size());
   message_.set_data_crc32c(Crc32c(bytes.view()));
   return Send();

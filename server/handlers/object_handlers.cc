@@ -8,6 +8,7 @@
 #include "server/handlers/passing.h"
 #include "server/ops/objects.h"
 #include "server/ops/uploads.h"
+#include "server/telemetry/call_record.h"
 
 namespace meridian::server {
 namespace {
@@ -42,7 +43,11 @@ grpc::Status ObjectHandlers::PutObject(ServerContext* context, const v1::PutObje
           return InvalidField("data", "at most 1 MiB; use WriteObject");
         }
         WholeSource source(request->data());
-        return Take(ops::WriteObject(opened, spec, source), response);
+        const absl::Status written = Take(ops::WriteObject(opened, spec, source), response);
+        // Once, however often and wherever it is tried.
+        CallRecord* const call = CallRecord::Current();
+        if (written.ok() && call != nullptr) call->Received(request->data().size());
+        return written;
       },
       PassUnary(&Leader::objects, &Objects::PutObject, *request, response));
 }

@@ -1,4 +1,6 @@
 // The kinds of calls that Proxy passes on. What is given to these functions outlives the result.
+// Bodies are counted where they are stored or read, by the leader; here, only the time that it
+// takes.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -7,15 +9,23 @@
 
 #include "server/handlers/proxy.h"
 #include "server/handlers/stream.h"
+#include "server/telemetry/call_record.h"
 
 namespace meridian::server {
+
+// Waits for the leader.
+template <typename Blocking>
+auto AwaitLeader(const Blocking& blocking) {
+  const PhaseTimer timer(CallPhase::kNodes);
+  return blocking();
+}
 
 template <typename Stub, typename Request, typename Response>
 Proxy::Call PassUnary(const std::unique_ptr<Stub> Proxy::Leader::*service,
                       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                       const Request& request, Response* response) {
   return [=, &request](Proxy::Leader& leader, grpc::ClientContext& context) {
-    return ((*(leader.*service)).*method)(&context, request, response);
+    return AwaitLeader([&] { return ((*(leader.*service)).*method)(&context, request, response); });
   };
 }
 
@@ -27,10 +37,10 @@ Proxy::Call PassStreamIn(
     Stream& stream, const Request& first, grpc::ServerReader<Request>& reader, Response* response) {
   return [=, &stream, &first, &reader](Proxy::Leader& leader, grpc::ClientContext& context) {
     const auto writer = ((*(leader.*service)).*method)(&context, response);
-    bool open = writer->Write(first);
+    bool open = AwaitLeader([&] { return writer->Write(first); });
     Request message;
     while (open && stream.Wait([&] { return reader.Read(&message); })) {
-      open = writer->Write(message);
+      open = AwaitLeader([&] { return writer->Write(message); });
     }
     // What was broken off must not look like what came to its end.
     if (stream.IsCancelled()) {
@@ -38,7 +48,7 @@ Proxy::Call PassStreamIn(
     } else if (open) {
       writer->WritesDone();
     }
-    return writer->Finish();
+    return AwaitLeader([&] { return writer->Finish(); });
   };
 }
 
@@ -52,7 +62,7 @@ Proxy::Call PassStreamOut(const std::unique_ptr<Stub> Proxy::Leader::*service,
   return [=, &stream, &request, &writer](Proxy::Leader& leader, grpc::ClientContext& context) {
     const auto reader = ((*(leader.*service)).*method)(&context, request);
     Response message;
-    while (reader->Read(&message)) {
+    while (AwaitLeader([&] { return reader->Read(&message); })) {
       if (!stream.Wait([&] { return writer.Write(message); })) {
         context.TryCancel();
         break;

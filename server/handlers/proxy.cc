@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "server/errors.h"
 #include "server/grpc_status.h"
+#include "server/telemetry/call_record.h"
+#include "server/telemetry/trace_context.h"
 
 namespace meridian::server {
 namespace {
@@ -15,27 +17,33 @@ constexpr int kKeepaliveMs = 20'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
 constexpr int kConnectTimeoutMs = 2'000;
 
-// What a connection says of itself, and what the context does.
+// What a connection says of itself.
 bool IsOfConnection(std::string_view key) {
   return key.starts_with("grpc-") || key.starts_with(":") || key == "user-agent" ||
-         key == "content-type" || key == "te" || key == "host" || key == "accept-encoding" ||
-         key == Proxy::kRoutesKey;
+         key == "content-type" || key == "te" || key == "host" || key == "accept-encoding";
 }
 
 std::string_view View(const grpc::string_ref& text) { return {text.data(), text.size()}; }
 
+// The leader's part in the caller's trace is below this server's.
 void CopyMetadata(const grpc::ServerContext& from, grpc::ClientContext& to) {
   for (const auto& [key, value] : from.client_metadata()) {
-    if (IsOfConnection(View(key))) continue;
-    to.AddMetadata(std::string(View(key)), std::string(View(value)));
+    const std::string_view name = View(key);
+    if (IsOfConnection(name) || name == Proxy::kRoutesKey || name == kTraceparent) continue;
+    to.AddMetadata(std::string(name), std::string(View(value)));
   }
   to.AddMetadata(Proxy::kRoutesKey, "1");
+  if (const CallRecord* const call = CallRecord::Current()) {
+    to.AddMetadata(kTraceparent, call->trace().ToTraceparent());
+  }
 }
 
+// Without the request id, which is this server's too, and told by it.
 void CopyTrailers(const grpc::ClientContext& from, grpc::ServerContext& to) {
   for (const auto& [key, value] : from.GetServerTrailingMetadata()) {
-    if (IsOfConnection(View(key))) continue;
-    to.AddTrailingMetadata(std::string(View(key)), std::string(View(value)));
+    const std::string_view name = View(key);
+    if (IsOfConnection(name) || name == kRequestIdMetadata) continue;
+    to.AddTrailingMetadata(std::string(name), std::string(View(value)));
   }
 }
 

@@ -20,9 +20,9 @@ namespace meridian::server {
 
 // A call that is passed on carries what the client sent, its access key above all, by which the
 // leader judges it as if the client had come there; its deadline and its end; and the mark of a
-// client that follows NOT_LEADER itself, so that nobody passes it on once more. Answer, error
-// details and trailers come back as they are. One call is one attempt. Messages are passed on one
-// by one as both sides take them. Thread-safe.
+// client that follows NOT_LEADER itself, so that nobody passes it on once more. It keeps its
+// request id. Answer, error details and trailers come back as they are. One call is one attempt.
+// Messages are passed on one by one as both sides take them. Thread-safe.
 class Proxy {
  public:
   // Of a call's metadata: the client goes where NOT_LEADER says, by itself.

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "server/handlers/call.h"
 #include "server/handlers/stream_watchdog.h"
+#include "server/telemetry/call_record.h"
 
 namespace meridian::server {
 
@@ -21,6 +22,7 @@ class Stream {
   // gRPC's Read or Write. False: the stream has ended, or the client has kept it waiting.
   template <typename Blocking>
   bool Wait(const Blocking& blocking) {
+    const PhaseTimer timer(CallPhase::kClient);
     return watched_.Wait(blocking);
   }
   bool IsCancelled() const { return context_.IsCancelled(); }

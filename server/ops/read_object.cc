@@ -9,6 +9,7 @@
 #include "server/ops/errors.h"
 #include "server/ops/find_version.h"
 #include "server/ops/objects.h"
+#include "server/telemetry/call_record.h"
 
 namespace meridian::ops {
 namespace {
@@ -76,14 +77,19 @@ class RunReader {
     const crypto::FrameRange frames = crypto::MapRange(chunk_bytes, offset, length);
     const absl::Duration left = context_.deadline - absl::Now();
     if (left <= absl::ZeroDuration()) return DeadlineExceeded("read the body");
-    absl::StatusOr<Buffer> ciphertext =
-        context_.replica->ReadChunk({.run = run_, .number = chunk}, frames.ciphertext_offset,
-                                    frames.ciphertext_bytes, std::min(left, kChunkTimeout));
+    absl::StatusOr<Buffer> ciphertext = ReadCiphertext(chunk, frames, left);
     if (!ciphertext.ok()) return FromChunkRead(ciphertext.status());
     absl::StatusOr<Buffer> plaintext =
         cipher_->DecryptRange(chunk, chunk_bytes, frames, ciphertext->view());
     if (!plaintext.ok()) return WithCorruptReason(plaintext.status());
     return plaintext;
+  }
+
+  absl::StatusOr<Buffer> ReadCiphertext(uint32_t chunk, const crypto::FrameRange& frames,
+                                        absl::Duration left) const {
+    const server::PhaseTimer timer(server::CallPhase::kBody);
+    return context_.replica->ReadChunk({.run = run_, .number = chunk}, frames.ciphertext_offset,
+                                       frames.ciphertext_bytes, std::min(left, kChunkTimeout));
   }
 
   const Context& context_;

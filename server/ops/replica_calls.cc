@@ -7,6 +7,7 @@
 #include "server/await.h"
 #include "server/errors.h"
 #include "server/ops/errors.h"
+#include "server/telemetry/call_record.h"
 #include "storage/objects/object_reader.h"
 
 namespace meridian::ops {
@@ -31,6 +32,7 @@ absl::StatusOr<pb::Outcome> Propose(replication::Replica& replica, absl::Time de
     return server::Error(absl::StatusCode::kInvalidArgument, v1::INVALID_FIELD,
                          "the request asks for more than fits into one command");
   }
+  const server::PhaseTimer timer(server::CallPhase::kCommit);
   using Result = absl::StatusOr<replication::Applied>;
   const std::optional<Result> applied =
       server::AwaitUntil<Result>(deadline, [&](std::function<void(Result)> done) {
@@ -49,6 +51,7 @@ absl::StatusOr<pb::Outcome> Propose(const Context& context, const pb::Command& c
 
 absl::StatusOr<std::unique_ptr<storage::KvReader>> ConfirmedView(replication::Replica& replica,
                                                                  absl::Time deadline) {
+  const server::PhaseTimer timer(server::CallPhase::kConfirm);
   const std::optional<absl::Status> confirmed = server::AwaitUntil<absl::Status>(
       deadline,
       [&replica](std::function<void(absl::Status)> done) { replica.ConfirmRead(std::move(done)); });

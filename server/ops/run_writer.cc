@@ -10,6 +10,7 @@
 #include "server/ops/chunk_budget.h"
 #include "server/ops/errors.h"
 #include "server/ops/version_codec.h"
+#include "server/telemetry/call_record.h"
 #include "storage/objects/records.h"
 
 namespace meridian::ops {
@@ -66,11 +67,7 @@ absl::StatusOr<Buffer> RunWriter::EncryptInline(std::span<const std::string_view
 }
 
 absl::Status RunWriter::Send(std::span<const std::string_view> plaintext, absl::Time deadline) {
-  RETURN_IF_ERROR(in_flight_->AwaitAtMost(kMaxChunksInFlight - 1, deadline));
-  std::shared_ptr<void> allowance;
-  if (context_.chunk_budget != nullptr) {
-    ASSIGN_OR_RETURN(allowance, context_.chunk_budget->Acquire(deadline));
-  }
+  ASSIGN_OR_RETURN(const std::shared_ptr<void> allowance, AwaitTurn(deadline));
   ASSIGN_OR_RETURN(Buffer ciphertext, cipher_->EncryptChunk(chunks_sent_, plaintext));
   const uint32_t crc32c = Crc32c(ciphertext.view());
   in_flight_->Start();
@@ -82,6 +79,16 @@ absl::Status RunWriter::Send(std::span<const std::string_view> plaintext, absl::
   return absl::OkStatus();
 }
 
-absl::Status RunWriter::Flush(absl::Time deadline) { return in_flight_->AwaitAtMost(0, deadline); }
+absl::StatusOr<std::shared_ptr<void>> RunWriter::AwaitTurn(absl::Time deadline) {
+  const server::PhaseTimer timer(server::CallPhase::kBody);
+  RETURN_IF_ERROR(in_flight_->AwaitAtMost(kMaxChunksInFlight - 1, deadline));
+  if (context_.chunk_budget == nullptr) return std::shared_ptr<void>();
+  return context_.chunk_budget->Acquire(deadline);
+}
+
+absl::Status RunWriter::Flush(absl::Time deadline) {
+  const server::PhaseTimer timer(server::CallPhase::kBody);
+  return in_flight_->AwaitAtMost(0, deadline);
+}
 
 }  // namespace meridian::ops

@@ -51,6 +51,9 @@ class RunWriter {
  private:
   struct InFlight;
 
+  // Waits until another chunk may be in flight; what it returns is kept until that is durable.
+  absl::StatusOr<std::shared_ptr<void>> AwaitTurn(absl::Time deadline);
+
   const Context& context_;
   const RunId run_;
   const std::unique_ptr<crypto::RunCipher> cipher_;

@@ -94,7 +94,8 @@ absl::StatusOr<tenancy::Cluster> ClusterConnection::AwaitCluster() const {
   const absl::Time end = absl::Now() + kWait;
   auto cluster = tenancy::OpenCluster(*store_, *kms_);
   while (absl::IsUnavailable(cluster.status()) && absl::Now() < end) {
-    Log(absl::StrCat("waits for the coordination store: ", cluster.status().ToString()));
+    Log(LogLevel::kWarning, "coordination", "waits for the coordination store",
+        {{"error", cluster.status()}});
     absl::SleepFor(kPause);
     cluster = tenancy::OpenCluster(*store_, *kms_);
   }

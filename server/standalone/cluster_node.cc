@@ -9,6 +9,8 @@
 #include "server/node.h"
 #include "server/public_server.h"
 #include "server/standalone/cluster_connection.h"
+#include "server/telemetry/metrics_builder.h"
+#include "server/telemetry/metrics_server.h"
 #include "storage/rocks/rocks_kv.h"
 #include "tenancy/bootstrap.h"
 
@@ -33,6 +35,9 @@ NodeOptions OptionsOf(const pb::NodeConfig& config, const TlsMaterial& tls) {
   options.advertised_public_address = config.public_().advertise();
   options.advertised_internal_address = config.internal().advertise();
   options.disk.scrub.bytes_per_second = config.scrub_mib_per_second() * kMib;
+  if (config.has_slow_request_ms()) {
+    options.slow_request = absl::Milliseconds(config.slow_request_ms());
+  }
   const pb::Memory& memory = config.memory();
   options.server_resources =
       MakeServerResources(static_cast<int>(memory.max_threads()), memory.grpc_buffers_mib() * kMib);
@@ -59,13 +64,23 @@ class EtcdClusterNode final : public ClusterNode {
     platform_.reset(new Platform{cluster->id, clock_, random_, connection_->kms(), *cluster_key_,
                                  connection_->store(), /*dev=*/nullptr});
     ASSIGN_OR_RETURN(node_, Node::Start(*platform_, OptionsOf(config, connection_->tls())));
-    return absl::OkStatus();
+    return StartMetrics(config.metrics_listen());
   }
 
   const std::string& endpoint() const override { return node_->public_endpoint(); }
   void Drain(absl::Time deadline) override { node_->Drain(deadline); }
 
  private:
+  absl::Status StartMetrics(const std::string& listen_address) {
+    if (listen_address.empty()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(listen_address, connection_->tls(), [this] {
+                       MetricsBuilder page;
+                       node_->CollectMetrics(page);
+                       return page.Text();
+                     }));
+    return absl::OkStatus();
+  }
+
   Clock& clock_;
   Random& random_;
   // In the order of dependence.
@@ -73,6 +88,7 @@ class EtcdClusterNode final : public ClusterNode {
   std::unique_ptr<crypto::ClusterKey> cluster_key_;
   std::unique_ptr<Platform> platform_;
   std::unique_ptr<Node> node_;
+  std::unique_ptr<MetricsServer> metrics_;  // null: not asked for
 };
 
 }  // namespace

@@ -75,6 +75,7 @@ class Checker {
     CheckKms(*config_.mutable_kms());
     CheckMemory(*config_.mutable_memory());
     CheckScrub();
+    if (!config_.metrics_listen().empty()) CheckAddress("metrics_listen", config_.metrics_listen());
     return error_;
   }
 

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -28,10 +29,16 @@ constexpr absl::Duration kPollInterval = absl::Milliseconds(20);
   dup2(log, STDOUT_FILENO);
   dup2(log, STDERR_FILENO);
   if (!options.preload.empty()) setenv("LD_PRELOAD", options.preload.c_str(), 1);
-  const char* topology = options.topology_file.empty() ? nullptr : "--topology";
-  execl(options.binary.c_str(), options.binary.c_str(), "dev", "--data",
-        options.data_folder.c_str(), "--listen", "127.0.0.1:0", topology,
-        options.topology_file.c_str(), nullptr);
+  std::vector<std::string> command = {options.binary,      "dev",      "--data",
+                                      options.data_folder, "--listen", "127.0.0.1:0"};
+  if (!options.topology_file.empty()) {
+    command.insert(command.end(), {"--topology", options.topology_file});
+  }
+  command.insert(command.end(), options.arguments.begin(), options.arguments.end());
+  std::vector<char*> arguments;
+  for (std::string& argument : command) arguments.push_back(argument.data());
+  arguments.push_back(nullptr);
+  execv(arguments[0], arguments.data());
   _exit(127);
 }
 

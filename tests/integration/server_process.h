@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -25,6 +26,8 @@ class ServerProcess {
     std::string topology_file;
     // Its standard output and standard error, appended to.
     std::string log_file;
+    // More of its command line.
+    std::vector<std::string> arguments;
     // A shared library that is loaded before all others; empty: none.
     std::string preload;
   };

@@ -54,6 +54,18 @@ TEST(NodeConfig, IsReadAndCompleted) {
   EXPECT_EQ(config->scrub_mib_per_second(), 8u);
 }
 
+TEST(NodeConfig, ThereAreNoMetricsUnlessAskedForAndEveryCallIsLoggedOnlyIfSo) {
+  const auto without = Parse(kMinimal);
+  ASSERT_TRUE(without.ok()) << without.status();
+  EXPECT_TRUE(without->metrics_listen().empty());
+  EXPECT_FALSE(without->has_slow_request_ms());
+  const auto with =
+      Parse(std::string(kMinimal) + "metrics_listen: \"10.0.0.1:7445\" slow_request_ms: 0");
+  ASSERT_TRUE(with.ok()) << with.status();
+  EXPECT_EQ(with->metrics_listen(), "10.0.0.1:7445");
+  EXPECT_TRUE(with->has_slow_request_ms());
+}
+
 TEST(NodeConfig, AnUnknownFieldIsNamedWithItsLine) {
   const std::string error = ErrorWith("zone: \"east-1\"", "zone: \"east-1\"\nrack: \"r7\"");
   EXPECT_TRUE(absl::StrContains(error, "/etc/meridian/node.textproto:4:")) << error;
@@ -95,6 +107,7 @@ TEST(NodeConfig, WhatCannotWorkIsRefused) {
   ErrorWith("/meridian/test/", "meridian");
   ErrorWith("passphrase_file:", "passphrase_environment: \"P\" passphrase_file:");
   ErrorWith("kms {", "memory { max_threads: 1 } kms {");
+  ErrorWith("kms {", "metrics_listen: \"10.0.0.1\" kms {");
 }
 
 TEST(NodeConfig, AFileThatIsNotThereIsNamed) {

@@ -1,0 +1,13 @@
+// The metrics of one disk.
+#pragma once
+
+#include "server/node_service.h"
+#include "server/telemetry/metrics_builder.h"
+
+namespace meridian::server {
+
+// Adds labels `folder`, as it is configured, and `disk`, its id; a disk that could not be opened
+// has none, and is only told to be out of service. Reads counts in memory and asks the file system.
+void CollectDiskMetrics(const ServedDisk& disk, const MetricLabels& node, MetricsBuilder& out);
+
+}  // namespace meridian::server
