@@ -4,7 +4,6 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "server/log.h"
 #include "tenancy/records.h"
@@ -26,8 +25,9 @@ void CatalogWarmer::Round() {
     if (absl::IsUnavailable(status)) return;
     // Requests will ask again, and fail likewise. What is gone is gone on purpose.
     if (!status.ok() && !absl::IsNotFound(status)) {
-      Log(absl::StrCat("partition ", partition.ToHex(),
-                       ": what its requests need cannot be read: ", status.ToString()));
+      // The code only: the message may tell names.
+      Log(LogLevel::kWarning, "catalog", "what a group's requests need cannot be read",
+          {{"group", partition.ToHex()}, {"code", absl::StatusCodeToString(status.code())}});
     }
     learned_[partition] = count;
   }

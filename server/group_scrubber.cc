@@ -5,7 +5,6 @@
 #include <map>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
 #include "server/await.h"
@@ -140,11 +139,12 @@ absl::StatusOr<ComparisonVerdict> GroupScrubber::Compare(const Part& part) {
 // Loudly, each time that it is seen.
 void GroupScrubber::Tell(const ComparisonVerdict& verdict) {
   for (const ReplicaId& replica : verdict.differing) {
-    Log(absl::StrCat("node ", env_.node, ": REPLICAS DIFFER: partition ",
-                     current_->replica->identity().partition.ToHex(), ": the state of replica ",
-                     replica.ToHex(),
-                     " is not that of the others. `meridian scrub status` shows "
-                     "where it is; move it to another disk (docs/operations.md)"));
+    Log(LogLevel::kError, "scrub",
+        "REPLICAS DIFFER: a replica's state is not that of the others; `meridian scrub status` "
+        "shows where it is, docs/operations.md says what to do",
+        {{"node", env_.node},
+         {"group", current_->replica->identity().partition.ToHex()},
+         {"replica", replica.ToHex()}});
   }
 }
 

@@ -34,6 +34,7 @@
 #include "server/standalone/cluster_setup.h"
 #include "server/standalone/node_config.h"
 #include "server/stop_signal.h"
+#include "server/telemetry/grpc_log.h"
 #include "server/topology.h"
 
 namespace meridian::server {
@@ -210,5 +211,6 @@ int main(int argc, char** argv) {
   // Debian's Abseil has it on, at the cost of a tenth of the server's CPU.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 #endif
+  meridian::server::LogGrpcErrors();
   return meridian::server::Main(argc, argv);
 }

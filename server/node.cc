@@ -89,7 +89,7 @@ class ServingNode final : public Node {
     std::vector<NodeId> peers;
     for (const auto& [node, record] : api_->view.nodes()) peers.push_back(node);
     CollectNodeMetrics({options_.id, options_.region, options_.zone, calls_, *disks_, *host_,
-                        *transport_, std::move(peers), server_->endpoint()},
+                        group_scrubs_, *transport_, std::move(peers), server_->endpoint()},
                        kMetricsTime, out);
   }
 

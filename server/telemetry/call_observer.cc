@@ -13,7 +13,6 @@ using grpc::experimental::InterceptionHookPoints;
 using grpc::experimental::InterceptorBatchMethods;
 
 constexpr uint32_t kLinesASecond = 50;
-constexpr int kCountBits = 16;
 
 constexpr Metric kDropped = {"meridian_log_lines_dropped_total",
                              "Lines about slow and failed calls beyond 50 a second."};
@@ -76,20 +75,6 @@ class CallInterceptorFactory final : public grpc::experimental::ServerIntercepto
 };
 
 }  // namespace
-
-bool LineBudget::Take(absl::Time now) {
-  const auto second = static_cast<uint64_t>(absl::ToUnixSeconds(now));
-  uint64_t state = state_.load(std::memory_order_relaxed);
-  while (true) {
-    const uint64_t taken = state >> kCountBits == second ? state & ((1 << kCountBits) - 1) : 0;
-    if (taken >= lines_a_second_) {
-      dropped_.fetch_add(1, std::memory_order_relaxed);
-      return false;
-    }
-    const uint64_t next = second << kCountBits | (taken + 1);
-    if (state_.compare_exchange_weak(state, next, std::memory_order_relaxed)) return true;
-  }
-}
 
 CallObserver::CallObserver(NodeId node, absl::Duration slow, Random& random)
     : node_(std::move(node)), slow_(slow), random_(random), lines_(kLinesASecond) {}

@@ -5,8 +5,6 @@
 #include <system_error>
 #include <utility>
 
-#include "storage/disk_store.h"
-
 namespace meridian::server {
 namespace {
 
@@ -29,6 +27,19 @@ constexpr Metric kExtentBytes = {"meridian_disk_extent_bytes", "What those files
 constexpr Metric kChunkBytes = {"meridian_disk_chunk_bytes", "What of it is in use."};
 constexpr Metric kCorrupt = {"meridian_disk_corrupt_reads_total",
                              "Reads of records and chunks that found damage."};
+constexpr Metric kAwaitingRepair = {"meridian_disk_chunks_awaiting_repair",
+                                    "Chunks of which there is no good copy on the disk now."};
+constexpr Metric kScrubProgress = {"meridian_disk_scrub_progress",
+                                   "How much of the disk its last pass has verified, 0 to 1."};
+constexpr Metric kScrubVerified = {"meridian_disk_scrub_verified_bytes",
+                                   "Verified in the last pass; it begins at 0 with each."};
+constexpr Metric kScrubCorrupt = {"meridian_disk_scrub_corrupt_records",
+                                  "Records found damaged in the last pass, and in the one before."};
+constexpr Metric kScrubEnd = {"meridian_disk_scrub_end_timestamp_seconds",
+                              "When a pass last ended; none if none has."};
+constexpr Metric kScrubHeld = {
+    "meridian_disk_scrub_held",
+    "1 while the pass does not get on; `meridian scrub status` says why."};
 
 void CollectSyncs(const storage::SyncCounts& syncs, const MetricLabels& labels,
                   MetricsBuilder& out) {
@@ -53,11 +64,26 @@ void CollectStats(const storage::DiskStats& stats, const MetricLabels& labels,
   gauge(kChunkBytes, stats.chunk_live_bytes);
   counter(kCheckpoints, stats.checkpoints);
   counter(kCorrupt, stats.corrupt_reads);
+  gauge(kAwaitingRepair, stats.lost_chunks);
   CollectSyncs(stats.journal_syncs, labels + std::pair("part", "journal"), out);
   CollectSyncs(stats.extent_syncs, labels + std::pair("part", "extents"), out);
 }
 
 }  // namespace
+
+void CollectScrubMetrics(const storage::ScrubStatus& scrub, const MetricLabels& labels,
+                         MetricsBuilder& out) {
+  if (scrub.bytes_per_second == 0) return;
+  out.Gauge(kScrubProgress, labels, scrub.progress);
+  out.Gauge(kScrubVerified, labels, static_cast<double>(scrub.verified_bytes));
+  out.Gauge(kScrubCorrupt, labels + std::pair("pass", "last"), static_cast<double>(scrub.corrupt));
+  out.Gauge(kScrubCorrupt, labels + std::pair("pass", "before"),
+            static_cast<double>(scrub.corrupt_before));
+  if (scrub.last_pass_end != absl::InfinitePast()) {
+    out.Gauge(kScrubEnd, labels, absl::ToDoubleSeconds(scrub.last_pass_end - absl::UnixEpoch()));
+  }
+  out.Gauge(kScrubHeld, labels, scrub.problem.ok() ? 0 : 1);
+}
 
 void CollectDiskMetrics(const ServedDisk& disk, const MetricLabels& node, MetricsBuilder& out) {
   const std::string id = disk.store == nullptr ? std::string() : disk.store->disk_id().ToHex();
@@ -69,6 +95,7 @@ void CollectDiskMetrics(const ServedDisk& disk, const MetricLabels& node, Metric
   if (!error) out.Gauge(kCapacity, labels, static_cast<double>(space.capacity));
   const absl::StatusOr<storage::DiskStats> stats = disk.store->Stats();
   if (stats.ok()) CollectStats(*stats, labels, out);
+  CollectScrubMetrics(disk.store->scrub(), labels, out);
 }
 
 }  // namespace meridian::server

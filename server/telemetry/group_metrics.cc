@@ -66,6 +66,13 @@ constexpr Metric kSnapshotsSent = {"meridian_group_snapshots_sent_total",
 constexpr Metric kSnapshotsInstalled = {"meridian_group_snapshots_installed_total",
                                         "Snapshots that replaced this replica's state."};
 
+constexpr Metric kDiffering = {"meridian_group_replicas_differing",
+                               "Replicas whose state is not that of the others, as the leader's "
+                               "comparison has found."};
+constexpr Metric kCompared = {"meridian_group_compared_timestamp_seconds",
+                              "When the leader's last whole comparison of the replicas ended; none "
+                              "if none has."};
+
 bool IsVoter(const GroupConfig& config, ReplicaId replica) {
   for (const auto* set : {&config.members, &config.joint_old}) {
     for (const Member& member : *set) {
@@ -179,8 +186,17 @@ void CollectReplicaMetrics(const HostedReplica::Identity& identity, const Replic
   out.Counter(kRepaired, on_disk, static_cast<double>(status.repaired_chunks));
 }
 
+void CollectComparisonMetrics(PartitionId partition, const GroupScrub& scrub,
+                              const MetricLabels& node, MetricsBuilder& out) {
+  const MetricLabels labels = node + std::pair("group", partition.ToHex());
+  out.Gauge(kDiffering, labels, static_cast<double>(scrub.differing.size()));
+  if (scrub.last_compared == absl::InfinitePast()) return;
+  out.Gauge(kCompared, labels, absl::ToDoubleSeconds(scrub.last_compared - absl::UnixEpoch()));
+}
+
 void CollectGroupMetrics(const std::vector<std::shared_ptr<HostedReplica>>& replicas,
-                         absl::Duration timeout, const MetricLabels& node, MetricsBuilder& out) {
+                         const GroupScrubs& scrubs, absl::Duration timeout,
+                         const MetricLabels& node, MetricsBuilder& out) {
   const auto answers = std::make_shared<Answers>(replicas.size());
   for (size_t i = 0; i < replicas.size(); ++i) {
     replicas[i]->GetStatus([answers, i](ReplicaStatus status) { answers->Set(i, status); });
@@ -188,10 +204,15 @@ void CollectGroupMetrics(const std::vector<std::shared_ptr<HostedReplica>>& repl
   const std::vector<std::optional<ReplicaStatus>> statuses = answers->Await(timeout);
   size_t unanswered = 0;
   for (size_t i = 0; i < replicas.size(); ++i) {
-    if (statuses[i]) {
-      CollectReplicaMetrics(replicas[i]->identity(), *statuses[i], node, out);
-    } else {
+    if (!statuses[i]) {
       ++unanswered;
+      continue;
+    }
+    const HostedReplica::Identity& identity = replicas[i]->identity();
+    CollectReplicaMetrics(identity, *statuses[i], node, out);
+    const std::optional<GroupScrub> scrub = scrubs.Find(identity.partition);
+    if (statuses[i]->is_serving && scrub) {
+      CollectComparisonMetrics(identity.partition, *scrub, node, out);
     }
   }
   out.Gauge(kGroups, node, static_cast<double>(replicas.size()));

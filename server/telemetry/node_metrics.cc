@@ -77,7 +77,7 @@ void CollectNodeMetrics(const MeteredNode& node, absl::Duration timeout, Metrics
   CollectConnections(node, labels, out);
   CollectPeers(node, labels, out);
   for (const ServedDisk& disk : node.disks.Describe()) CollectDiskMetrics(disk, labels, out);
-  CollectGroupMetrics(node.host.List(), timeout, labels, out);
+  CollectGroupMetrics(node.host.List(), node.scrubs, timeout, labels, out);
 }
 
 }  // namespace meridian::server

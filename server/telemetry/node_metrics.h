@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "base/id.h"
 #include "replication/transport/node_transport.h"
+#include "server/group_scrubs.h"
 #include "server/node_disks.h"
 #include "server/replica_host.h"
 #include "server/telemetry/call_observer.h"
@@ -23,6 +24,7 @@ struct MeteredNode {
   const CallObserver& calls;
   const NodeDisks& disks;
   const ReplicaHost& host;
+  const GroupScrubs& scrubs;
   const replication::NodeTransport& transport;
   std::vector<NodeId> peers;
   std::string public_endpoint;

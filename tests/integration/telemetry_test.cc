@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <httplib.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -317,6 +318,17 @@ TEST_F(TelemetryTest, ALineOfACallTellsItsGroupAndWhereItsTimeWent) {
             written["commit_ms"].get<double>() + written["body_ms"].get<double>());
   EXPECT_EQ(written["group"].get<std::string>().size(), 32u);
   EXPECT_EQ(written["request_id"].get<std::string>().size(), 32u);
+}
+
+TEST_F(TelemetryTest, ErrorsOfGrpcAreLinesToo) {
+  ASSERT_FALSE(administrator_.endpoints.empty());
+  httplib::Client plain("http://" + administrator_.endpoints[0]);
+  EXPECT_FALSE(plain.Get("/"));  // it speaks TLS only
+  EXPECT_TRUE(Until([&] {
+    const auto lines = Lines();
+    return std::any_of(lines.begin(), lines.end(),
+                       [](const nlohmann::json& line) { return line["component"] == "grpc"; });
+  }));
 }
 
 // 40 random characters that every place permits.

@@ -111,6 +111,53 @@ TEST(DiskMetrics, ADiskThatCannotBeOpenedIsToldToBeOutOfService) {
   EXPECT_EQ(samples[0].labels.at("disk"), "");
 }
 
+TEST(ScrubMetrics, TellTheLastPassAndTheOneBefore) {
+  storage::ScrubStatus scrub;
+  scrub.bytes_per_second = 8 << 20;
+  scrub.verified_bytes = 1000;
+  scrub.progress = 0.25;
+  scrub.corrupt = 2;
+  scrub.corrupt_before = 3;
+  MetricsBuilder first;
+  CollectScrubMetrics(scrub, kNode, first);
+  Exposition page = Parse(first);
+  EXPECT_EQ(page.Sum("meridian_disk_scrub_progress"), 0.25);
+  EXPECT_EQ(page.Sum("meridian_disk_scrub_verified_bytes"), 1000);
+  EXPECT_EQ(page.Sum("meridian_disk_scrub_corrupt_records", {{"pass", "last"}}), 2);
+  EXPECT_EQ(page.Sum("meridian_disk_scrub_corrupt_records", {{"pass", "before"}}), 3);
+  EXPECT_EQ(page.Sum("meridian_disk_scrub_held"), 0);
+  EXPECT_FALSE(page.families.contains("meridian_disk_scrub_end_timestamp_seconds"));
+
+  scrub.last_pass_end = absl::FromUnixSeconds(1'700'000'000);
+  scrub.problem = absl::UnavailableError("the journal does not answer");
+  MetricsBuilder second;
+  CollectScrubMetrics(scrub, kNode, second);
+  page = Parse(second);
+  EXPECT_EQ(page.Sum("meridian_disk_scrub_end_timestamp_seconds"), 1'700'000'000);
+  EXPECT_EQ(page.Sum("meridian_disk_scrub_held"), 1);
+}
+
+TEST(ScrubMetrics, ADiskThatIsNotVerifiedHasNone) {
+  MetricsBuilder builder;
+  CollectScrubMetrics({}, kNode, builder);
+  EXPECT_EQ(builder.Text(), "");
+}
+
+TEST(ComparisonMetrics, CountReplicasThatDiffer) {
+  GroupScrub scrub;
+  MetricsBuilder first;
+  CollectComparisonMetrics(IdOf<PartitionId>('a'), scrub, kNode, first);
+  EXPECT_EQ(Parse(first).Sum("meridian_group_replicas_differing"), 0);
+  EXPECT_FALSE(Parse(first).families.contains("meridian_group_compared_timestamp_seconds"));
+  scrub.differing = {IdOf<ReplicaId>('1'), IdOf<ReplicaId>('2')};
+  scrub.last_compared = absl::FromUnixSeconds(1'700'000'000);
+  MetricsBuilder second;
+  CollectComparisonMetrics(IdOf<PartitionId>('a'), scrub, kNode, second);
+  const Exposition page = Parse(second);
+  EXPECT_EQ(page.Sum("meridian_group_replicas_differing", {{"group", std::string(32, 'a')}}), 2);
+  EXPECT_EQ(page.Sum("meridian_group_compared_timestamp_seconds"), 1'700'000'000);
+}
+
 TEST(CountConnections, CountsThoseThatAPortHasAccepted) {
   const std::string table =
       "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
