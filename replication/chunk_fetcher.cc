@@ -13,6 +13,9 @@ namespace {
 constexpr size_t kMaxAsked = 8;
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(500);
 constexpr absl::Duration kMaxRetry = absl::Seconds(5);
+// How long a peer that did not answer is asked after all others: else each chunk would wait for it,
+// and a replica would not be rebuilt as fast as others are written to.
+constexpr absl::Duration kSilence = absl::Seconds(5);
 // Rounds in which every other voter says that it has no good copy, after which a read is answered,
 // and after which a chunk counts as lost.
 constexpr size_t kSureRoundsOfRead = 2;
@@ -93,9 +96,12 @@ void ChunkFetcher::AskMore() {
 void ChunkFetcher::BeginRound(storage::ChunkId chunk, Wanted& wanted) {
   const auto& peers = peers_.peers();
   wanted.to_ask = peers;
-  // Not every chunk from the same one first.
-  std::rotate(wanted.to_ask.begin(), wanted.to_ask.begin() + chunk.number % peers.size(),
+  // Not every chunk from the same one first; most runs have only one.
+  const size_t first = static_cast<uint8_t>(chunk.run.bytes().back()) + size_t{chunk.number};
+  std::rotate(wanted.to_ask.begin(), wanted.to_ask.begin() + first % peers.size(),
               wanted.to_ask.end());
+  std::stable_partition(wanted.to_ask.begin(), wanted.to_ask.end(),
+                        [this](ReplicaId peer) { return !IsSilent(peer); });
   std::reverse(wanted.to_ask.begin(), wanted.to_ask.end());
   if (wanted.rounds > 0 || wanted.sought) {
     wanted.to_ask.insert(wanted.to_ask.begin(), peers_.left().begin(), peers_.left().end());
@@ -106,11 +112,16 @@ void ChunkFetcher::BeginRound(storage::ChunkId chunk, Wanted& wanted) {
   Ask(chunk, wanted);
 }
 
+bool ChunkFetcher::IsSilent(ReplicaId peer) const {
+  const auto silent = silent_until_.find(peer);
+  return silent != silent_until_.end() && hooks_.now() < silent->second;
+}
+
 void ChunkFetcher::Ask(storage::ChunkId chunk, Wanted& wanted) {
   wanted.asked_at = hooks_.now();
-  const ReplicaId peer = wanted.to_ask.back();
+  wanted.asked_of = wanted.to_ask.back();
   wanted.to_ask.pop_back();
-  peers_.Send(peer, ChunkFetch{chunk});
+  peers_.Send(wanted.asked_of, ChunkFetch{chunk});
 }
 
 absl::Duration ChunkFetcher::RetryAfter(const Wanted& wanted) const {
@@ -132,6 +143,7 @@ void ChunkFetcher::Serve(ReplicaId from, const ChunkFetch& request) {
 }
 
 void ChunkFetcher::OnReply(ReplicaId from, ChunkFetchReply reply) {
+  silent_until_.erase(from);
   auto it = wanted_.find(reply.chunk);
   if (it == wanted_.end() || it->second.storing) return;
   Wanted& wanted = it->second;
@@ -304,6 +316,7 @@ void ChunkFetcher::Tick() {
     std::move(first_late, wanted.reads.end(), std::back_inserter(late));
     wanted.reads.erase(first_late, wanted.reads.end());
     if (wanted.asked && !wanted.storing && now - wanted.asked_at >= RetryAfter(wanted)) {
+      silent_until_[wanted.asked_of] = now + kSilence;
       if (wanted.to_ask.empty()) {
         EndRound(wanted);
       } else {
@@ -318,6 +331,7 @@ void ChunkFetcher::Tick() {
     Drop(it);
     it = next;
   }
+  std::erase_if(silent_until_, [now](const auto& peer) { return peer.second <= now; });
   for (const storage::ChunkId& chunk : to_place) PlaceLost(chunk);
   AskMore();
   for (Read& read : lost) read.done(absl::DataLossError("no replica has a good copy of the chunk"));

@@ -99,6 +99,7 @@ class ChunkFetcher {
     bool asked = false;
     bool storing = false;
     absl::Duration asked_at;
+    ReplicaId asked_of;
     // All were asked in vain: a pause, in which other chunks have a turn.
     absl::Duration not_before;
     // Of the round under way: who is still to be asked, the next one last; who has no good copy; if
@@ -121,6 +122,7 @@ class ChunkFetcher {
 
   void AskMore();
   void BeginRound(storage::ChunkId chunk, Wanted& wanted);
+  bool IsSilent(ReplicaId peer) const;
   // The next one of the round.
   void Ask(storage::ChunkId chunk, Wanted& wanted);
   void Arrived(storage::ChunkId chunk, const Buffer* bytes);
@@ -143,6 +145,8 @@ class ChunkFetcher {
   std::map<storage::ChunkId, Wanted> wanted_;
   std::map<Ticket, Waiting> waiting_;
   std::map<storage::ChunkId, int> storing_;  // writes of Store under way
+  // Peers that did not answer, until when they are asked last.
+  std::map<ReplicaId, absl::Duration> silent_until_;
   Ticket last_ticket_ = 0;
   size_t asked_ = 0;  // wanted chunks that are asked for: bounded
   Counters counters_;

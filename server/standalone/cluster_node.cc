@@ -38,6 +38,7 @@ NodeOptions OptionsOf(const pb::NodeConfig& config, const TlsMaterial& tls) {
   if (config.has_slow_request_ms()) {
     options.slow_request = absl::Milliseconds(config.slow_request_ms());
   }
+  options.placement.patience = absl::Seconds(config.rebuild_after_seconds());
   const pb::Memory& memory = config.memory();
   options.server_resources =
       MakeServerResources(static_cast<int>(memory.max_threads()), memory.grpc_buffers_mib() * kMib);

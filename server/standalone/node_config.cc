@@ -28,6 +28,9 @@ constexpr uint32_t kDefaultGrpcBuffersMib = 192;
 constexpr uint32_t kDefaultThreads = 256;
 constexpr uint32_t kDefaultScrubMibPerSecond = 8;
 constexpr uint32_t kMaxScrubMibPerSecond = 1024;
+constexpr uint32_t kDefaultRebuildAfterSeconds = 600;
+constexpr uint32_t kMinRebuildAfterSeconds = 5;
+constexpr uint32_t kMaxRebuildAfterSeconds = 86'400;
 constexpr uint32_t kMinGrpcBuffersMib = 16;
 constexpr uint32_t kMinThreads = 16;
 
@@ -76,6 +79,7 @@ class Checker {
     CheckMemory(*config_.mutable_memory());
     CheckScrub();
     if (!config_.metrics_listen().empty()) CheckAddress("metrics_listen", config_.metrics_listen());
+    CheckRebuild();
     return error_;
   }
 
@@ -202,6 +206,17 @@ class Checker {
     }
     if (config_.scrub_mib_per_second() > kMaxScrubMibPerSecond) {
       Wrong("scrub_mib_per_second", absl::StrCat("must be 1-", kMaxScrubMibPerSecond));
+    }
+  }
+
+  void CheckRebuild() {
+    if (config_.rebuild_after_seconds() == 0) {
+      config_.set_rebuild_after_seconds(kDefaultRebuildAfterSeconds);
+    }
+    if (config_.rebuild_after_seconds() < kMinRebuildAfterSeconds ||
+        config_.rebuild_after_seconds() > kMaxRebuildAfterSeconds) {
+      Wrong("rebuild_after_seconds",
+            absl::StrCat("must be ", kMinRebuildAfterSeconds, "-", kMaxRebuildAfterSeconds));
     }
   }
 

@@ -5,23 +5,18 @@
 // nothing, see RocksKv: no marker can hide in a compressed block.)
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <array>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <system_error>
 #include <vector>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/random.h"
 #include "client/admin.h"
 #include "client/client.h"
+#include "tests/integration/marker_search.h"
 #include "tests/integration/server_process.h"
 #include "tests/temp_folder.h"
 
@@ -30,92 +25,6 @@ namespace {
 
 constexpr char kIdentityCipher[] = "tests/integration/libidentity_cipher.so";
 constexpr size_t kMiB = 1 << 20;
-
-// Random bytes in the forms in which they could lie in a file.
-struct Marker {
-  std::string raw, hex, base64;
-};
-
-Marker NewMarker(size_t size = 32) {
-  SystemRandom random;
-  Marker marker;
-  marker.raw.resize(size);
-  random.Fill({reinterpret_cast<uint8_t*>(marker.raw.data()), size});
-  marker.hex = absl::BytesToHexString(marker.raw);
-  marker.base64 = absl::Base64Escape(marker.raw);
-  return marker;
-}
-
-// Finds any of many strings in the files of a folder.
-class Search {
- public:
-  void Add(const std::string& what, const std::string& needle) {
-    by_prefix_[PrefixOf(needle.data())].push_back(needles_.size());
-    needles_.push_back({what, needle});
-    longest_ = std::max(longest_, needle.size());
-  }
-  // In all its forms. RocksDB leaves out what a key shares with the key before: the first bytes of
-  // a form are not looked for. Nor the last of base64, which depend on what follows.
-  void Add(const std::string& what, const Marker& marker) {
-    constexpr size_t kSkipped = 4;
-    std::string upper = marker.hex, web = absl::WebSafeBase64Escape(marker.raw);
-    absl::AsciiStrToUpper(&upper);
-    Add(what + ", raw", marker.raw.substr(kSkipped));
-    Add(what + ", hex", marker.hex.substr(kSkipped));
-    Add(what + ", upper-case hex", upper.substr(kSkipped));
-    Add(what + ", base64", marker.base64.substr(kSkipped, 36));
-    Add(what + ", web-safe base64", web.substr(kSkipped, 36));
-  }
-
-  // What was found, and in which file first. Files that vanish meanwhile are left out.
-  std::map<std::string, std::string> In(const std::string& folder) const {
-    std::map<std::string, std::string> found;
-    std::error_code error;
-    std::filesystem::recursive_directory_iterator files(folder, error), end;
-    for (; !error && files != end; files.increment(error)) {
-      if (files->is_regular_file(error)) InFile(files->path(), found);
-    }
-    return found;
-  }
-
- private:
-  struct Needle {
-    std::string what, bytes;
-  };
-  static constexpr size_t kBlockBytes = 4 * kMiB;
-
-  static uint16_t PrefixOf(const char* bytes) {
-    return static_cast<uint16_t>(static_cast<uint8_t>(bytes[0]) << 8 |
-                                 static_cast<uint8_t>(bytes[1]));
-  }
-
-  void InFile(const std::filesystem::path& path, std::map<std::string, std::string>& found) const {
-    std::ifstream file(path, std::ios::binary);
-    std::string block(kBlockBytes, '\0');
-    size_t kept = 0;  // from the block before: a needle may lie across
-    while (file) {
-      file.read(block.data() + kept, static_cast<std::streamsize>(block.size() - kept));
-      const size_t size = kept + static_cast<size_t>(file.gcount());
-      InBlock({block.data(), size}, path, found);
-      kept = std::min(size, longest_ - 1);
-      block.replace(0, kept, block, size - kept, kept);
-    }
-  }
-
-  void InBlock(std::string_view block, const std::string& path,
-               std::map<std::string, std::string>& found) const {
-    for (size_t i = 0; i + 1 < block.size(); ++i) {
-      for (const size_t candidate : by_prefix_[PrefixOf(block.data() + i)]) {
-        const Needle& needle = needles_[candidate];
-        if (block.substr(i).starts_with(needle.bytes)) found.emplace(needle.what, path);
-      }
-    }
-  }
-
-  std::vector<Needle> needles_;
-  std::vector<std::vector<size_t>> by_prefix_ = std::vector<std::vector<size_t>>(1 << 16);
-  size_t longest_ = 2;
-};
 
 constexpr char kCoordinationKeys[] = "keys of the coordination store";
 constexpr char kEndpoints[] = "nodes' endpoints";
@@ -161,8 +70,8 @@ struct Planted {
     }
     return expected;
   }
-  Search NewSearch() const {
-    Search search;
+  MarkerSearch NewSearch() const {
+    MarkerSearch search;
     search.Add("tenant", tenant);
     search.Add("container", container);
     search.Add("tenant title", tenant_title);
@@ -276,7 +185,7 @@ class AtRest : public testing::Test {
   std::map<std::string, std::string> Found() const { return search_.In(folder_.path()); }
 
   const Planted planted_;
-  Search search_;
+  MarkerSearch search_;
   TempFolder folder_;
   std::unique_ptr<ServerProcess> server_;
   Profile administrator_;

@@ -20,11 +20,13 @@ namespace {
 
 constexpr char kScript[] = "deploy/local-cluster";
 
-[[noreturn]] void Become(const std::vector<std::string>& command, int output) {
+[[noreturn]] void Become(const std::vector<std::string>& command, const std::string& preload,
+                         int output) {
   dup2(output, STDOUT_FILENO);
   dup2(output, STDERR_FILENO);
   setenv("MERIDIAND", std::filesystem::absolute("server/meridiand").c_str(), 1);
   setenv("MERIDIAN", std::filesystem::absolute("client/cli/meridian").c_str(), 1);
+  if (!preload.empty()) setenv("LD_PRELOAD", preload.c_str(), 1);
   std::vector<char*> argv;
   for (const std::string& argument : command) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
@@ -34,11 +36,11 @@ constexpr char kScript[] = "deploy/local-cluster";
 
 }  // namespace
 
-ProgramResult RunProgram(const std::vector<std::string>& command) {
+ProgramResult RunProgram(const std::vector<std::string>& command, const std::string& preload) {
   int output[2];
   if (pipe2(output, O_CLOEXEC) != 0) return {127, "no pipe"};
   const pid_t pid = fork();
-  if (pid == 0) Become(command, output[1]);
+  if (pid == 0) Become(command, preload, output[1]);
   close(output[1]);
   ProgramResult result;
   char block[4096];
@@ -106,7 +108,7 @@ absl::Status LocalCluster::Command(const std::string& command,
   std::vector<std::string> words = {kScript, command};
   words.insert(words.end(), arguments.begin(), arguments.end());
   words.insert(words.end(), {"--folder", folder_});
-  const ProgramResult result = RunProgram(words);
+  const ProgramResult result = RunProgram(words, preload_);
   if (result.exit_code == 0) return absl::OkStatus();
   return absl::UnknownError(absl::StrCat(absl::StrJoin(words, " "), " failed: ", result.output));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -15,8 +16,9 @@ struct ProgramResult {
   int exit_code = 0;
   std::string output;
 };
-// Runs a program of the test's runfiles, with the arguments, to its end.
-ProgramResult RunProgram(const std::vector<std::string>& command);
+// Runs a program of the test's runfiles, with the arguments, to its end. `preload`: a shared
+// library that it and all that it starts load before others.
+ProgramResult RunProgram(const std::vector<std::string>& command, const std::string& preload = "");
 
 // Not thread-safe. The destructor stops everything that runs.
 class LocalCluster {
@@ -26,8 +28,15 @@ class LocalCluster {
   ~LocalCluster();
   LocalCluster(const LocalCluster&) = delete;
 
+  // See RunProgram: of all that is started from then on.
+  void set_preload(std::string library) { preload_ = std::move(library); }
+
   // Commands of deploy/local-cluster; UNKNOWN with what it said if it fails.
   absl::Status Up(const std::vector<std::string>& options = {}) { return Command("up", options); }
+  absl::Status Down() { return Command("down"); }
+  absl::Status Add(const std::string& node, int disks) {
+    return Command("add", {node, "--disks", std::to_string(disks)});
+  }
   absl::Status Kill(const std::string& name) { return Kill(std::vector{name}); }
   // All of them at once.
   absl::Status Kill(const std::vector<std::string>& names) { return Command("kill", names); }
@@ -55,6 +64,7 @@ class LocalCluster {
   absl::Status Signal(const std::string& name, int signal) const;
 
   const std::string folder_;
+  std::string preload_;
 };
 
 }  // namespace meridian

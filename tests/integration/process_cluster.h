@@ -28,10 +28,13 @@ class ProcessCluster : public testing::Test {
   // How long writes may stop when a group's leader dies.
   static constexpr absl::Duration kMaxPause = absl::Seconds(5);
 
-  static void SetUpTestSuite() {
+  static void SetUpTestSuite() { StartCluster(); }
+  // In a suite's own SetUpTestSuite, with options of `deploy/local-cluster up`.
+  static void StartCluster(std::vector<std::string> options = {}) {
     folder_ = new TempFolder;
     cluster_ = new LocalCluster(folder_->path() + "/cluster");
-    const absl::Status up = cluster_->Up({"--disks", "2"});
+    options.insert(options.end(), {"--disks", "2"});
+    const absl::Status up = cluster_->Up(options);
     ASSERT_TRUE(up.ok()) << up;
     const auto admin = cluster_->AdminProfile();
     ASSERT_TRUE(admin.ok()) << admin.status();

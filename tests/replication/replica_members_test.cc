@@ -216,6 +216,22 @@ TEST_F(ReplicaMembersTest, ALostChunkIsSearchedForOnMembersThatHaveLeft) {
 }
 
 // The target changes while a new member is being rebuilt: it goes on where it stands.
+// Each chunk asked of a member that is gone would wait for half a second before another is asked.
+TEST_F(ReplicaMembersTest, AMemberThatIsGoneDoesNotHoldUpWhoTakesItsPlace) {
+  ASSERT_EQ(group_.Leader(), 1);
+  for (int i = 0; i < 300; ++i) ASSERT_TRUE(group_.PutRun(1, group_.NewRun(), 1, kBytes).ok());
+  group_.RunFor(absl::Seconds(2));
+  group_.Crash(1);
+  const int leader = group_.Leader();
+  ASSERT_TRUE(leader == 2 || leader == 3);
+  group_.Add(4);
+  const absl::Duration begin = group_.executor().MonotonicNow();
+  ASSERT_TRUE(ChangeMembers(leader, {2, 3, 4}).ok());
+  ASSERT_TRUE(Reaches({2, 3, 4}));
+  EXPECT_LT(group_.executor().MonotonicNow() - begin, absl::Seconds(4));
+  EXPECT_EQ(group_.Digest(4)->second, group_.Digest(leader)->second);
+}
+
 TEST_F(ReplicaMembersTest, ASnapshotGoesOnThroughEpochsThatItsLeaderRaises) {
   ASSERT_EQ(group_.Leader(), 1);
   ASSERT_TRUE(group_.PutRun(1, group_.NewRun(), 3, kBytes).ok());

@@ -52,6 +52,7 @@ TEST(NodeConfig, IsReadAndCompleted) {
   EXPECT_GT(config->memory().block_cache_mib(), 0u);
   EXPECT_GT(config->memory().max_threads(), 0u);
   EXPECT_EQ(config->scrub_mib_per_second(), 8u);
+  EXPECT_EQ(config->rebuild_after_seconds(), 600u);
 }
 
 TEST(NodeConfig, ThereAreNoMetricsUnlessAskedForAndEveryCallIsLoggedOnlyIfSo) {
@@ -108,6 +109,8 @@ TEST(NodeConfig, WhatCannotWorkIsRefused) {
   ErrorWith("passphrase_file:", "passphrase_environment: \"P\" passphrase_file:");
   ErrorWith("kms {", "memory { max_threads: 1 } kms {");
   ErrorWith("kms {", "metrics_listen: \"10.0.0.1\" kms {");
+  ErrorWith("kms {", "rebuild_after_seconds: 4 kms {");
+  ErrorWith("kms {", "rebuild_after_seconds: 86401 kms {");
 }
 
 TEST(NodeConfig, AFileThatIsNotThereIsNamed) {
