@@ -57,7 +57,8 @@ struct CoreOutput {
   // Members that need a snapshot, from this leader.
   std::vector<ReplicaId> need_snapshot;
   std::vector<ConfirmedRead> reads;
-  // Stopped leading: proposals that are not applied have an unknown outcome, reads failed.
+  // Stopped leading, for good or until a quorum is heard again: proposals that are not applied have
+  // an unknown outcome, reads failed.
   bool leadership_lost = false;
 
   // Not OK: the log could not be read. The replica must go out of service.

@@ -9,6 +9,8 @@ struct ReplicaCounters {
   // Times this replica began to lead, and times it stopped.
   uint64_t leaderships_begun = 0;
   uint64_t leaderships_lost = 0;
+  // Times this replica led and heard no quorum for an election timeout.
+  uint64_t suspensions = 0;
   // Epochs that this replica raised in place, as the leader, to change the members (P4).
   uint64_t member_changes = 0;
   // Swaps of the configuration that the coordination store has not carried out; not those that

@@ -54,6 +54,27 @@ bool Leadership::HearsQuorum(absl::Duration now) const {
   });
 }
 
+bool Leadership::UpdateSuspension(absl::Duration now) {
+  const bool suspend = !HearsQuorum(now);
+  if (suspend == suspended_) return false;
+  suspended_ = suspend;
+  next_heartbeat_ = now;
+  if (suspend) reads_.Drop();
+  return suspend;
+}
+
+void Leadership::Ask(uint64_t round, absl::Duration now, std::vector<OutboundMessage>& out) {
+  if (now < next_heartbeat_) return;
+  next_heartbeat_ = now + options_.heartbeat_interval;
+  for (const ReplicaId& voter : quorum_.voters()) {
+    if (voter != self_) out.push_back({voter, Probe{epoch_, round}});
+  }
+}
+
+void Leadership::OnGranted(ReplicaId from, absl::Duration now) {
+  if (auto it = peers_.find(from); it != peers_.end()) it->second.Heard(now);
+}
+
 void Leadership::OnReply(ReplicaId from, const AppendReply& reply, const LogView& log,
                          absl::Duration now) {
   auto it = peers_.find(from);

@@ -1,6 +1,6 @@
 // What a replica does while it leads: follows each member's progress, fills their pipelines, counts
-// commits, confirms reads. Lives from its first epoch-start entry to the step-down; a change of
-// members raises its epoch in place (P4).
+// commits, confirms reads. Lives from its first epoch-start entry until somebody else has a higher
+// epoch; a change of members raises its epoch in place (P4).
 #pragma once
 
 #include <map>
@@ -46,8 +46,17 @@ class Leadership {
   LogIndex epoch_start() const { return epoch_start_; }
   LogIndex freeable() const { return freeable_; }
 
-  // False once no quorum has been heard from for an election timeout.
-  bool HearsQuorum(absl::Duration now) const;
+  // Suspends a leadership that no quorum was heard by for an election timeout, and resumes one that
+  // is heard again. Suspended, it keeps its epoch and what it knows of the members, serves nothing,
+  // and asks the members instead of telling them, so that those who do not answer elect another.
+  // While the coordination store is down nobody else can lead, and nothing is lost by it (I12).
+  // True if it was suspended now; the reads that waited are dropped.
+  bool UpdateSuspension(absl::Duration now);
+  bool suspended() const { return suspended_; }
+  // Of a suspended leadership: what to ask the members, if it is time.
+  void Ask(uint64_t round, absl::Duration now, std::vector<OutboundMessage>& out);
+  // A member grants that nobody else leads, and that it has promised nothing above this epoch.
+  void OnGranted(ReplicaId from, absl::Duration now);
 
   void OnReply(ReplicaId from, const AppendReply& reply, const LogView& log, absl::Duration now);
   // It has promised this epoch, and knows its configuration.
@@ -85,6 +94,7 @@ class Leadership {
                         const LogReader& reader, LogIndex commit, std::vector<OutboundMessage>& out,
                         std::vector<ReplicaId>& need_snapshot);
   Append Header(LogPosition prev, LogIndex commit) const;
+  bool HearsQuorum(absl::Duration now) const;
 
   void LearnPeers(absl::Duration now);
 
@@ -102,6 +112,7 @@ class Leadership {
   ReadRounds reads_;
   uint64_t round_sent_ = 0;
   absl::Duration next_heartbeat_;
+  bool suspended_ = false;
   LogIndex freeable_;
 };
 

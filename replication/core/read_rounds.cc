@@ -17,6 +17,11 @@ void ReadRounds::StartAgain() {
   under_way_.clear();
 }
 
+void ReadRounds::Drop() {
+  waiting_.clear();
+  under_way_.clear();
+}
+
 void ReadRounds::OnEcho(ReplicaId from, uint64_t round) {
   if (round > current_) return;  // of an earlier leadership's numbering: not ours
   uint64_t& echoed = echoed_[from];

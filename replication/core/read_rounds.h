@@ -30,6 +30,9 @@ class ReadRounds {
   // The reads of a round under way wait for another.
   void StartAgain();
 
+  // Forgets every read; rounds go on being numbered upwards, so that no earlier echo counts later.
+  void Drop();
+
   void OnEcho(ReplicaId from, uint64_t round);
 
   // Adds the reads that a quorum, `self` included, has confirmed.

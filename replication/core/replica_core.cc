@@ -67,8 +67,7 @@ void ReplicaCore::OnMessage(ReplicaId from, CoreMessage message, absl::Duration 
 
 void ReplicaCore::Tick(absl::Duration now) {
   if (leadership_) {
-    // A leader that no quorum hears cannot commit; the others may have another by now.
-    if (!leadership_->HearsQuorum(now)) BecomeFollower(ReplicaId(), now);
+    UpdateSuspension(now);
   } else if (campaign_) {
     TickCampaign(now);
   } else if (now >= election_deadline_) {
@@ -144,7 +143,7 @@ absl::Status ReplicaCore::ConfirmRead(uint64_t read_id) {
 }
 
 void ReplicaCore::BeginInstall() {
-  CHECK_INVARIANT(!is_leader(), "a leader's own state is never replaced (P6)");
+  CHECK_INVARIANT(!leadership_, "a leader's own state is never replaced (P6)");
   campaign_.reset();
   installing_ = true;
   out_.truncated_from = LogIndex(0);
@@ -169,7 +168,7 @@ void ReplicaCore::FinishInstall(LogPosition last, Timestamp timestamp, absl::Dur
 }
 
 std::optional<LogPosition> ReplicaCore::SnapshotPosition() const {
-  if (!leadership_ || applied_ < freeable_) return std::nullopt;
+  if (!is_leader() || applied_ < freeable_) return std::nullopt;
   if (is_serving() && applied_ < leadership_->start()) return std::nullopt;
   std::optional<Epoch> epoch = log_.EpochAt(applied_);
   if (!epoch) return std::nullopt;
@@ -204,28 +203,38 @@ void ReplicaCore::OnSnapshotEnded(ReplicaId peer, std::optional<LogIndex> instal
 }
 
 CoreOutput ReplicaCore::TakeOutput(absl::Duration now) {
-  if (leadership_) {
-    Recount();
-    leadership_->UpdateFreeable(applied_, log_);
-    freeable_ = std::max(freeable_, leadership_->freeable());
-    AdvanceMembers(now);
-  }
-  if (leadership_) {
-    if (is_serving()) leadership_->AdvanceReads(commit_, out_.reads);
-    absl::Status filled =
-        leadership_->Fill(log_, reader_, commit_, now, out_.messages, out_.need_snapshot);
-    if (!filled.ok()) out_.failure = filled;
-  }
+  if (leadership_) DriveLeadership(now);
   CollectPersist();
   FlushReplies();
   if (!installing_) out_.apply_to = std::min(commit_, log_.durable_index());
   return std::exchange(out_, CoreOutput());
 }
 
+// A leader that no quorum hears cannot commit; the others may have another by now.
+void ReplicaCore::UpdateSuspension(absl::Duration now) {
+  if (!leadership_->UpdateSuspension(now)) return;
+  ++counters_.suspensions;
+  ++probe_round_;
+  out_.leadership_lost = true;
+}
+
+void ReplicaCore::DriveLeadership(absl::Duration now) {
+  Recount();
+  leadership_->UpdateFreeable(applied_, log_);
+  freeable_ = std::max(freeable_, leadership_->freeable());
+  if (leadership_->suspended()) return leadership_->Ask(probe_round_, now, out_.messages);
+  AdvanceMembers(now);
+  if (is_serving()) leadership_->AdvanceReads(commit_, out_.reads);
+  absl::Status filled =
+      leadership_->Fill(log_, reader_, commit_, now, out_.messages, out_.need_snapshot);
+  if (!filled.ok()) out_.failure = filled;
+}
+
 void ReplicaCore::On(ReplicaId from, const AppendReply& reply, absl::Duration now) {
   if (reply.epoch > promised_) return SawHigherEpoch(now);
   if (!leadership_ || reply.epoch != leadership_->epoch()) return;
   leadership_->OnReply(from, reply, log_, now);
+  UpdateSuspension(now);
   Recount();
 }
 

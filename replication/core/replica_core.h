@@ -89,8 +89,9 @@ class ReplicaCore {
   // When to Tick next at the latest; InfiniteDuration if only an input can change anything.
   absl::Duration NextDeadline() const;
 
-  bool is_leader() const { return leadership_ != nullptr; }
-  bool is_serving() const { return leadership_ && commit_ >= leadership_->start(); }
+  // It leads, and hears a quorum.
+  bool is_leader() const { return leadership_ != nullptr && !leadership_->suspended(); }
+  bool is_serving() const { return is_leader() && commit_ >= leadership_->start(); }
   bool is_installing() const { return installing_; }
   ReplicaId leader() const { return is_leader() ? self_ : leader_; }
   Epoch promised() const { return promised_; }
@@ -154,6 +155,8 @@ class ReplicaCore {
   void RaisePromise(Epoch epoch);
   void SetConfig(const GroupConfig& config);
   void BecomeFollower(ReplicaId leader, absl::Duration now);
+  void UpdateSuspension(absl::Duration now);
+  void DriveLeadership(absl::Duration now);
   // Another member has promised `epoch`, above ours.
   void SawHigherEpoch(absl::Duration now);
   void AppendOwn(storage::LogEntry entry, Timestamp at_least);

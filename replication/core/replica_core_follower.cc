@@ -118,8 +118,9 @@ void ReplicaCore::On(ReplicaId from, const Probe& probe, absl::Duration now) {
   reply.last = {*log_.EpochAt(log_.durable_index()), log_.durable_index()};
   reply.base = log_.base().index;
   reply.installing = installing_;
-  // A leader that asks has started again and will not be heard as one any more (P1).
-  bool hears_leader = leadership_ || (leader_ != from && !leader_.is_nil() &&
+  // A leader that asks has started again and will not be heard as one any more (P1), or is
+  // suspended.
+  bool hears_leader = is_leader() || (leader_ != from && !leader_.is_nil() &&
                                       now - last_heard_ < options_.leadership.election_timeout);
   bool fencing = campaign_ && campaign_->stage() >= Campaign::Stage::kFence;
   reply.granted = !hears_leader && !fencing && probe.epoch >= reply.epoch;

@@ -132,7 +132,7 @@ absl::StatusOr<LogPosition> CoreCluster::Propose(int n, std::string command, Tim
 void CoreCluster::TransferSnapshot(ReplicaId from, ReplicaId to, bool cut_off) {
   Node& sender = nodes.at(from);
   Node& receiver = nodes.at(to);
-  if (!sender.core || !sender.core->is_leader()) return;
+  if (!sender.core) return;
   std::optional<LogPosition> last = sender.core->SnapshotPosition();
   bool heard = receiver.core && receiver.core->leader() == from &&
                receiver.core->promised() == sender.core->promised();

@@ -300,7 +300,7 @@ TEST(ReplicaCore, NothingFromAnOlderEpochIsAccepted) {
   EXPECT_EQ(cluster.core(other).leader(), IdOf(leader));
 }
 
-TEST(ReplicaCore, AMinorityCommitsNothingAndStepsDown) {
+TEST(ReplicaCore, AMinorityCommitsNothingAndServesNothing) {
   CoreCluster cluster(3);
   cluster.StartAll();
   cluster.Run(absl::Milliseconds(100));

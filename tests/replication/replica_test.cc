@@ -101,7 +101,7 @@ TEST(Replica, ProposalsThatLoseTheirLeaderAreAnsweredUnavailable) {
   int leader = group.Leader();
   group.Isolate(leader);
   EXPECT_TRUE(absl::IsUnavailable(group.Propose(leader, "put a b").status()));
-  EXPECT_GE(group.Status(leader).counters.leaderships_lost, 1u);
+  EXPECT_GE(group.Status(leader).counters.suspensions, 1u);
   group.Heal();
   EXPECT_NE(group.Leader(), 0);
 }
