@@ -9,6 +9,7 @@
 #include "storage/extents/extent_store.h"
 #include "storage/journal/journal.h"
 #include "storage/rocks/rocks_kv.h"
+#include "storage/store/ballast.h"
 #include "storage/store/checkpointer.h"
 #include "storage/store/commit_pipeline.h"
 #include "storage/store/data_reader.h"
@@ -87,6 +88,7 @@ class DiskStoreImpl final : public DiskStore {
   std::unique_ptr<ExtentStore> extents_;
   std::unique_ptr<DataReader> reader_;
   std::unique_ptr<SpaceGuard> space_;
+  std::unique_ptr<Ballast> ballast_;
   std::unique_ptr<Checkpointer> checkpointer_;
   std::unique_ptr<ReadPool> read_pool_;
   std::unique_ptr<Scrubber> scrubber_;  // null: the options say so
@@ -110,6 +112,8 @@ absl::Status DiskStoreImpl::Open() {
                                                options_.max_queued_log_bytes);
   RETURN_IF_ERROR(OpenJournal());
   RETURN_IF_ERROR(OpenExtents());
+  ballast_ = std::make_unique<Ballast>(disk_, options_.ballast_bytes);
+  RETURN_IF_ERROR(ballast_->Take());
   if (!identity_.initialised) {
     identity_.initialised = true;
     RETURN_IF_ERROR(WriteIdentity(disk_, identity_));
@@ -233,7 +237,8 @@ void DiskStoreImpl::Start() {
                                                          .extents = *extents_,
                                                          .reader = *reader_,
                                                          .space = *space_,
-                                                         .out_of_service = out_of_service_},
+                                                         .out_of_service = out_of_service_,
+                                                         .ballast = *ballast_},
                                      options_.maintenance_interval);
   if (options_.scrub.bytes_per_second > 0) {
     scrubber_ = std::make_unique<Scrubber>(Scrubber::Parts{.disk = disk_,

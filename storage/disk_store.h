@@ -69,6 +69,9 @@ struct DiskStoreOptions {
   uint32_t max_chunk_bytes = 2 << 20;  // of ciphertext
   // Free space that only RocksDB may use, so that deletes and promises go on when the disk is full.
   uint64_t reserve_bytes = 64 << 20;
+  // Held in a file, against those who do not know of the reserve, and given up when rows could not
+  // be flushed otherwise. A flush of all families needs four times memtable_bytes. 0: none.
+  uint64_t ballast_bytes = 32 << 20;
   // Recent entries that a replica keeps in memory for ReadLog.
   size_t log_cache_bytes = 4 << 20;
   // Chunks that wait for the extents; beyond, WriteChunk answers RESOURCE_EXHAUSTED.
@@ -102,7 +105,7 @@ struct DiskStats {
   uint64_t corrupt_reads = 0;  // reads that found damage, since the start
   // Chunks of which there is no good copy here now: they wait for one from a peer.
   uint64_t lost_chunks = 0;
-  uint32_t extents = 0;        // their files
+  uint32_t extents = 0;  // their files
   // Given to the journal and not answered yet.
   uint64_t journal_waiting_bytes = 0;
   SyncCounts journal_syncs;

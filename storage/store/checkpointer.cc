@@ -95,6 +95,7 @@ void Checkpointer::Loop() {
     if (due && !pressure) {
       if (parts_.index.has_frees() || parts_.kv.was_full()) FlushAndFree().IgnoreError();
       Compact().IgnoreError();
+      if (!parts_.kv.was_full()) parts_.ballast.Take().IgnoreError();
     }
   }
 }
@@ -138,10 +139,17 @@ absl::Status Checkpointer::EmptySegments() {
   return absl::OkStatus();
 }
 
+absl::Status Checkpointer::Flush() {
+  const absl::Status flushed = parts_.kv.Flush();
+  if (!absl::IsResourceExhausted(flushed)) return flushed;
+  ASSIGN_OR_RETURN(const bool released, parts_.ballast.Release());
+  return released ? parts_.kv.Flush() : flushed;
+}
+
 absl::Status Checkpointer::FlushAndFree() {
   RETURN_IF_ERROR(parts_.out_of_service.health());
   const std::vector<ChunkLocation> frees = parts_.index.TakeFrees();
-  const absl::Status flushed = parts_.kv.Flush();
+  const absl::Status flushed = Flush();
   if (!flushed.ok()) {
     parts_.index.ReturnFrees(frees);
     return parts_.out_of_service.Fail(flushed);

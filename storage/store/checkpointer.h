@@ -15,6 +15,7 @@
 #include "storage/extents/extent_store.h"
 #include "storage/journal/journal.h"
 #include "storage/rocks/rocks_kv.h"
+#include "storage/store/ballast.h"
 #include "storage/store/commit_pipeline.h"
 #include "storage/store/data_reader.h"
 #include "storage/store/disk_index.h"
@@ -36,6 +37,7 @@ class Checkpointer {
     const DataReader& reader;
     const SpaceGuard& space;
     OutOfService& out_of_service;
+    Ballast& ballast;  // used by the checkpointer alone
   };
   Checkpointer(Parts parts, absl::Duration interval);
   // Finishes the step it is at.
@@ -59,6 +61,8 @@ class Checkpointer {
   absl::Status EmptySegmentsOrFail() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   // Whether what could not be read so is given up.
   bool IsLost(const absl::Status& read) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
+  // With the ballast's space where there is no other.
+  absl::Status Flush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   absl::Status FlushAndFree() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   // Wins space without emptying segments.
   absl::Status GiveBack() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);

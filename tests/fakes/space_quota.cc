@@ -151,6 +151,11 @@ class QuotaFileSystem final : public rocksdb::FileSystemWrapper {
 
 }  // namespace
 
+void SpaceQuota::TakeRest() {
+  absl::MutexLock lock(&mutex_);
+  capacity_bytes_ = std::min(capacity_bytes_, used_bytes_);
+}
+
 void SpaceQuota::set_capacity_bytes(uint64_t bytes) {
   absl::MutexLock lock(&mutex_);
   capacity_bytes_ = bytes;

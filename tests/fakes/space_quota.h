@@ -26,6 +26,8 @@ class SpaceQuota {
   explicit SpaceQuota(uint64_t capacity_bytes) : capacity_bytes_(capacity_bytes) {}
 
   void set_capacity_bytes(uint64_t bytes);
+  // Somebody else takes what is free.
+  void TakeRest();
   uint64_t free_bytes() const;
 
   // The file's entry; `bytes` if it is not known yet.

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -77,7 +78,7 @@ class QuotaDisk final : public SmallDisk {
       return storage::OpenQuotaDisk(std::move(root), quota_);
     };
   }
-  void Fill() override { quota_.set_capacity_bytes(0); }
+  void Fill() override { quota_.TakeRest(); }
   void Clear() override { quota_.set_capacity_bytes(kCapacityBytes); }
 
  private:
@@ -124,10 +125,8 @@ class FullDisk : public ClusterFixture, public testing::WithParamInterface<Kind>
     options.disk.extent_bytes = 4 * kMiB;
     options.disk.reserve_bytes = 8 * kMiB;
     options.disk.memtable_bytes = 1 * kMiB;
+    options.disk.ballast_bytes = 8 * kMiB;
     options.disk.maintenance_interval = absl::Milliseconds(200);
-    // While no byte is left nobody can promise anything, so that a leader that a slow machine deposes
-    // is not replaced.
-    options.replica.election_timeout = absl::Seconds(4);
     disk_->Configure(options);
   }
 
@@ -177,6 +176,14 @@ class FullDisk : public ClusterFixture, public testing::WithParamInterface<Kind>
       EXPECT_EQ(node.problem(), "") << node.name();
       for (const v1::Disk& disk : node.disks()) EXPECT_TRUE(disk.in_service()) << node.name();
     }
+  }
+  size_t BallastsHeld() {
+    size_t held = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(
+             data_folder(), std::filesystem::directory_options::skip_permission_denied)) {
+      held += entry.path().filename() == "ballast" && entry.file_size() > 0;
+    }
+    return held;
   }
   // Nobody does anything for it but wait.
   absl::Status Eventually(const std::function<absl::Status()>& action) {
@@ -257,6 +264,28 @@ TEST_P(FullDisk, WithNoByteLeftReadsAndDeletesGoOnAndTheServiceResumesByItself) 
     return profile;
   }());
   ASSERT_NO_FATAL_FAILURE(ExpectAllReadable());
+}
+
+// What was deleted is flushed where no byte is left for it, and so wins space.
+TEST_P(FullDisk, WithNoByteLeftTheBallastLetsDeletesWinSpace) {
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(Store(absl::StrCat("o", i), 600'000).ok());
+  EXPECT_EQ(BallastsHeld(), 3u);
+  disk_->Fill();
+  for (int i = 0; i < 30; ++i) {
+    const absl::Status deleted = Delete(absl::StrCat("o", i));
+    ASSERT_TRUE(deleted.ok()) << i << " " << deleted;
+  }
+  Until([&] { return BallastsHeld() < 3; });
+  for (int i = 30; i < 35; ++i) {
+    const absl::Status deleted = Delete(absl::StrCat("o", i));
+    EXPECT_TRUE(deleted.ok()) << i << " " << deleted;
+  }
+  const absl::Status resumed = Eventually([&] { return Store("after", 600'000); });
+  EXPECT_TRUE(resumed.ok()) << resumed;
+  ASSERT_NO_FATAL_FAILURE(ExpectAllReadable());
+  ExpectEveryDiskInService();
+  disk_->Clear();
+  Until([&] { return BallastsHeld() == 3; });
 }
 
 TEST_P(FullDisk, ALeaderThatDiesMeanwhileIsReplacedOnceThereIsSpace) {

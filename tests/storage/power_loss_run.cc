@@ -62,6 +62,7 @@ absl::Status PowerLossRun::Open() {
   options.extent_bytes = 512 << 10;
   options.max_chunk_bytes = 128 << 10;
   options.reserve_bytes = 1 << 20;
+  options.ballast_bytes = 64 << 10;
   options.log_cache_bytes = 16 << 10;
   options.maintenance_interval = absl::Hours(1);
   auto store = DiskStore::Open(*disk_, options);

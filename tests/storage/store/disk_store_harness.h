@@ -40,6 +40,7 @@ class DiskStoreHarness {
     options_.max_record_bytes = 64 << 10;
     options_.extent_bytes = 1 << 20;
     options_.max_chunk_bytes = 256 << 10;
+    options_.ballast_bytes = 64 << 10;
     options_.log_cache_bytes = 16 << 10;
     options_.maintenance_interval = absl::Hours(1);
   }
