@@ -55,6 +55,8 @@ void ReplicaDriver::Deliver(ReplicaId from, PeerBody body) {
 }
 
 void ReplicaDriver::Background(absl::Duration now) {
+  // Found out by others: with nothing to write, a leader would go on for ever, and serve nobody.
+  if (const absl::Status health = storage_->health(); !health.ok()) return Fail(health);
   proposals_.Tick(now);
   reads_.Tick(now);
   fetcher_.Tick();

@@ -64,7 +64,10 @@ absl::StatusOr<ops::Context> ObjectGateway::OpenPartition(
   if (target.intent == Intent::kNewData) {
     // Before a body is taken for nothing.
     RETURN_IF_ERROR(ops::CheckOwned(*replica->NewView(), *target.name));
-    RETURN_IF_ERROR(WithReason(env_.admit(replica->identity().disk), v1::DISK_FULL));
+    const absl::Status admitted = env_.admit(replica->identity().disk);
+    // A disk that is out of service leads no longer.
+    RETURN_IF_ERROR(
+        WithReason(admitted, absl::IsResourceExhausted(admitted) ? v1::DISK_FULL : v1::NO_LEADER));
   }
   ops::Context context;
   context.container_name = target.container;

@@ -223,7 +223,7 @@ absl::Status DiskStoreImpl::OpenExtents() {
 }
 
 void DiskStoreImpl::Start() {
-  space_ = std::make_unique<SpaceGuard>(disk_, *journal_, *extents_,
+  space_ = std::make_unique<SpaceGuard>(disk_, *journal_, *extents_, out_of_service_,
                                         SpaceGuard::Sizes{.reserve_bytes = options_.reserve_bytes,
                                                           .segment_bytes = options_.segment_bytes,
                                                           .extent_bytes = options_.extent_bytes});

@@ -62,7 +62,7 @@ enum class RunOwner { kSelf, kSibling, kNobody };
 // and none drops what another needs.
 //
 // Thread confinement: all calls come from the replica's strand, except the const readers (NewView,
-// ReadChunk, AdmitNewData), which are thread-safe. Callbacks run on that strand.
+// ReadChunk, health, AdmitNewData), which are thread-safe. Callbacks run on that strand.
 // An error from any write means that the disk is out of service: it is never retried (FAULTS). One
 // exception: RESOURCE_EXHAUSTED from Apply, TrimTo, DropRun, PlaceLost, LoadInstall, FinishInstall
 // and the chunk writes changed nothing (PlaceLost: nothing durable), and passes when the disk has
@@ -112,8 +112,12 @@ class ReplicaStorage {
   // A consistent view of the state. Keys are those the state machine wrote.
   virtual std::unique_ptr<KvReader> NewView() const = 0;
 
+  // Not OK once the disk is out of service, whoever found out. Thread-safe.
+  virtual absl::Status health() const = 0;
+
   // RESOURCE_EXHAUSTED while the disk has no room for new bodies: a leader asks before it proposes
-  // an inline one. What has been proposed, deletes and promises still fit. Thread-safe.
+  // an inline one. What has been proposed, deletes and promises still fit. UNAVAILABLE: the disk is
+  // out of service. Thread-safe.
   virtual absl::Status AdmitNewData() const { return absl::OkStatus(); }
 
   // Stores ciphertext of a chunk; durable, and found by HasChunks after any crash, once `done` has

@@ -57,6 +57,7 @@ class DiskReplica : public ReplicaStorage {
   absl::Status TrimTo(LogIndex index) override;
   LogIndex base_index() const override { return LogIndex(*base_); }
   std::unique_ptr<KvReader> NewView() const override;
+  absl::Status health() const override { return parts_.out_of_service.health(); }
   absl::Status AdmitNewData() const override { return parts_.space.Admit(); }
   void WriteChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) override;
   absl::StatusOr<Buffer> ReadChunk(ChunkId chunk, size_t offset, size_t size) const override;

@@ -6,7 +6,10 @@
 namespace meridian::storage {
 
 absl::Status SpaceGuard::Admit() const {
-  ASSIGN_OR_RETURN(const uint64_t free_bytes, disk_.FreeBytes());
+  RETURN_IF_ERROR(out_of_service_.health());
+  const absl::StatusOr<uint64_t> told = disk_.FreeBytes();
+  if (!told.ok()) return out_of_service_.Fail(absl::UnavailableError(told.status().ToString()));
+  const uint64_t free_bytes = *told;
   const uint64_t to_pack = journal_.SegmentsInUse().size() * sizes_.segment_bytes;
   // One that new data may begin, and the two that it leaves (ExtentStore::Append).
   const uint64_t needed = to_pack + 3 * sizes_.extent_bytes;

@@ -7,6 +7,7 @@
 #include "storage/disk.h"
 #include "storage/extents/extent_store.h"
 #include "storage/journal/journal.h"
+#include "storage/store/out_of_service.h"
 
 namespace meridian::storage {
 
@@ -20,10 +21,16 @@ class SpaceGuard {
     uint64_t extent_bytes = 0;
   };
   // All outlive it.
-  SpaceGuard(const Disk& disk, const Journal& journal, const ExtentStore& extents, Sizes sizes)
-      : disk_(disk), journal_(journal), extents_(extents), sizes_(sizes) {}
+  SpaceGuard(const Disk& disk, const Journal& journal, const ExtentStore& extents,
+             OutOfService& out_of_service, Sizes sizes)
+      : disk_(disk),
+        journal_(journal),
+        extents_(extents),
+        out_of_service_(out_of_service),
+        sizes_(sizes) {}
 
-  // RESOURCE_EXHAUSTED while there is no room.
+  // RESOURCE_EXHAUSTED while there is no room. UNAVAILABLE: the disk is out of service, as it is
+  // once it cannot tell its room any more, because its folder is gone for example.
   absl::Status Admit() const;
 
  private:
@@ -33,6 +40,7 @@ class SpaceGuard {
   const Disk& disk_;
   const Journal& journal_;
   const ExtentStore& extents_;
+  OutOfService& out_of_service_;
   const Sizes sizes_;
 };
 

@@ -199,6 +199,11 @@ void MemoryReplicaDisk::Fail() {
   failed_ = true;
 }
 
+absl::Status MemoryReplicaStorage::health() const {
+  absl::MutexLock lock(&disk_.mutex_);
+  return disk_.failed_ ? OutOfService() : absl::OkStatus();
+}
+
 MemoryReplicaStorage::MemoryReplicaStorage(MemoryReplicaDisk& disk, Executor& strand,
                                            Random& random)
     : disk_(disk), strand_(strand), random_(random), state_(std::make_shared<MemoryKv>()) {

@@ -158,6 +158,7 @@ class MemoryReplicaStorage : public ReplicaStorage {
   absl::Status TrimTo(LogIndex index) override;
   LogIndex base_index() const override { return log_.base_index; }
   std::unique_ptr<KvReader> NewView() const override;
+  absl::Status health() const override;
   void WriteChunk(ChunkId chunk, Buffer ciphertext, uint32_t crc32c, Done done) override;
   absl::StatusOr<Buffer> ReadChunk(ChunkId chunk, size_t offset, size_t size) const override;
   // Both at once: simulations have one thread.

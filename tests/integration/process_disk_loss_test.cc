@@ -79,5 +79,22 @@ TEST_F(ProcessDiskLoss, OfANodeThatIsDown) {
   ExpectKept(workload, kLocal);
 }
 
+TEST_F(ProcessDiskLoss, OfANodeThatRuns) {
+  Workload workload(*profile_, {.container = kZonal});
+  ASSERT_TRUE(workload.Advances(200));
+  const auto lost = LeaderPlace(kZonal);
+  ASSERT_TRUE(lost);
+  Empty(lost->folder);
+  ASSERT_TRUE(workload.Advances(200));
+  ASSERT_TRUE(cluster_->Kill(lost->node).ok());
+  const absl::Status started = cluster_->Start(lost->node);
+  ASSERT_TRUE(started.ok()) << started;
+  ExpectReplaced(*lost, kZonal);
+  ASSERT_TRUE(workload.Advances());
+  workload.Stop();
+  ExpectNoError(workload);
+  ExpectKept(workload, kZonal);
+}
+
 }  // namespace
 }  // namespace meridian

@@ -68,6 +68,7 @@ class FaultyStorage : public storage::ReplicaStorage {
   }
   LogIndex base_index() const override { return inner_->base_index(); }
   std::unique_ptr<storage::KvReader> NewView() const override { return inner_->NewView(); }
+  absl::Status health() const override { return inner_->health(); }
   absl::Status AdmitNewData() const override {
     return faults_.full || faults_.refuses_new_data ? Full() : inner_->AdmitNewData();
   }

@@ -288,6 +288,18 @@ TEST(Replica, AFailedDiskTakesTheReplicaOutOfService) {
   EXPECT_TRUE(group.Propose(next, "put a b").ok());
 }
 
+// By a scrub, or a flush of rows: no write of the leader's own tells it.
+TEST(Replica, ALeaderWhoseDiskOthersFoundFailedMakesRoomForAnother) {
+  ReplicaGroup group(3);
+  const int leader = group.Leader();
+  group.disk(leader).Fail();
+  group.RunFor(absl::Seconds(3));
+  EXPECT_TRUE(group.failure(leader).has_value());
+  const int next = group.Leader();
+  EXPECT_NE(next, leader);
+  EXPECT_TRUE(group.Propose(next, "put a b").ok());
+}
+
 TEST(Replica, DestructionAnswersWhatWaits) {
   ReplicaGroup group(3);
   int leader = group.Leader();

@@ -151,5 +151,16 @@ TEST_F(NodeDisksTest, ADiskThatFailsGoesOutOfServiceAlone) {
   EXPECT_TRUE((*disks)->AdmitNewData(before[1]).ok());
 }
 
+TEST_F(NodeDisksTest, ADiskWhoseFolderIsGoneGoesOutOfServiceWithTheNextWrite) {
+  const auto disks = Open({FolderOf("a"), FolderOf("b")});
+  ASSERT_TRUE(disks.ok()) << disks.status();
+  const std::vector<DiskId> before = (*disks)->InService();
+  std::filesystem::remove_all(FolderOf("a").store);
+  const absl::Status refused = (*disks)->AdmitNewData(before[0]);
+  EXPECT_TRUE(absl::IsUnavailable(refused)) << refused;
+  EXPECT_EQ((*disks)->InService(), std::vector<DiskId>{before[1]});
+  EXPECT_TRUE((*disks)->AdmitNewData(before[1]).ok());
+}
+
 }  // namespace
 }  // namespace meridian::server
