@@ -22,6 +22,7 @@ struct StorageFaults {
   bool hold_reads = false;        // of ReadLogLater and ReadChunkLater
   size_t runs_listed = 0;         // by ListRuns
   bool hold_begin = false;        // BeginInstall is not answered
+  bool found_failed = false;      // by others: only health() tells
   // Changes the next batch that is applied here, and nowhere else.
   std::function<void(storage::KvBatch&)> twist;
   std::vector<std::function<void()>> held;
@@ -68,7 +69,9 @@ class FaultyStorage : public storage::ReplicaStorage {
   }
   LogIndex base_index() const override { return inner_->base_index(); }
   std::unique_ptr<storage::KvReader> NewView() const override { return inner_->NewView(); }
-  absl::Status health() const override { return inner_->health(); }
+  absl::Status health() const override {
+    return faults_.found_failed ? absl::UnavailableError("out of service") : inner_->health();
+  }
   absl::Status AdmitNewData() const override {
     return faults_.full || faults_.refuses_new_data ? Full() : inner_->AdmitNewData();
   }

@@ -292,7 +292,7 @@ TEST(Replica, AFailedDiskTakesTheReplicaOutOfService) {
 TEST(Replica, ALeaderWhoseDiskOthersFoundFailedMakesRoomForAnother) {
   ReplicaGroup group(3);
   const int leader = group.Leader();
-  group.disk(leader).Fail();
+  group.faults(leader).found_failed = true;
   group.RunFor(absl::Seconds(3));
   EXPECT_TRUE(group.failure(leader).has_value());
   const int next = group.Leader();
