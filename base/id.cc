@@ -60,6 +60,7 @@ template class Id128<ContainerIdTag>;
 template class Id128<PartitionIdTag>;
 template class Id128<ReplicaIdTag>;
 template class Id128<DiskIdTag>;
+template class Id128<OpeningIdTag>;
 template class Id128<SessionIdTag>;
 template class Id128<ObjectIdTag>;
 template class Id128<VersionIdTag>;

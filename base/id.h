@@ -4,8 +4,8 @@
 #include <array>
 #include <compare>
 #include <cstdint>
-#include <ostream>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,9 +54,12 @@ using PartitionId = Id128<struct PartitionIdTag>;
 // acknowledged comes back under a new id (P4).
 using ReplicaId = Id128<struct ReplicaIdTag>;
 using DiskId = Id128<struct DiskIdTag>;
+// One recorded opening of a disk (P11).
+using OpeningId = Id128<struct OpeningIdTag>;
 // One process's leadership of a group (P1).
 using SessionId = Id128<struct SessionIdTag>;
-// A keyed hash of an object's name in its container: binds ciphertext to the name without telling it.
+// A keyed hash of an object's name in its container: binds ciphertext to the name without telling
+// it.
 using ObjectId = Id128<struct ObjectIdTag>;
 // One immutable state of an object.
 using VersionId = Id128<struct VersionIdTag>;

@@ -52,6 +52,26 @@ absl::StatusOr<NodeRecord> DecodeNodeRecord(std::string_view encoded) {
   return record;
 }
 
+std::string DiskKeyOf(DiskId disk) { return absl::StrCat("disk/", disk.ToHex()); }
+
+std::string EncodeDiskRecord(const DiskRecord& record) {
+  pb::DiskRecord proto;
+  proto.set_format_version(kFormatVersion);
+  proto.set_node_id(record.node);
+  proto.set_incarnation(record.incarnation);
+  proto.set_opening_id(std::string(record.opening.bytes()));
+  proto.set_removed(record.removed);
+  return proto.SerializeAsString();
+}
+
+absl::StatusOr<DiskRecord> DecodeDiskRecord(std::string_view encoded) {
+  const absl::StatusOr<pb::DiskRecord> proto = Parse<pb::DiskRecord>(encoded, "disk");
+  if (!proto.ok()) return proto.status();
+  const std::optional<OpeningId> opening = OpeningId::FromBytes(proto->opening_id());
+  if (!opening) return absl::DataLossError("malformed opening in a disk record");
+  return DiskRecord{proto->node_id(), proto->incarnation(), *opening, proto->removed()};
+}
+
 std::string PartitionKeyOf(PartitionId partition) {
   return kPartitionKeyPrefix + partition.ToHex();
 }

@@ -2,6 +2,7 @@
 // and tenancy's catalog.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +30,22 @@ std::string NodeKeyOf(const NodeId& node);
 std::string EncodeNodeRecord(const NodeRecord& record);
 // DATA_LOSS if it is none, FAILED_PRECONDITION if it is of a version not known here.
 absl::StatusOr<NodeRecord> DecodeNodeRecord(std::string_view encoded);
+
+// The last opening of a disk (P11).
+struct DiskRecord {
+  NodeId node;
+  uint64_t incarnation = 0;
+  OpeningId opening = {};
+  // It was taken out of the cluster.
+  bool removed = false;
+  bool operator==(const DiskRecord&) const = default;
+};
+
+// "disk/<disk hex>".
+std::string DiskKeyOf(DiskId disk);
+std::string EncodeDiskRecord(const DiskRecord& record);
+// As DecodeNodeRecord.
+absl::StatusOr<DiskRecord> DecodeDiskRecord(std::string_view encoded);
 
 // Whose data a partition holds.
 struct PartitionRecord {

@@ -16,6 +16,7 @@
 #include "server/await.h"
 #include "server/catalog_warmer.h"
 #include "server/cluster_records.h"
+#include "server/disk_registry.h"
 #include "server/group_scrubber.h"
 #include "server/group_scrubs.h"
 #include "server/log.h"
@@ -43,6 +44,8 @@ constexpr absl::Duration kWarmInterval = absl::Seconds(2);
 constexpr uint64_t kStatesPartOfScrub = 8;
 // Of a group; one without a quorum takes all of it.
 constexpr absl::Duration kExpiryTimeout = absl::Seconds(2);
+// A copy of a disk that is put back is recognised if it is older than the last recording but one.
+constexpr absl::Duration kRecordDisksInterval = absl::Minutes(5);
 constexpr absl::Duration kPublishRetry = absl::Seconds(1);
 // After a node has died, new replicas are placed on it for no longer than this.
 constexpr absl::Duration kPresenceTtl = absl::Seconds(10);
@@ -79,6 +82,7 @@ class ServingNode final : public Node {
     expiry_ = MakeThreadExecutor(options_.id + "-expiry");
     ScheduleExpiry(*expiry_);
     WarmCatalog();
+    RecordDisks();
     server_->SetServing(true);
     return absl::OkStatus();
   }
@@ -121,6 +125,7 @@ class ServingNode final : public Node {
   void ForgetExpired();
   void MakeWarmer();
   void WarmCatalog();
+  void RecordDisks();
   void Stop();
 
   const Platform& platform_;
@@ -138,7 +143,7 @@ class ServingNode final : public Node {
   std::unique_ptr<PublicServer> server_;
   std::unique_ptr<Executor> drainer_;  // of Drain
   absl::Mutex upkeep_mutex_;
-  // Publishes, and warms the catalog. Null once the node stops.
+  // Publishes, records disks, and warms the catalog. Null once the node stops.
   std::unique_ptr<Executor> upkeep_ ABSL_GUARDED_BY(upkeep_mutex_) =
       MakeThreadExecutor(options_.id + "-upkeep");
   // Forgets what has expired, which groups without a quorum hold up.
@@ -162,6 +167,9 @@ absl::Status ServingNode::OpenDisks() {
   disks.store.clock = &platform_.clock;
   disks.store.random = &platform_.random;
   disks.store.memory = options_.rocks_memory;
+  disks.store.record_opening = [this](const storage::DiskOpening& opening) {
+    return RecordDiskOpening(platform_.coordination, options_.id, opening);
+  };
   disks.open_disk = options_.open_disk;
   disks.on_out_of_service = [this] { Upkeep(absl::ZeroDuration(), [this] { PublishAgain(); }); };
   ASSIGN_OR_RETURN(disks_, NodeDisks::Open(std::move(disks), platform_.kms));
@@ -319,6 +327,17 @@ void ServingNode::WarmCatalog() {
   Upkeep(kWarmInterval, [this] {
     warmer_->Round();
     WarmCatalog();
+  });
+}
+
+void ServingNode::RecordDisks() {
+  Upkeep(kRecordDisksInterval, [this] {
+    const absl::Status recorded = disks_->RecordOpenings();
+    if (!recorded.ok()) {
+      Log(LogLevel::kWarning, "disk", "cannot be recorded as open; tried again later",
+          {{"error", recorded}});
+    }
+    RecordDisks();
   });
 }
 

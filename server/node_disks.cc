@@ -37,9 +37,18 @@ class NodeDisks::OpenedDisk {
           {{"node", node}, {"folder", path}, {"error", status}});
       if (tell) tell();
     };
+    if (options.store.record_opening != nullptr) {
+      store.record_opening =
+          [this, record = options.store.record_opening](const storage::DiskOpening& opening) {
+            recorded_ = record(opening);
+            return recorded_;
+          };
+    }
     ASSIGN_OR_RETURN(store_, storage::DiskStore::Open(*disk_, std::move(store)));
     return absl::OkStatus();
   }
+  // What came of the last recording, while no other is under way.
+  const absl::Status& recorded() const { return recorded_; }
 
   storage::DiskStore& store() const { return *store_; }
 
@@ -48,6 +57,7 @@ class NodeDisks::OpenedDisk {
   storage::NodeFileCiphers file_ciphers_;
   const storage::NodeRecordSealers record_sealers_;
   const std::unique_ptr<storage::Disk> disk_;
+  absl::Status recorded_;
   std::unique_ptr<storage::DiskStore> store_;
 };
 
@@ -92,6 +102,9 @@ absl::Status NodeDisks::OpenStores(const Options& options) {
     slot.problem = Annotate(slot.disk->OpenStore(options, slot.folder), slot.folder.store);
     if (absl::IsFailedPrecondition(slot.problem)) return slot.problem;
     if (!slot.problem.ok()) {
+      // A disk that was taken out is left out; other trouble with the store is not the disk's.
+      const absl::Status& recorded = slot.disk->recorded();
+      if (!recorded.ok() && !absl::IsNotFound(recorded)) return slot.problem;
       slot.disk.reset();
       continue;
     }
@@ -153,6 +166,16 @@ absl::Status NodeDisks::AdmitNewData(DiskId disk) const {
     if (store->disk_id() == disk) return store->AdmitNewData();
   }
   return absl::NotFoundError("the node has no such disk");
+}
+
+absl::Status NodeDisks::RecordOpenings() {
+  for (storage::DiskStore* store : stores()) {
+    if (!store->health().ok()) continue;
+    const absl::Status recorded = store->RecordOpening();
+    if (absl::IsUnavailable(recorded) && store->health().ok()) return recorded;
+    // What has become of the disk was told by itself.
+  }
+  return absl::OkStatus();
 }
 
 void NodeDisks::Checkpoint(absl::Time deadline) {

@@ -43,9 +43,10 @@ class NodeDisks {
   };
 
   // FAILED_PRECONDITION: a folder belongs to another cluster, node or version, is in use, or is a
-  // copy of another one: none is opened then, since that is a mistake and no damage. Any error of
-  // `kms` too fails all: it says nothing about a disk. Any other disk that cannot be opened is left
-  // out, and reported by Describe; an error only if no disk is left. `kms` is not used after.
+  // copy of another one or of the past: none is opened then, since that is a mistake and no damage.
+  // UNAVAILABLE and RESOURCE_EXHAUSTED of `kms` and of store.record_opening too fail all: they say
+  // nothing about a disk. Any other disk that cannot be opened is left out, and reported by
+  // Describe; an error only if no disk is left. `kms` is not used after.
   static absl::StatusOr<std::unique_ptr<NodeDisks>> Open(Options options, crypto::Kms& kms);
   ~NodeDisks();
 
@@ -57,6 +58,10 @@ class NodeDisks {
   std::vector<ServedDisk> Describe() const;
   // NOT_FOUND: no such disk here.
   absl::Status AdmitNewData(DiskId disk) const;
+
+  // DiskStore::RecordOpening of every disk that is in service. UNAVAILABLE: the store that records
+  // them does not answer; not all were asked.
+  absl::Status RecordOpenings();
 
   // A checkpoint of every disk that is in service, all at once; waits until `deadline`, and logs of
   // those that have none. What is not done by then goes on until the destructor.

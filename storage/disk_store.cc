@@ -1,6 +1,7 @@
 #include "storage/disk_store.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -46,7 +47,8 @@ class DiskStoreImpl final : public DiskStore {
   absl::Status Open();
 
   DiskId disk_id() const override { return identity_.disk; }
-  uint64_t incarnation() const override { return identity_.incarnation; }
+  uint64_t incarnation() const override { return incarnation_; }
+  absl::Status RecordOpening() override ABSL_LOCKS_EXCLUDED(recording_mutex_);
   absl::Status CreateReplica(const ReplicaOnDisk& replica, bool installing) override;
   absl::Status RemoveReplica(ReplicaId replica, const StateMachine& state_machine) override;
   std::vector<ReplicaOnDisk> ListReplicas() const override { return index_->Replicas(); }
@@ -63,6 +65,8 @@ class DiskStoreImpl final : public DiskStore {
   absl::Status health() const override { return disk_.health(); }
 
  private:
+  // The one that identity_ has.
+  absl::Status RecordNextOpening();
   absl::Status OpenRows();
   // A disk that was in use misses neither journal nor extents (P9): they would be made anew, empty.
   absl::Status CheckNothingIsMissing() const;
@@ -76,7 +80,9 @@ class DiskStoreImpl final : public DiskStore {
   const DiskStoreOptions options_;
   OutOfService out_of_service_;
   std::unique_ptr<DiskLock> lock_;
-  DiskIdentity identity_;
+  DiskIdentity identity_;  // its openings are written under recording_mutex_, the rest by Open
+  absl::Mutex recording_mutex_;  // held while it waits for record_opening
+  std::atomic<uint64_t> incarnation_{0};
   // The journal may call for a checkpoint before there is a checkpointer, or after it has gone.
   absl::Mutex checkpointer_mutex_;
   Checkpointer* to_kick_ ABSL_GUARDED_BY(checkpointer_mutex_) = nullptr;
@@ -106,6 +112,7 @@ DiskStoreImpl::~DiskStoreImpl() {
 absl::Status DiskStoreImpl::Open() {
   ASSIGN_OR_RETURN(lock_, disk_.Lock(kLockFile));
   ASSIGN_OR_RETURN(identity_, ClaimDisk(disk_, options_.cluster, options_.node, *options_.random));
+  RETURN_IF_ERROR(RecordNextOpening());
   RETURN_IF_ERROR(CheckNothingIsMissing());
   RETURN_IF_ERROR(OpenRows());
   pipeline_ = std::make_unique<CommitPipeline>(*index_, *options_.strand, out_of_service_,
@@ -120,6 +127,26 @@ absl::Status DiskStoreImpl::Open() {
   }
   Start();
   return absl::OkStatus();
+}
+
+absl::Status DiskStoreImpl::RecordNextOpening() {
+  if (options_.record_opening != nullptr) {
+    RETURN_IF_ERROR(options_.record_opening(
+        {identity_.disk, identity_.opening, identity_.incarnation, identity_.next_opening}));
+  }
+  RETURN_IF_ERROR(EndOpening(disk_, identity_));
+  incarnation_ = identity_.incarnation;
+  return absl::OkStatus();
+}
+
+absl::Status DiskStoreImpl::RecordOpening() {
+  absl::MutexLock lock(&recording_mutex_);
+  RETURN_IF_ERROR(health());
+  RETURN_IF_ERROR(BeginOpening(disk_, identity_, *options_.random));
+  const absl::Status recorded = RecordNextOpening();
+  if (absl::IsFailedPrecondition(recorded)) disk_.Fail(recorded).IgnoreError();
+  out_of_service_.Check();
+  return recorded;
 }
 
 absl::Status DiskStoreImpl::CheckNothingIsMissing() const {

@@ -42,6 +42,17 @@ struct ScrubOptions {
   absl::Duration pass_interval = absl::Hours(1);
 };
 
+// One opening of a disk, to be recorded outside of it (P11): by what was recorded last, the disk is
+// told from a copy of its past.
+struct DiskOpening {
+  DiskId disk;
+  // What the disk knows to be recorded: an opening and its number; nil and 0: none.
+  OpeningId last;
+  uint64_t incarnation = 0;
+  // What follows it. It may be recorded already.
+  OpeningId next;
+};
+
 struct DiskStoreOptions {
   ClusterId cluster;
   NodeId node;
@@ -82,6 +93,11 @@ struct DiskStoreOptions {
   // How often the disk looks for space to give back. A crash forgets nothing meanwhile.
   absl::Duration maintenance_interval = absl::Seconds(5);
   ScrubOptions scrub;
+
+  // Called by Open, before anything on the disk is used, and by RecordOpening; may block. OK: it is
+  // recorded. FAILED_PRECONDITION: another than `last` was recorded since, so this is a copy. Other
+  // errors: whether it was recorded is not known. nullptr: nothing is recorded.
+  std::function<absl::Status(const DiskOpening&)> record_opening;
 
   // Once, when the disk goes out of service: a write or sync has failed. On a thread of the
   // store's.
@@ -132,7 +148,8 @@ class DiskStore {
   // Opens the disk's store, or makes one in an empty folder. FAILED_PRECONDITION, saying which:
   // another cluster's or node's folder, another version's, open in another process, or data of
   // something else; DATA_LOSS: what may have been acknowledged is damaged, the disk's replicas must
-  // not come back under their ids (P9). `disk` outlives the store.
+  // not come back under their ids (P9). Errors of `record_opening` as they are. `disk` outlives the
+  // store.
   static absl::StatusOr<std::unique_ptr<DiskStore>> Open(Disk& disk, DiskStoreOptions options);
 
   // FAILED_PRECONDITION if the folder is another cluster's or node's; changes nothing. OK also if
@@ -143,8 +160,11 @@ class DiskStore {
   virtual ~DiskStore() = default;
 
   virtual DiskId disk_id() const = 0;
-  // Counts openings of this disk (P11).
+  // Number of this disk's last recorded opening (P11).
   virtual uint64_t incarnation() const = 0;
+  // Records the disk as if it were opened anew: copies that were made of it before are refused from
+  // then on. If it is refused itself, somebody has opened a copy: then it goes out of service.
+  virtual absl::Status RecordOpening() = 0;
 
   // These block on the journal's sync. ALREADY_EXISTS: the partition has a replica here.
   // `installing`: it begins as one whose snapshot install is not done (P6), after any crash too,

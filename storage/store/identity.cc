@@ -1,6 +1,7 @@
 #include "storage/store/identity.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/crc32c.h"
@@ -11,7 +12,9 @@ namespace meridian::storage {
 namespace {
 
 constexpr std::string_view kMagic = "MRDNDISK";
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
+// Without openings.
+constexpr uint32_t kOldestVersion = 2;
 constexpr char kFile[] = "identity";
 constexpr size_t kMaxFileBytes = 4096;
 constexpr size_t kCrcBytes = 4;
@@ -26,11 +29,11 @@ absl::StatusOr<DiskIdentity> TakeFolder(Disk& disk, ClusterId cluster, const Nod
           absl::StrCat("the folder holds '", part, "' but no identity: it is not touched"));
     }
   }
-  return DiskIdentity{.cluster = cluster,
-                      .node = node,
-                      .disk = DiskId::Draw(random),
-                      .incarnation = 0,
-                      .initialised = false};
+  DiskIdentity identity;
+  identity.cluster = cluster;
+  identity.node = node;
+  identity.disk = DiskId::Draw(random);
+  return identity;
 }
 
 absl::Status CheckOwner(const DiskIdentity& identity, ClusterId cluster, const NodeId& node) {
@@ -52,7 +55,8 @@ absl::Status CheckOwner(const DiskIdentity& identity, ClusterId cluster, const N
 std::string EncodeIdentity(const DiskIdentity& identity) {
   Encoder out;
   out.Bytes(kMagic).U32(kVersion).Id(identity.cluster).Id(identity.disk);
-  out.U64(identity.incarnation).U8(identity.initialised ? 1 : 0);
+  out.U64(identity.incarnation).Id(identity.opening).Id(identity.next_opening);
+  out.U8(identity.initialised ? 1 : 0);
   out.U8(static_cast<uint8_t>(identity.node.size())).Bytes(identity.node);
   std::string bytes = out.Take();
   Encoder crc;
@@ -70,7 +74,7 @@ absl::StatusOr<DiskIdentity> DecodeIdentity(std::string_view bytes) {
 
   Decoder in(body.substr(kMagic.size()));
   const uint32_t version = in.U32();
-  if (version < kVersion) {
+  if (version < kOldestVersion) {
     return absl::FailedPreconditionError(
         absl::StrCat("the folder was written by an older version (disk format ", version,
                      ", this program knows only ", kVersion,
@@ -85,6 +89,12 @@ absl::StatusOr<DiskIdentity> DecodeIdentity(std::string_view bytes) {
   identity.cluster = in.Id<ClusterId>();
   identity.disk = in.Id<DiskId>();
   identity.incarnation = in.U64();
+  if (version == kOldestVersion) {
+    identity.incarnation = 0;
+  } else {
+    identity.opening = in.Id<OpeningId>();
+    identity.next_opening = in.Id<OpeningId>();
+  }
   identity.initialised = in.U8() != 0;
   identity.node = std::string(in.Bytes(in.U8()));
   if (!in.done()) return absl::DataLossError("the disk's identity is damaged");
@@ -102,9 +112,21 @@ absl::StatusOr<DiskIdentity> ClaimDisk(Disk& disk, ClusterId cluster, const Node
     ASSIGN_OR_RETURN(identity, DecodeIdentity(*bytes));
   }
   RETURN_IF_ERROR(CheckOwner(identity, cluster, node));
-  ++identity.incarnation;
-  RETURN_IF_ERROR(WriteIdentity(disk, identity));
+  RETURN_IF_ERROR(BeginOpening(disk, identity, random));
   return identity;
+}
+
+absl::Status BeginOpening(Disk& disk, DiskIdentity& identity, Random& random) {
+  // One that was begun may have been recorded, or be recorded yet.
+  if (!identity.next_opening.is_nil()) return absl::OkStatus();
+  identity.next_opening = OpeningId::Draw(random);
+  return WriteIdentity(disk, identity);
+}
+
+absl::Status EndOpening(Disk& disk, DiskIdentity& identity) {
+  identity.opening = std::exchange(identity.next_opening, OpeningId());
+  ++identity.incarnation;
+  return WriteIdentity(disk, identity);
 }
 
 absl::Status CheckDiskOwner(Disk& disk, ClusterId cluster, const NodeId& node) {

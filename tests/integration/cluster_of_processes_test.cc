@@ -124,6 +124,32 @@ TEST_F(ClusterOfProcesses, ANodeGoesOnWithoutADiskThatIsNotThere) {
   EXPECT_EQ(AwaitEqualReplicas(*admin_, kZonal), absl::OkStatus());
 }
 
+// P11.
+TEST_F(ClusterOfProcesses, ACopyOfADiskThatIsPutBackIsRefusedUntilTheDiskItselfIs) {
+  const std::filesystem::path disk = cluster_->DataFolder("east-3a", 2);
+  const std::string copy = disk.string() + ".copy";
+  const std::string itself = disk.string() + ".itself";
+  ASSERT_TRUE(cluster_->Stop("east-3a").ok());
+  std::filesystem::copy(disk, copy, std::filesystem::copy_options::recursive);
+  ASSERT_TRUE(cluster_->Start("east-3a").ok());
+  ASSERT_TRUE(Put(kZonal, "after the copy", "body").ok());
+  ASSERT_TRUE(cluster_->Stop("east-3a").ok());
+  std::filesystem::rename(disk, itself);
+  std::filesystem::rename(copy, disk);
+  for (int i = 0; i < 2; ++i) {
+    const ProgramResult refused =
+        RunProgram({"server/meridiand", "--config", cluster_->ConfigFile("east-3a")});
+    EXPECT_EQ(refused.exit_code, 1);
+    EXPECT_TRUE(absl::StrContains(refused.output, disk.string() + "/store: the folder is a copy"))
+        << refused.output;
+  }
+  std::filesystem::remove_all(disk);
+  std::filesystem::rename(itself, disk);
+  const absl::Status started = cluster_->Start("east-3a");
+  ASSERT_TRUE(started.ok()) << started;
+  EXPECT_EQ(AwaitEqualReplicas(*admin_, kZonal), absl::OkStatus());
+}
+
 TEST_F(ClusterOfProcesses, NoKeyIsMadeThatCannotBeWrittenDown) {
   const std::string taken = folder_->path() + "/taken.profile";
   std::ofstream(taken) << "mine";

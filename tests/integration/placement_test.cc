@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <thread>
@@ -102,6 +103,21 @@ class PlacementTest : public ClusterFixture {
     for (const v1::Replica& member : group.members()) nodes.insert(member.node());
     return nodes;
   }
+  static std::set<std::string> DisksOf(const v1::Group& group) {
+    std::set<std::string> disks;
+    for (const v1::Replica& member : group.members()) disks.insert(member.disk_id());
+    return disks;
+  }
+  // Of the group's replica on the node; empty if there is none.
+  std::string DiskOf(const std::string& container, const std::string& node) {
+    const v1::Group group = GroupOf(container);
+    for (const v1::Replica& member : group.members()) {
+      if (member.node() == node) return member.disk_id();
+    }
+    return "";
+  }
+  // Of the node's only disk, and its key.
+  std::string FolderOf(const std::string& node) const { return data_folder() + "/nodes/" + node; }
   bool WritesGoOn(const Writer& writer) {
     const size_t before = writer.acknowledged();
     return Until([&] { return writer.acknowledged() >= before + 20; });
@@ -157,6 +173,27 @@ TEST_F(PlacementTest, WhatANodeHeldThatIsGoneIsRebuiltElsewhere) {
   ASSERT_TRUE(WritesGoOn(writer));
   writer.Stop();
   ExpectAllThere(kLrs, writer);
+}
+
+// P4, P11: it never votes for what it has forgotten.
+TEST_F(PlacementTest, AWipedDiskComesBackAsANewOneAndItsReplicasAreMadeAnew) {
+  const std::string wiped = GroupOf(kZrs).leader_node();
+  const std::string before = DiskOf(kZrs, wiped);
+  Writer writer(profile_, kZrs, 3'000'000);
+  ASSERT_TRUE(WritesGoOn(writer));
+  ASSERT_TRUE(admin_->StopNode(wiped).ok());
+  std::filesystem::remove_all(FolderOf(wiped));
+  std::filesystem::create_directory(FolderOf(wiped));
+  ASSERT_TRUE(admin_->StartNode(wiped).ok());
+  ASSERT_TRUE(WritesGoOn(writer));
+  ASSERT_TRUE(Until([&] {
+    const std::set<std::string> disks = DisksOf(GroupOf(kZrs));
+    return disks.size() == 3 && !disks.contains(before);
+  }));
+  ASSERT_TRUE(WritesGoOn(writer));
+  writer.Stop();
+  ExpectAllThere(kZrs, writer);
+  EXPECT_EQ(AwaitEqualReplicas(*admin_, kZrs), absl::OkStatus());
 }
 
 TEST_F(PlacementTest, SaysWhyANodeCannotBeEmptied) {

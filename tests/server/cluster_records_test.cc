@@ -15,6 +15,17 @@ TEST(ClusterRecords, AreReadAsWritten) {
   EXPECT_EQ(*DecodePartitionRecord(EncodePartitionRecord(partition)), partition);
 }
 
+// The record of version 1, as every later version must read it.
+TEST(ClusterRecords, ADisksIsAsTheGoldenBytes) {
+  DiskRecord record{"n", 300, *OpeningId::FromBytes("oooooooooooooooo"), /*removed=*/true};
+  const std::string golden = "\x08\x01\x12\x01n\x18\xac\x02\x22\x10oooooooooooooooo\x28\x01";
+  EXPECT_EQ(EncodeDiskRecord(record), golden);
+  EXPECT_EQ(*DecodeDiskRecord(golden), record);
+  record.removed = false;
+  EXPECT_EQ(*DecodeDiskRecord(EncodeDiskRecord(record)), record);
+  EXPECT_EQ(DecodeDiskRecord("\x08\x01").status().code(), absl::StatusCode::kDataLoss);
+}
+
 TEST(ClusterRecords, RefuseGarbageAndOtherVersions) {
   EXPECT_EQ(DecodeNodeRecord("\xff\xff").status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(DecodeNodeRecord("").status().code(), absl::StatusCode::kFailedPrecondition);

@@ -5,8 +5,10 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/time/clock.h"
@@ -43,6 +45,9 @@ class NodeDisksTest : public testing::Test {
     options.store.max_record_bytes = 512 << 10;
     options.store.extent_bytes = 1 << 20;
     options.store.max_chunk_bytes = 256 << 10;
+    options.store.record_opening = [this](const storage::DiskOpening& opening) {
+      return record_opening_ ? record_opening_(opening) : absl::OkStatus();
+    };
     options.open_disk = [this](std::string root) {
       auto disk = storage::OpenPosixDisk(root);
       if (disk.ok()) opened_[root] = disk->get();
@@ -58,6 +63,7 @@ class NodeDisksTest : public testing::Test {
   const ClusterId cluster_ = ClusterId::Draw(random_);
   const std::unique_ptr<Executor> strand_ = MakeThreadExecutor("strand");
   std::map<std::string, storage::Disk*> opened_;  // by folder
+  std::function<absl::Status(const storage::DiskOpening&)> record_opening_;
 };
 
 TEST_F(NodeDisksTest, AllDisksAreOpenedWithKeysOfTheirOwnAndFoundAgain) {
@@ -139,6 +145,52 @@ TEST_F(NodeDisksTest, ADiskAndItsCopyAreAMistakeThatStopsTheNode) {
   const auto disks = Open({FolderOf("a"), FolderOf("b")});
   EXPECT_TRUE(absl::IsFailedPrecondition(disks.status())) << disks.status();
   EXPECT_NE(disks.status().message().find("hold the same disk"), std::string::npos);
+}
+
+// P11.
+TEST_F(NodeDisksTest, ACopyOfThePastIsAMistakeThatStopsTheNode) {
+  record_opening_ = [](const storage::DiskOpening&) {
+    return absl::FailedPreconditionError("the folder is a copy");
+  };
+  const auto disks = Open({FolderOf("a"), FolderOf("b")});
+  EXPECT_TRUE(absl::IsFailedPrecondition(disks.status())) << disks.status();
+  EXPECT_NE(disks.status().message().find(FolderOf("a").store), std::string::npos);
+}
+
+TEST_F(NodeDisksTest, AStoreThatCannotRecordADiskForAMomentCostsNoDisk) {
+  record_opening_ = [this](const storage::DiskOpening&) {
+    record_opening_ = nullptr;
+    return absl::UnavailableError("an election");
+  };
+  const auto disks = Open({FolderOf("a"), FolderOf("b")});
+  EXPECT_TRUE(absl::IsUnavailable(disks.status())) << disks.status();
+  EXPECT_EQ((*Open({FolderOf("a"), FolderOf("b")}))->InService().size(), 2u);
+}
+
+TEST_F(NodeDisksTest, ADiskThatWasTakenOutOfTheClusterIsLeftOut) {
+  std::optional<DiskId> removed;
+  record_opening_ = [&removed](const storage::DiskOpening& opening) {
+    if (!removed) removed = opening.disk;
+    return opening.disk == removed ? absl::NotFoundError("taken out") : absl::OkStatus();
+  };
+  const auto disks = Open({FolderOf("a"), FolderOf("b")});
+  ASSERT_TRUE(disks.ok()) << disks.status();
+  EXPECT_EQ((*disks)->InService().size(), 1u);
+  EXPECT_TRUE(absl::IsNotFound((*disks)->Describe()[0].problem));
+}
+
+TEST_F(NodeDisksTest, ADiskOfWhichACopyWasOpenedElsewhereGoesOutOfServiceAlone) {
+  const auto disks = Open({FolderOf("a"), FolderOf("b")});
+  ASSERT_TRUE(disks.ok()) << disks.status();
+  const std::vector<DiskId> before = (*disks)->InService();
+  record_opening_ = [](const storage::DiskOpening&) { return absl::UnavailableError("away"); };
+  EXPECT_TRUE(absl::IsUnavailable((*disks)->RecordOpenings()));
+  EXPECT_EQ((*disks)->InService(), before);
+  record_opening_ = [&before](const storage::DiskOpening& opening) {
+    return opening.disk == before[0] ? absl::FailedPreconditionError("a copy") : absl::OkStatus();
+  };
+  EXPECT_TRUE((*disks)->RecordOpenings().ok());
+  EXPECT_EQ((*disks)->InService(), std::vector<DiskId>{before[1]});
 }
 
 TEST_F(NodeDisksTest, ADiskThatFailsGoesOutOfServiceAlone) {

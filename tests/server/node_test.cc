@@ -93,6 +93,42 @@ TEST_F(NodeTest, ADiskThatFailsWhileTheNodeIsPublishedIsTakenBack) {
   EXPECT_TRUE(Until([this] { return PublishedDisks() == 1; }, absl::Seconds(20)));
 }
 
+// P11, as after a restore of yesterday's files.
+TEST_F(NodeTest, ACopyOfADisksPastThatIsPutBackIsRefusedHoweverOftenTheNodeStarts) {
+  ASSERT_TRUE(Start().ok());
+  const std::string disk = folder_.path() + "/a";
+  std::filesystem::copy(disk, disk + ".copy", std::filesystem::copy_options::recursive);
+  ASSERT_TRUE(Start().ok());
+  std::filesystem::rename(disk, disk + ".itself");
+  std::filesystem::rename(disk + ".copy", disk);
+  for (int i = 0; i < 3; ++i) {
+    const auto node = Start();
+    EXPECT_TRUE(absl::IsFailedPrecondition(node.status())) << node.status();
+    EXPECT_NE(node.status().message().find(Store("/a") + ": the folder is a copy"),
+              std::string::npos)
+        << node.status();
+  }
+  std::filesystem::remove_all(disk);
+  std::filesystem::rename(disk + ".itself", disk);
+  EXPECT_TRUE(Start().ok());
+}
+
+TEST_F(NodeTest, AWipedDiskComesBackAsANewOne) {
+  ASSERT_TRUE(Start().ok());
+  const std::vector<DiskId> before = DecodeNodeRecord(*Row(NodeKeyOf("n")))->disks;
+  std::filesystem::remove_all(folder_.path() + "/a");
+  std::filesystem::create_directory(folder_.path() + "/a");
+  const auto node = Start();
+  ASSERT_TRUE(node.ok()) << node.status();
+  const std::vector<DiskId> after = DecodeNodeRecord(*Row(NodeKeyOf("n")))->disks;
+  ASSERT_EQ(after.size(), 2u);
+  EXPECT_NE(after[0], before[0]);
+  EXPECT_EQ(after[1], before[1]);
+  EXPECT_EQ(DecodeDiskRecord(*Row(DiskKeyOf(before[0])))->incarnation, 1u);
+  EXPECT_EQ(DecodeDiskRecord(*Row(DiskKeyOf(before[1])))->incarnation, 2u);
+  EXPECT_EQ(DecodeDiskRecord(*Row(DiskKeyOf(after[0])))->incarnation, 1u);
+}
+
 TEST_F(NodeTest, ANodeThatIsToEndIsNotCountedOnAnyMore) {
   const auto node = Start();
   ASSERT_TRUE(node.ok()) << node.status();

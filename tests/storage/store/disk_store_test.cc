@@ -62,6 +62,64 @@ TEST_F(DiskStoreTest, CountsItsSyncsAndWhatEachCarried) {
   EXPECT_EQ(after.extents, 1u);
 }
 
+// P11: each opening follows the one that was recorded last.
+TEST_F(DiskStoreTest, EveryOpeningIsRecordedBeforeTheDiskIsUsed) {
+  std::vector<DiskOpening> recorded;
+  harness_.options().record_opening = [&](const DiskOpening& opening) {
+    recorded.push_back(opening);
+    return absl::OkStatus();
+  };
+  harness_.Open();
+  ASSERT_TRUE(harness_.store().RecordOpening().ok());
+  harness_.Crash();
+  ASSERT_EQ(recorded.size(), 3u);
+  EXPECT_TRUE(recorded[0].last.is_nil());
+  for (size_t i = 0; i < recorded.size(); ++i) {
+    EXPECT_EQ(recorded[i].disk, harness_.store().disk_id());
+    EXPECT_EQ(recorded[i].incarnation, i);
+    if (i == 0) continue;
+    EXPECT_EQ(recorded[i].last, recorded[i - 1].next);
+  }
+}
+
+TEST_F(DiskStoreTest, AnOpeningThatMayHaveBeenRecordedIsNotFollowedByAnother) {
+  harness_.Open();
+  harness_.Close();
+  std::vector<DiskOpening> asked;
+  absl::Status answer = absl::UnavailableError("no answer");
+  harness_.options().record_opening = [&](const DiskOpening& opening) {
+    asked.push_back(opening);
+    return answer;
+  };
+  EXPECT_TRUE(absl::IsUnavailable(harness_.TryOpen()));
+  harness_.Close();
+  EXPECT_TRUE(absl::IsUnavailable(harness_.TryOpen()));
+  harness_.Close();
+  answer = absl::OkStatus();
+  EXPECT_TRUE(harness_.TryOpen().ok());
+  ASSERT_EQ(asked.size(), 3u);
+  for (const DiskOpening& opening : asked) {
+    EXPECT_EQ(opening.last, asked[0].last);
+    EXPECT_EQ(opening.incarnation, 1u);
+    EXPECT_EQ(opening.next, asked[0].next);
+  }
+}
+
+TEST_F(DiskStoreTest, ADiskOfWhichACopyWasOpenedGoesOutOfService) {
+  absl::Status told;
+  harness_.options().on_out_of_service = [&](const absl::Status& status) { told = status; };
+  absl::Status answer;
+  harness_.options().record_opening = [&](const DiskOpening&) { return answer; };
+  harness_.Open();
+  answer = absl::UnavailableError("no answer");
+  EXPECT_FALSE(harness_.store().RecordOpening().ok());
+  EXPECT_TRUE(harness_.store().health().ok());
+  answer = absl::FailedPreconditionError("a copy");
+  EXPECT_TRUE(absl::IsFailedPrecondition(harness_.store().RecordOpening()));
+  EXPECT_FALSE(harness_.store().health().ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(told)) << told;
+}
+
 TEST_F(DiskStoreTest, RefusesAnotherClustersFolderAndLeavesItAlone) {
   harness_.Open();
   harness_.Close();
@@ -91,7 +149,7 @@ TEST_F(DiskStoreTest, RefusesAnotherVersionsFolder) {
   harness_.Close();
   const std::string good = ReadIdentity();
   for (const auto& [step, told] :
-       {std::pair(-1, "older version"), std::pair(+1, "newer version")}) {
+       {std::pair(-2, "older version"), std::pair(+1, "newer version")}) {
     std::string identity = good.substr(0, good.size() - 4);
     identity[8] = static_cast<char>(identity[8] + step);
     Encoder crc;

@@ -20,7 +20,9 @@ T IdOf(char c) {
 const DiskIdentity kIdentity = {.cluster = IdOf<ClusterId>('c'),
                                 .node = "east-1a",
                                 .disk = IdOf<DiskId>('d'),
+                                .opening = IdOf<OpeningId>('o'),
                                 .incarnation = 3,
+                                .next_opening = IdOf<OpeningId>('n'),
                                 .initialised = true};
 
 LogEntry MakeEntry() {
@@ -42,9 +44,21 @@ const RecordLocation kRecord = {.segment = 1, .life = 2, .offset = 3, .length = 
 
 TEST(Identity, MatchesTheGoldenBytes) {
   EXPECT_EQ(Hex(EncodeIdentity(kIdentity)),
-            "4d52444e4449534b0200000063636363636363636363636363636363646464646464646464646464646464"
-            "6403000000000000000107656173742d3161a56436fc");
+            "4d52444e4449534b0300000063636363636363636363636363636363646464646464646464646464646464"
+            "6403000000000000006f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e0107"
+            "656173742d3161cc0b1644");
   EXPECT_EQ(*DecodeIdentity(EncodeIdentity(kIdentity)), kIdentity);
+}
+
+// Of a disk whose openings nobody recorded.
+TEST(Identity, OfVersion2IsRead) {
+  const std::string bytes = absl::HexStringToBytes(
+      "4d52444e4449534b0200000063636363636363636363636363636363646464646464646464646464646464"
+      "6403000000000000000107656173742d3161a56436fc");
+  DiskIdentity identity = kIdentity;
+  identity.opening = identity.next_opening = OpeningId();
+  identity.incarnation = 0;
+  EXPECT_EQ(*DecodeIdentity(bytes), identity);
 }
 
 TEST(Identity, EveryFlippedOrMissingByteIsFound) {
