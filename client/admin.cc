@@ -127,6 +127,15 @@ absl::Status Admin::RemoveNode(const std::string& node, const CallOptions& optio
       .status();
 }
 
+absl::StatusOr<v1::ReplaceDiskResponse> Admin::ReplaceDisk(const std::string& disk, bool cancel,
+                                                           const CallOptions& options) {
+  v1::ReplaceDiskRequest request;
+  request.set_disk(disk);
+  request.set_cancel(cancel);
+  return Call(*session_, SlowPlan("replace disk", disk, options), &Stubs::cluster,
+              &Cluster::ReplaceDisk, request);
+}
+
 PageIterator<v1::Group> Admin::ListGroups(const v1::ListGroupsRequest& request,
                                           const CallOptions& options) {
   return PageIterator<v1::Group>(

@@ -55,6 +55,10 @@ class Admin {
   // Asks for the node to be emptied, or no more; ListNodes tells how far it is.
   absl::Status DrainNode(const std::string& node, bool cancel, const CallOptions& options = {});
   absl::Status RemoveNode(const std::string& node, const CallOptions& options = {});
+  // Asks for the disk (32 hex digits) to be taken out, or no more; the same call again tells how
+  // far it is. ABORTED: ask again.
+  absl::StatusOr<v1::ReplaceDiskResponse> ReplaceDisk(const std::string& disk, bool cancel,
+                                                      const CallOptions& options = {});
   PageIterator<v1::Group> ListGroups(const v1::ListGroupsRequest& request,
                                      const CallOptions& options = {});
 

@@ -114,6 +114,8 @@ std::string AliveKeyOf(const NodeId& node) { return kAliveKeyPrefix + node; }
 
 std::string DrainKeyOf(const NodeId& node) { return kDrainKeyPrefix + node; }
 
+std::string RetiredDiskKeyOf(DiskId disk) { return kRetiredDiskKeyPrefix + disk.ToHex(); }
+
 std::string RemovedKeyOf(PartitionId partition) { return kRemovedKeyPrefix + partition.ToHex(); }
 
 std::optional<PartitionId> PartitionOfKey(std::string_view prefix, std::string_view key) {

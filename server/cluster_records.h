@@ -82,6 +82,11 @@ std::string AliveKeyOf(const NodeId& node);
 inline constexpr char kDrainKeyPrefix[] = "drain/";
 std::string DrainKeyOf(const NodeId& node);
 
+// "retired-disk/<disk hex>", with any value: the operator wants the disk empty. Stays once it is
+// removed.
+inline constexpr char kRetiredDiskKeyPrefix[] = "retired-disk/";
+std::string RetiredDiskKeyOf(DiskId disk);
+
 inline constexpr char kGroupKeyPrefix[] = "group/";
 // The partition of a key "<prefix><partition hex>"; nullopt if it is not of that form.
 std::optional<PartitionId> PartitionOfKey(std::string_view prefix, std::string_view key);

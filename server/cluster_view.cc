@@ -28,7 +28,7 @@ class ClusterView::State : public std::enable_shared_from_this<State> {
     static const auto* sections = new std::map<std::string, void (State::*)(const Rows&)>{
         {kGroupKeyPrefix, &State::TakeGroups}, {kPartitionKeyPrefix, &State::TakePartitions},
         {kNodeKeyPrefix, &State::TakeNodes},   {kAliveKeyPrefix, &State::TakeAlive},
-        {kDrainKeyPrefix, &State::TakeDrains},
+        {kDrainKeyPrefix, &State::TakeDrains}, {kRetiredDiskKeyPrefix, &State::TakeRetiredDisks},
     };
     return *sections;
   }
@@ -69,6 +69,7 @@ class ClusterView::State : public std::enable_shared_from_this<State> {
         std::make_shared<const Topology>(Topology::FromNodes({}));
     std::set<NodeId> alive;
     std::set<NodeId> draining;
+    std::set<DiskId> retired_disks;
   };
   // A part of what is known, copied.
   template <typename Part>
@@ -182,6 +183,16 @@ class ClusterView::State : public std::enable_shared_from_this<State> {
     known_.draining = std::move(draining);
   }
 
+  void TakeRetiredDisks(const Rows& rows) ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::set<DiskId> disks;
+    for (const coordination::KeyValue& row : rows) {
+      const auto disk = DiskId::FromHex(row.key.substr(sizeof(kRetiredDiskKeyPrefix) - 1));
+      if (disk) disks.insert(*disk);
+    }
+    absl::MutexLock lock(&mutex_);
+    known_.retired_disks = std::move(disks);
+  }
+
   coordination::CoordinationStore& coordination_;
   Executor& timer_;
   const NodesChanged nodes_changed_;
@@ -241,6 +252,10 @@ std::shared_ptr<const Topology> ClusterView::topology() const {
 std::set<NodeId> ClusterView::alive() const { return state_->Get(&State::Known::alive); }
 
 std::set<NodeId> ClusterView::draining() const { return state_->Get(&State::Known::draining); }
+
+std::set<DiskId> ClusterView::retired_disks() const {
+  return state_->Get(&State::Known::retired_disks);
+}
 
 const replication::Member* ClusterView::LeaderOf(const replication::GroupConfig& config) {
   if (config.leader.is_nil()) return nullptr;

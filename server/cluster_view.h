@@ -53,6 +53,8 @@ class ClusterView {
   // Those that run, and those that are to be emptied.
   std::set<NodeId> alive() const;
   std::set<NodeId> draining() const;
+  // Those that are to be emptied, or are removed.
+  std::set<DiskId> retired_disks() const;
 
   // The leader's public endpoint; empty if the group has no leader or is not known.
   std::string LeaderEndpoint(PartitionId partition) const;

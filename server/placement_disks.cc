@@ -14,12 +14,13 @@ std::vector<DiskInPlan> PlacementDisks(const ClusterView& view) {
   }
   const std::set<NodeId> alive = view.alive();
   const std::set<NodeId> draining = view.draining();
+  const std::set<DiskId> retired = view.retired_disks();
   std::vector<DiskInPlan> disks;
   for (const auto& [node, record] : view.nodes()) {
     for (const DiskId& disk : record.disks) {
       disks.push_back({{node, record.zone, record.region, disk, replicas[disk]},
                        alive.contains(node),
-                       draining.contains(node)});
+                       draining.contains(node) || retired.contains(disk)});
     }
   }
   return disks;

@@ -188,6 +188,7 @@ std::optional<PlacementKeeper::Change> PlacementKeeper::PlanOf(
   }
   const replication::GroupConfig& config = status->config;
   GroupInPlan group{*policy, record->region, config, status->silence, {}};
+  GiveUp(env_.view.retired_disks(), disks, group);
   if (const auto last = plans_.find(partition); last != plans_.end()) {
     group.last_plan = last->second.members;
   }

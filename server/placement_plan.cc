@@ -111,6 +111,16 @@ absl::StatusOr<std::vector<Member>> PlanMembers(const GroupInPlan& group,
   return planned;
 }
 
+void GiveUp(const std::set<DiskId>& retired, const std::vector<DiskInPlan>& disks,
+            GroupInPlan& group) {
+  for (const auto* members : {&group.config.members, &group.config.learners}) {
+    for (const Member& member : *members) {
+      if (!retired.contains(member.disk) || FindDisk(disks, member) != nullptr) continue;
+      group.silence[member.replica] = absl::InfiniteDuration();
+    }
+  }
+}
+
 size_t CountCopies(const GroupInPlan& group, absl::Duration patience) {
   return static_cast<size_t>(
       std::count_if(group.config.members.begin(), group.config.members.end(),

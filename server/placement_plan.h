@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,11 @@ absl::StatusOr<std::vector<replication::Member>> PlanMembers(const GroupInPlan& 
                                                              const std::vector<DiskInPlan>& disks,
                                                              absl::Duration patience,
                                                              Random& random);
+
+// Members on these disks that no node has any more are not waited for: they count as silent for
+// ever.
+void GiveUp(const std::set<DiskId>& retired, const std::vector<DiskInPlan>& disks,
+            GroupInPlan& group);
 
 // Members that their leader has heard within `patience`: the fewer, the more urgent is a repair.
 size_t CountCopies(const GroupInPlan& group, absl::Duration patience);

@@ -144,7 +144,9 @@ absl::Status DiskStoreImpl::RecordOpening() {
   RETURN_IF_ERROR(health());
   RETURN_IF_ERROR(BeginOpening(disk_, identity_, *options_.random));
   const absl::Status recorded = RecordNextOpening();
-  if (absl::IsFailedPrecondition(recorded)) disk_.Fail(recorded).IgnoreError();
+  if (absl::IsFailedPrecondition(recorded) || absl::IsNotFound(recorded)) {
+    disk_.Fail(recorded).IgnoreError();
+  }
   out_of_service_.Check();
   return recorded;
 }

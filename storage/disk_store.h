@@ -95,8 +95,9 @@ struct DiskStoreOptions {
   ScrubOptions scrub;
 
   // Called by Open, before anything on the disk is used, and by RecordOpening; may block. OK: it is
-  // recorded. FAILED_PRECONDITION: another than `last` was recorded since, so this is a copy. Other
-  // errors: whether it was recorded is not known. nullptr: nothing is recorded.
+  // recorded. FAILED_PRECONDITION: another than `last` was recorded since, so this is a copy.
+  // NOT_FOUND: the disk was taken out for good. Other errors: whether it was recorded is not known.
+  // nullptr: nothing is recorded.
   std::function<absl::Status(const DiskOpening&)> record_opening;
 
   // Once, when the disk goes out of service: a write or sync has failed. On a thread of the

@@ -45,6 +45,7 @@ int Main(int argc, const char* const* argv, std::ostream& out, std::ostream& err
   AddObjectCommands(app, context);
   AddClusterCommands(app, context);
   AddNodeCommands(app, context);
+  AddDiskCommands(app, context);
   AddScrubCommands(app, context);
   AddDevCommands(app, context);
   AddCaCommands(app, context);

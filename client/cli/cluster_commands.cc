@@ -1,11 +1,14 @@
 #include <CLI/CLI.hpp>
 
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "base/status.h"
 #include "client/cli/commands.h"
 
 namespace meridian::cli {
 namespace {
+
+constexpr absl::Duration kPoll = absl::Seconds(1);
 
 std::string NodeLine(const v1::Node& node) {
   std::string line = absl::StrFormat("%-12s %-10s %-9s %3d replicas, leads %3d  %s", node.name(),
@@ -67,6 +70,38 @@ absl::Status Drain(Context& context, const std::string& node, bool cancel) {
   return absl::OkStatus();
 }
 
+// What an operator has to wait for until the node serves; empty: nothing.
+std::string AwaitedOf(const v1::ListNodesResponse& nodes, const std::string& name) {
+  for (const v1::Node& node : nodes.nodes()) {
+    if (node.name() != name) continue;
+    if (node.state() == v1::Node::UP) return {};
+    return v1::Node::State_Name(node.state()) + " " + Printable(node.problem());
+  }
+  return "not known yet: start `meridiand --config FILE` there, and look at its log";
+}
+
+// Until the node serves, then makes sure that it is used.
+absl::Status AddNode(Context& context, const std::string& name, double wait_seconds) {
+  ASSIGN_OR_RETURN(Admin * admin, context.admin());
+  const absl::Time end = absl::Now() + absl::Seconds(wait_seconds);
+  std::string last;
+  for (;; absl::SleepFor(kPoll)) {
+    ASSIGN_OR_RETURN(const v1::ListNodesResponse nodes, admin->ListNodes(context.call_options()));
+    const std::string awaited = AwaitedOf(nodes, name);
+    if (awaited.empty()) break;
+    if (absl::Now() >= end) return absl::UnavailableError("node " + name + ": " + awaited);
+    if (awaited != last) {
+      context.Print("node " + name + ": " + awaited, Json{{"node", name}, {"awaited", awaited}});
+    }
+    last = awaited;
+  }
+  RETURN_IF_ERROR(admin->DrainNode(name, /*cancel=*/true, context.call_options()));
+  context.Print(
+      "node " + name + " serves; its share of the replicas comes to it: `meridian node ls`",
+      Json{{"added", name}});
+  return absl::OkStatus();
+}
+
 absl::Status Remove(Context& context, const std::string& node) {
   ASSIGN_OR_RETURN(Admin * admin, context.admin());
   RETURN_IF_ERROR(admin->RemoveNode(node, context.call_options()));
@@ -108,6 +143,13 @@ void AddNodeCommands(CLI::App& app, Context& context) {
   ls->callback([&context] { context.run = [&context] { return PrintNodes(context); }; });
   auto name = std::make_shared<std::string>();
   auto cancel = std::make_shared<bool>(false);
+  auto wait = std::make_shared<double>(300);
+  CLI::App* add = group->add_subcommand("add", "Wait until a new node serves, and use it");
+  add->add_option("NODE", *name, "Its node_id, for example east-1d")->required();
+  add->add_option("--wait", *wait, "Seconds, at most")->capture_default_str();
+  add->callback([&context, name, wait] {
+    context.run = [&context, name, wait] { return AddNode(context, *name, *wait); };
+  });
   CLI::App* drain = group->add_subcommand(
       "drain", "Move everything off a node, while reads and writes go on; returns at once");
   drain->add_option("NODE", *name, "For example east-1a")->required();

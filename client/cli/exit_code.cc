@@ -26,6 +26,8 @@ std::string HintForReason(const std::string& reason) {
       {"NO_QUORUM", "too few of the container's replicas are up; meridian cluster status"},
       {"NO_LEADER", "too few of the container's replicas are up; meridian cluster status"},
       {"NODE_IN_USE", "drain it with `meridian node drain`, wait until it is empty, and stop it"},
+      {"LAST_COPY", "bring the nodes back that the message names; meridian cluster status"},
+      {"DISK_REMOVED", "give its node an empty folder in its place"},
       {"DEV_MODE_ONLY", "only a server started by `meridiand dev` stops and starts nodes"},
       {"IS_DELETE_MARKER", "name an older version: meridian ls --versions"},
   };

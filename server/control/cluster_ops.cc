@@ -18,6 +18,7 @@
 #include "server/await.h"
 #include "server/cluster_records.h"
 #include "server/control/convert.h"
+#include "server/control/replace_disk.h"
 #include "server/errors.h"
 #include "server/resource_names.h"
 #include "server/store_calls.h"
@@ -221,6 +222,12 @@ absl::StatusOr<v1::RemoveNodeResponse> ClusterOps::RemoveNode(
   removal.writes.push_back({drain->key, std::nullopt});
   RETURN_IF_ERROR(CommitTo(store, std::move(removal)));
   return v1::RemoveNodeResponse();
+}
+
+absl::StatusOr<v1::ReplaceDiskResponse> ClusterOps::ReplaceDisk(
+    const Principal& principal, const v1::ReplaceDiskRequest& request) {
+  RETURN_IF_ERROR(env_.authorizer.AuthorizeAdministrator(principal));
+  return server::ReplaceDisk(env_.store.coordination(), env_.peers, request);
 }
 
 absl::StatusOr<ClusterOps::GroupPage> ClusterOps::PageOfGroups(

@@ -54,6 +54,9 @@ class ClusterOps {
   absl::StatusOr<v1::RemoveNodeResponse> RemoveNode(const tenancy::Principal& principal,
                                                     const v1::RemoveNodeRequest& request);
 
+  absl::StatusOr<v1::ReplaceDiskResponse> ReplaceDisk(const tenancy::Principal& principal,
+                                                      const v1::ReplaceDiskRequest& request);
+
   absl::StatusOr<v1::StopNodeResponse> StopNode(const tenancy::Principal& principal,
                                                 const v1::StopNodeRequest& request);
   absl::StatusOr<v1::StartNodeResponse> StartNode(const tenancy::Principal& principal,

@@ -147,6 +147,14 @@ grpc::Status ClusterHandlers::RemoveNode(ServerContext* context,
   });
 }
 
+grpc::Status ClusterHandlers::ReplaceDisk(ServerContext* context,
+                                          const v1::ReplaceDiskRequest* request,
+                                          v1::ReplaceDiskResponse* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.cluster_ops.ReplaceDisk(principal, *request);
+  });
+}
+
 grpc::Status DevHandlers::StopNode(ServerContext* context, const v1::StopNodeRequest* request,
                                    v1::StopNodeResponse* response) {
   return Handle(api_, *context, response, [&](const Principal& principal) {

@@ -80,6 +80,8 @@ class ClusterHandlers final : public v1::ClusterService::Service {
                          v1::DrainNodeResponse* response) override;
   grpc::Status RemoveNode(grpc::ServerContext* context, const v1::RemoveNodeRequest* request,
                           v1::RemoveNodeResponse* response) override;
+  grpc::Status ReplaceDisk(grpc::ServerContext* context, const v1::ReplaceDiskRequest* request,
+                           v1::ReplaceDiskResponse* response) override;
 
  private:
   Api& api_;

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "client/cli/commands.h"
+#include "client/cli/exit_code.h"
 #include "client/cli/format.h"
 #include "client/profile.h"
 #include "tests/integration/server_process.h"
@@ -160,6 +161,42 @@ TEST_F(CommandLineTest, EachCommandHasAFormForMachines) {
     }
     EXPECT_GT(count, 0) << command[1] << " " << command[2];
   }
+}
+
+TEST_F(CommandLineTest, ADiskIsShownAndTakenOutWithProgress) {
+  ASSERT_EQ(Meridian("admin", {"--json", "disk", "ls"}), 0) << err_;
+  std::string disk;  // of the zone that has another node for its replica
+  std::istringstream lines(out_);
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    const cli::Json json = cli::Json::parse(line)["disk"];
+    EXPECT_EQ(json["state"], "IN SERVICE") << line;
+    if (json["zone"] == "east-1" && json["replicas"] > 0) disk = json["id"];
+  }
+  EXPECT_EQ(count, 10);
+  ASSERT_FALSE(disk.empty()) << out_;
+  EXPECT_EQ(Meridian("admin", {"disk", "replace", disk}), 0) << err_;
+  EXPECT_NE(out_.find("1 of 1 replicas are still to be made elsewhere"), std::string::npos) << out_;
+  EXPECT_NE(out_.find("taken out of the cluster"), std::string::npos) << out_;
+  EXPECT_EQ(Meridian("admin", {"disk", "replace", disk, "--cancel"}), cli::kConflict);
+  EXPECT_EQ(Meridian("admin", {"disk", "replace", std::string(32, 'a')}), cli::kNotFound);
+  EXPECT_NE(Meridian("admin", {"disk", "replace", "east-1a"}), 0);
+  EXPECT_NE(err_.find("32 hex digits"), std::string::npos) << err_;
+  EXPECT_EQ(Meridian("acme", {"disk", "replace", disk}), cli::kNotAllowed);
+}
+
+TEST_F(CommandLineTest, ANodeThatIsAddedIsWaitedForAndUsed) {
+  EXPECT_EQ(Meridian("admin", {"node", "add", "east-9z", "--wait", "0"}), cli::kUnavailable);
+  EXPECT_NE(err_.find("not known yet"), std::string::npos) << err_;
+  ASSERT_EQ(Meridian("admin", {"node", "drain", "east-1a"}), 0) << err_;
+  ASSERT_EQ(Meridian("admin", {"dev", "stop", "east-1a"}), 0) << err_;
+  EXPECT_EQ(Meridian("admin", {"node", "add", "east-1a", "--wait", "0"}), cli::kUnavailable);
+  EXPECT_NE(err_.find("STOPPED"), std::string::npos) << err_;
+  ASSERT_EQ(Meridian("admin", {"dev", "start", "east-1a"}), 0) << err_;
+  EXPECT_EQ(Meridian("admin", {"node", "add", "east-1a"}), 0) << err_;
+  ASSERT_EQ(Meridian("admin", {"--json", "node", "ls"}), 0) << err_;
+  EXPECT_EQ(out_.find("\"draining\": true"), std::string::npos) << out_;
+  EXPECT_EQ(out_.find("\"draining\":true"), std::string::npos) << out_;
 }
 
 }  // namespace

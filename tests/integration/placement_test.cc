@@ -118,6 +118,13 @@ class PlacementTest : public ClusterFixture {
   }
   // Of the node's only disk, and its key.
   std::string FolderOf(const std::string& node) const { return data_folder() + "/nodes/" + node; }
+  // As `meridian disk replace` does.
+  bool TakenOut(const std::string& disk) {
+    return Until([&] {
+      const auto progress = admin_->ReplaceDisk(disk, /*cancel=*/false);
+      return progress.ok() && progress->removed();
+    });
+  }
   bool WritesGoOn(const Writer& writer) {
     const size_t before = writer.acknowledged();
     return Until([&] { return writer.acknowledged() >= before + 20; });
@@ -134,6 +141,15 @@ class PlacementTest : public ClusterFixture {
 
   Profile profile_;
   std::unique_ptr<Client> client_;
+};
+
+// Members that are silent are waited for.
+class PatientPlacementTest : public PlacementTest {
+ protected:
+  void Configure(server::DevOptions& options) override {
+    PlacementTest::Configure(options);
+    options.placement.patience = absl::Hours(1);
+  }
 };
 
 TEST_F(PlacementTest, ANodeIsEmptiedAndRemovedUnderLoad) {
@@ -193,6 +209,75 @@ TEST_F(PlacementTest, AWipedDiskComesBackAsANewOneAndItsReplicasAreMadeAnew) {
   ASSERT_TRUE(WritesGoOn(writer));
   writer.Stop();
   ExpectAllThere(kZrs, writer);
+  EXPECT_EQ(AwaitEqualReplicas(*admin_, kZrs), absl::OkStatus());
+}
+
+TEST_F(PlacementTest, ADiskIsTakenOutUnderLoadAndDoesNotComeBack) {
+  const std::string leader = GroupOf(kLrs).leader_node();
+  const std::string disk = DiskOf(kLrs, leader);
+  Writer writer(profile_, kLrs, 3'000'000);
+  ASSERT_TRUE(WritesGoOn(writer));
+  const auto begun = admin_->ReplaceDisk(disk, /*cancel=*/false);
+  ASSERT_TRUE(begun.ok()) << begun.status();
+  EXPECT_EQ(begun->node(), leader);
+  EXPECT_GE(begun->remaining_replicas(), 1);
+  EXPECT_FALSE(begun->removed());
+  ASSERT_TRUE(TakenOut(disk));
+  EXPECT_FALSE(DisksOf(GroupOf(kLrs)).contains(disk));
+  ASSERT_TRUE(WritesGoOn(writer));
+  writer.Stop();
+  ExpectAllThere(kLrs, writer);
+  EXPECT_EQ(AwaitEqualReplicas(*admin_, kLrs), absl::OkStatus());
+  EXPECT_EQ(admin_->ReplaceDisk(disk, /*cancel=*/true).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(admin_->StopNode(leader).ok());
+  const absl::Status refused = admin_->StartNode(leader);  // it has no other disk
+  EXPECT_NE(refused.message().find("taken out of the cluster"), std::string::npos) << refused;
+  std::filesystem::remove_all(FolderOf(leader));
+  std::filesystem::create_directory(FolderOf(leader));
+  EXPECT_TRUE(admin_->StartNode(leader).ok());
+}
+
+TEST_F(PatientPlacementTest, ADiskThatCannotBeTakenOutStaysWithTheReason) {
+  EXPECT_EQ(admin_->ReplaceDisk("east-1a", false).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(admin_->ReplaceDisk(std::string(32, 'a'), false).status().code(),
+            absl::StatusCode::kNotFound);
+  // With zone 3 down and one of zone 1, and then zone 2.
+  const std::string node = GroupOf(kZrs).leader_node();
+  const std::string disk = DiskOf(kZrs, node);
+  std::set<std::string> others = NodesOf(GroupOf(kZrs));
+  others.erase(node);
+  for (const std::string& other : others) ASSERT_TRUE(admin_->StopNode(other).ok());
+  const auto refused = admin_->ReplaceDisk(disk, false);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition) << refused.status();
+  EXPECT_EQ(ErrorReasonOf(refused.status()), "LAST_COPY");
+  for (const std::string& other : others) {
+    EXPECT_NE(refused.status().message().find(other), std::string_view::npos) << refused.status();
+    ASSERT_TRUE(admin_->StartNode(other).ok());
+  }
+  // Nothing was begun. What cannot end says why, and is taken back.
+  ASSERT_TRUE(Until([&] { return GroupOf(kZrs).health() == v1::Group::HEALTHY; }));
+  const std::string last = DiskOf(kZrs, "east-3a");
+  ASSERT_TRUE(Until([&] {
+    const auto progress = admin_->ReplaceDisk(last, false);
+    return progress.ok() && progress->problem().find("ZRS needs 3 zones") != std::string::npos;
+  }));
+  ASSERT_TRUE(admin_->ReplaceDisk(last, /*cancel=*/true).ok());
+  EXPECT_TRUE(Until([&] { return GroupOf(kZrs).placement_problem().empty(); }));
+  EXPECT_TRUE(DisksOf(GroupOf(kZrs)).contains(last));
+}
+
+TEST_F(PatientPlacementTest, AWipedDiskIsReplacedAtOnceOnTheOperatorsWord) {
+  const std::string wiped = DiskOf(kZrs, "east-3a");
+  ASSERT_TRUE(Put(*client_, kZrs, "before", std::string(2'000'000, 'b')).ok());
+  ASSERT_TRUE(admin_->StopNode("east-3a").ok());
+  std::filesystem::remove_all(FolderOf("east-3a"));
+  std::filesystem::create_directory(FolderOf("east-3a"));
+  ASSERT_TRUE(admin_->StartNode("east-3a").ok());
+  ASSERT_TRUE(TakenOut(wiped));
+  EXPECT_NE(DiskOf(kZrs, "east-3a"), wiped);
+  EXPECT_NE(DiskOf(kZrs, "east-3a"), "");
   EXPECT_EQ(AwaitEqualReplicas(*admin_, kZrs), absl::OkStatus());
 }
 

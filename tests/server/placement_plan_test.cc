@@ -72,6 +72,22 @@ TEST_F(PlacementPlanTest, ReplacesAReplicaThatIsSilentForTooLong) {
   EXPECT_EQ(CountCopies(group_, kPatience), 2u);
 }
 
+TEST_F(PlacementPlanTest, ADiskThatIsGoneAndGivenUpIsNotWaitedFor) {
+  Place({"1a", "1b", "1c"});
+  const DiskId gone = DiskOf("1a").disk.disk;
+  // It was wiped: the node has another one.
+  DiskOf("1a").disk.disk = DiskId::Draw(random_);
+  GiveUp({}, disks_, group_);
+  EXPECT_EQ(*Plan(), group_.config.members);
+  GiveUp({gone, DiskOf("1b").disk.disk}, disks_, group_);
+  EXPECT_EQ(CountCopies(group_, kPatience), 2u) << "1b's is not gone";
+  const auto planned = Plan();
+  ASSERT_TRUE(planned.ok()) << planned.status();
+  EXPECT_EQ(Nodes(*planned), (std::set<std::string>{"1a", "1b", "1c"}));
+  EXPECT_EQ(planned->back().disk, DiskOf("1a").disk.disk);
+  EXPECT_EQ(Kept(*planned), 2u);
+}
+
 TEST_F(PlacementPlanTest, GoesOnWithWhatWasBegun) {
   AddDisk("1d");
   Place({"1a", "1b", "1c"});
