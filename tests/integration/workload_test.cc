@@ -13,16 +13,21 @@ namespace meridian {
 namespace {
 
 constexpr char kContainer[] = "tenants/acme/containers/l";
+constexpr char kTopology[] = R"(
+  regions { name: "east"
+    zones { name: "east-1" nodes: ["east-1a", "east-1b", "east-1c"] } }
+)";
 
 class WorkloadTest : public ClusterFixture {
  protected:
   void SetUp() override {
+    topology_ = *server::Topology::Parse(kTopology);
     ClusterFixture::SetUp();
     profile_ = MakeTenant("acme");
     client_ = std::make_unique<Client>(profile_);
     ASSERT_TRUE(MakeContainer(*client_, "acme", "l", v1::LRS).ok());
     workload_ = std::make_unique<Workload>(profile_, Workload::Options{.container = kContainer});
-    ASSERT_TRUE(workload_->Advances(300));
+    ASSERT_TRUE(workload_->Advances(150));
   }
   // Whether a violation is told that names the object and says so.
   bool Finds(const std::string& name, const std::string& what) {
@@ -70,7 +75,7 @@ TEST_F(WorkloadTest, FindsAStaleRead) {
     return first;
   };
   ASSERT_TRUE(workload_->RecordRead(name, read).ok());
-  ASSERT_TRUE(workload_->Advances(200));
+  ASSERT_TRUE(workload_->Advances(100));
   workload_->Stop();
   ASSERT_TRUE(workload_->RecordRead(name, [&] { return first; }).ok());
   EXPECT_TRUE(Finds(name, "it cannot have been current") || Finds(name, "is ordered after"));
