@@ -297,7 +297,7 @@ ReplicaStatus ReplicaDriver::StatusNow() const {
     for (const ReplicaId& peer : peers_.peers()) {
       const PeerProgress* progress = core_.leadership()->progress(peer);
       if (progress == nullptr) continue;
-      status.silence[peer] = Now() - progress->last_heard();
+      status.silence[peer] = core_.leadership()->Silence(*progress, Now());
       status.lag[peer] = status.last_index - std::min(status.last_index, progress->match());
     }
     for (const auto& [peer, sender] : senders_) {

@@ -111,6 +111,11 @@ DiskStoreImpl::~DiskStoreImpl() {
 
 absl::Status DiskStoreImpl::Open() {
   ASSIGN_OR_RETURN(lock_, disk_.Lock(kLockFile));
+  ballast_ = std::make_unique<Ballast>(disk_, options_.ballast_bytes);
+  RETURN_IF_ERROR(ballast_->Take());
+  // To open a disk takes space, too.
+  ASSIGN_OR_RETURN(const uint64_t free_bytes, disk_.FreeBytes());
+  if (free_bytes < options_.ballast_bytes) RETURN_IF_ERROR(ballast_->Release().status());
   ASSIGN_OR_RETURN(identity_, ClaimDisk(disk_, options_.cluster, options_.node, *options_.random));
   RETURN_IF_ERROR(RecordNextOpening());
   RETURN_IF_ERROR(CheckNothingIsMissing());
@@ -119,8 +124,6 @@ absl::Status DiskStoreImpl::Open() {
                                                options_.max_queued_log_bytes);
   RETURN_IF_ERROR(OpenJournal());
   RETURN_IF_ERROR(OpenExtents());
-  ballast_ = std::make_unique<Ballast>(disk_, options_.ballast_bytes);
-  RETURN_IF_ERROR(ballast_->Take());
   if (!identity_.initialised) {
     identity_.initialised = true;
     RETURN_IF_ERROR(WriteIdentity(disk_, identity_));

@@ -54,13 +54,22 @@ bool Leadership::HearsQuorum(absl::Duration now) const {
   });
 }
 
-bool Leadership::UpdateSuspension(absl::Duration now) {
-  const bool suspend = !HearsQuorum(now);
-  if (suspend == suspended_) return false;
-  suspended_ = suspend;
+bool Leadership::SuspendIfUnheard(absl::Duration now) {
+  if (suspended_ || HearsQuorum(now)) return false;
+  suspended_ = true;
   next_heartbeat_ = now;
-  if (suspend) reads_.Drop();
-  return suspend;
+  reads_.Drop();
+  return true;
+}
+
+void Leadership::ResumeIfHeard(absl::Duration now) {
+  if (!suspended_ || !HearsQuorum(now)) return;
+  suspended_ = false;
+  next_heartbeat_ = resumed_at_ = now;
+}
+
+absl::Duration Leadership::Silence(const PeerProgress& peer, absl::Duration now) const {
+  return now - std::max(peer.last_heard(), resumed_at_);
 }
 
 void Leadership::Ask(uint64_t round, absl::Duration now, std::vector<OutboundMessage>& out) {

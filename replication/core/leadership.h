@@ -46,12 +46,14 @@ class Leadership {
   LogIndex epoch_start() const { return epoch_start_; }
   LogIndex freeable() const { return freeable_; }
 
-  // Suspends a leadership that no quorum was heard by for an election timeout, and resumes one that
-  // is heard again. Suspended, it keeps its epoch and what it knows of the members, serves nothing,
-  // and asks the members instead of telling them, so that those who do not answer elect another.
-  // While the coordination store is down nobody else can lead, and nothing is lost by it (I12).
-  // True if it was suspended now; the reads that waited are dropped.
-  bool UpdateSuspension(absl::Duration now);
+  // Suspends a leadership that has heard no quorum for an election timeout. Suspended, it keeps its
+  // epoch and what it knows of the members, serves nothing, and asks the members instead of telling
+  // them, so that those who do not answer elect another. While the coordination store is down
+  // nobody else can lead, and nothing is lost by it (I12). True if it was suspended now; the reads
+  // that waited are dropped.
+  bool SuspendIfUnheard(absl::Duration now);
+  // Ends it once a quorum is heard.
+  void ResumeIfHeard(absl::Duration now);
   bool suspended() const { return suspended_; }
   // Of a suspended leadership: what to ask the members, if it is time.
   void Ask(uint64_t round, absl::Duration now, std::vector<OutboundMessage>& out);
@@ -84,6 +86,8 @@ class Leadership {
   void OnSnapshotStarted(ReplicaId peer, LogIndex index);
   void OnSnapshotEnded(ReplicaId peer, std::optional<LogIndex> installed);
 
+  // Since the peer was last heard, or since this leadership began to ask again.
+  absl::Duration Silence(const PeerProgress& peer, absl::Duration now) const;
   // nullptr: no such peer.
   const PeerProgress* progress(ReplicaId peer) const;
 
@@ -113,6 +117,7 @@ class Leadership {
   uint64_t round_sent_ = 0;
   absl::Duration next_heartbeat_;
   bool suspended_ = false;
+  absl::Duration resumed_at_ = -absl::InfiniteDuration();
   LogIndex freeable_;
 };
 

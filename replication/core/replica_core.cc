@@ -67,7 +67,11 @@ void ReplicaCore::OnMessage(ReplicaId from, CoreMessage message, absl::Duration 
 
 void ReplicaCore::Tick(absl::Duration now) {
   if (leadership_) {
-    UpdateSuspension(now);
+    // A leader that no quorum hears cannot commit; the others may have another by now.
+    if (!leadership_->SuspendIfUnheard(now)) return;
+    ++counters_.suspensions;
+    ++probe_round_;
+    out_.leadership_lost = true;
   } else if (campaign_) {
     TickCampaign(now);
   } else if (now >= election_deadline_) {
@@ -210,14 +214,6 @@ CoreOutput ReplicaCore::TakeOutput(absl::Duration now) {
   return std::exchange(out_, CoreOutput());
 }
 
-// A leader that no quorum hears cannot commit; the others may have another by now.
-void ReplicaCore::UpdateSuspension(absl::Duration now) {
-  if (!leadership_->UpdateSuspension(now)) return;
-  ++counters_.suspensions;
-  ++probe_round_;
-  out_.leadership_lost = true;
-}
-
 void ReplicaCore::DriveLeadership(absl::Duration now) {
   Recount();
   leadership_->UpdateFreeable(applied_, log_);
@@ -234,7 +230,7 @@ void ReplicaCore::On(ReplicaId from, const AppendReply& reply, absl::Duration no
   if (reply.epoch > promised_) return SawHigherEpoch(now);
   if (!leadership_ || reply.epoch != leadership_->epoch()) return;
   leadership_->OnReply(from, reply, log_, now);
-  UpdateSuspension(now);
+  leadership_->ResumeIfHeard(now);
   Recount();
 }
 

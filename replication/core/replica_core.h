@@ -155,7 +155,6 @@ class ReplicaCore {
   void RaisePromise(Epoch epoch);
   void SetConfig(const GroupConfig& config);
   void BecomeFollower(ReplicaId leader, absl::Duration now);
-  void UpdateSuspension(absl::Duration now);
   void DriveLeadership(absl::Duration now);
   // Another member has promised `epoch`, above ours.
   void SawHigherEpoch(absl::Duration now);

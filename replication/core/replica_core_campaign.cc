@@ -36,7 +36,7 @@ void ReplicaCore::On(ReplicaId from, const ProbeReply& reply, absl::Duration now
   if (reply.epoch > std::max(promised_, config_.epoch)) out_.read_config = true;
   if (leadership_ && leadership_->suspended() && reply.granted && reply.round == probe_round_) {
     leadership_->OnGranted(from, now);
-    UpdateSuspension(now);
+    leadership_->ResumeIfHeard(now);
   }
   if (!campaign_ || campaign_->stage() != Campaign::Stage::kProbe || !quorum_.IsVoter(from)) return;
   campaign_->OnProbeReply(from, reply);

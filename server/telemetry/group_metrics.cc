@@ -33,6 +33,9 @@ constexpr Metric kBegun = {"meridian_group_leaderships_begun_total",
                            "Times this replica began to lead."};
 constexpr Metric kLost = {"meridian_group_leaderships_lost_total",
                           "Times this replica stopped to lead."};
+constexpr Metric kSuspended = {"meridian_group_suspensions_total",
+                               "Times this replica led and heard no quorum for an election "
+                               "timeout."};
 constexpr Metric kMemberChanges = {"meridian_group_member_changes_total",
                                    "Epochs that this leader raised to change the members."};
 constexpr Metric kSwapsFailed = {"meridian_group_swaps_failed_total",
@@ -126,6 +129,7 @@ void CollectCounters(const ReplicaStatus& status, const MetricLabels& labels, Me
   };
   count(kBegun, status.counters.leaderships_begun);
   count(kLost, status.counters.leaderships_lost);
+  count(kSuspended, status.counters.suspensions);
   count(kMemberChanges, status.counters.member_changes);
   count(kSwapsFailed, status.counters.swaps_failed);
   count(kChunksLost, status.counters.chunks_lost);

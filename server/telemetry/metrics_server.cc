@@ -105,6 +105,17 @@ class HttpsMetricsServer final : public MetricsServer {
       return absl::InvalidArgumentError(absl::StrCat("\"", address, "\" is not HOST:PORT"));
     }
     Bound();
+    // Before httplib reads a body, whose size it does not bound where it comes in chunks.
+    server_.set_pre_routing_handler(
+        [](const httplib::Request& request, httplib::Response& response) {
+          using Next = httplib::Server::HandlerResponse;
+          if ((request.method == "GET" || request.method == "HEAD") && request.path == kPath &&
+              !request.has_header("Transfer-Encoding")) {
+            return Next::Unhandled;
+          }
+          response.status = 404;
+          return Next::Handled;
+        });
     server_.Get(kPath, [this](const httplib::Request&, httplib::Response& response) {
       response.set_content(page_(), kContentType);
     });

@@ -1,6 +1,7 @@
 #include "storage/store/ballast.h"
 
 #include <memory>
+#include <utility>
 
 #include "base/status.h"
 
@@ -31,9 +32,10 @@ absl::Status Ballast::Take() {
 }
 
 absl::StatusOr<bool> Ballast::Release() {
-  if (!held_) return false;
-  RETURN_IF_ERROR(disk_.Remove(kPath));
-  held_ = false;
+  if (!std::exchange(held_, false)) return false;
+  const absl::Status removed = disk_.Remove(kPath);
+  if (absl::IsNotFound(removed)) return false;  // somebody needed space and did it by hand
+  RETURN_IF_ERROR(removed);
   return true;
 }
 

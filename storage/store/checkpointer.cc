@@ -95,7 +95,7 @@ void Checkpointer::Loop() {
     if (due && !pressure) {
       if (parts_.index.has_frees() || parts_.kv.was_full()) FlushAndFree().IgnoreError();
       Compact().IgnoreError();
-      if (!parts_.kv.was_full()) parts_.ballast.Take().IgnoreError();
+      if (!parts_.kv.was_full() && !parts_.ballast.Take().ok()) parts_.out_of_service.Check();
     }
   }
 }
@@ -142,8 +142,8 @@ absl::Status Checkpointer::EmptySegments() {
 absl::Status Checkpointer::Flush() {
   const absl::Status flushed = parts_.kv.Flush();
   if (!absl::IsResourceExhausted(flushed)) return flushed;
-  ASSIGN_OR_RETURN(const bool released, parts_.ballast.Release());
-  return released ? parts_.kv.Flush() : flushed;
+  const absl::StatusOr<bool> released = parts_.ballast.Release();
+  return released.ok() && *released ? parts_.kv.Flush() : flushed;
 }
 
 absl::Status Checkpointer::FlushAndFree() {

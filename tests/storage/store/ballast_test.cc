@@ -57,6 +57,17 @@ TEST_F(BallastTest, OfAnotherSizeIsMadeAnew) {
   EXPECT_EQ(FreeBytes(), free_bytes + kBytes / 2);
 }
 
+TEST_F(BallastTest, MayBeRemovedByHand) {
+  ASSERT_TRUE(ballast_.Take().ok());
+  ASSERT_TRUE(disk_->Remove("ballast").ok());
+  const auto released = ballast_.Release();
+  ASSERT_TRUE(released.ok()) << released.status();
+  EXPECT_FALSE(*released);
+  const uint64_t before = FreeBytes();
+  ASSERT_TRUE(ballast_.Take().ok());
+  EXPECT_EQ(FreeBytes(), before - kBytes);
+}
+
 TEST_F(BallastTest, MayBeNone) {
   const uint64_t before = FreeBytes();
   Ballast none(*disk_, 0);
