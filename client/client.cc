@@ -86,6 +86,40 @@ absl::Status Client::DeleteContainer(const std::string& name, const CallOptions&
       .status();
 }
 
+absl::StatusOr<v1::Container> Client::ConvertContainer(const std::string& name,
+                                                       v1::Redundancy redundancy,
+                                                       const CallOptions& options) {
+  v1::ConvertContainerRequest request;
+  request.set_name(name);
+  request.set_redundancy(redundancy);
+  return Call(*session_, Plan("convert container", name, Subject(), options), &Stubs::containers,
+              &Containers::ConvertContainer, WithRequestId(*session_, request));
+}
+
+absl::StatusOr<v1::Container> Client::PauseConversion(const std::string& name,
+                                                      const CallOptions& options) {
+  v1::PauseConversionRequest request;
+  request.set_name(name);
+  return Call(*session_, Plan("pause conversion of", name, Subject(), options), &Stubs::containers,
+              &Containers::PauseConversion, request);
+}
+
+absl::StatusOr<v1::Container> Client::ResumeConversion(const std::string& name,
+                                                       const CallOptions& options) {
+  v1::ResumeConversionRequest request;
+  request.set_name(name);
+  return Call(*session_, Plan("resume conversion of", name, Subject(), options), &Stubs::containers,
+              &Containers::ResumeConversion, request);
+}
+
+absl::StatusOr<v1::Container> Client::CancelConversion(const std::string& name,
+                                                       const CallOptions& options) {
+  v1::CancelConversionRequest request;
+  request.set_name(name);
+  return Call(*session_, Plan("cancel conversion of", name, Subject(), options), &Stubs::containers,
+              &Containers::CancelConversion, request);
+}
+
 PageIterator<v1::Container> Client::ListContainers(const std::string& tenant,
                                                    const CallOptions& options) {
   return PageIterator<v1::Container>(

@@ -55,6 +55,15 @@ class Client {
   absl::StatusOr<v1::Container> UpdateContainer(const v1::UpdateContainerRequest& request,
                                                 const CallOptions& options = {});
   absl::Status DeleteContainer(const std::string& name, const CallOptions& options = {});
+  // See meridian/v1/containers.proto; GetContainer tells how far a conversion is.
+  absl::StatusOr<v1::Container> ConvertContainer(const std::string& name, v1::Redundancy redundancy,
+                                                 const CallOptions& options = {});
+  absl::StatusOr<v1::Container> PauseConversion(const std::string& name,
+                                                const CallOptions& options = {});
+  absl::StatusOr<v1::Container> ResumeConversion(const std::string& name,
+                                                 const CallOptions& options = {});
+  absl::StatusOr<v1::Container> CancelConversion(const std::string& name,
+                                                 const CallOptions& options = {});
   PageIterator<v1::Container> ListContainers(const std::string& tenant,
                                              const CallOptions& options = {});
 

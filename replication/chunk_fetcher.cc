@@ -23,7 +23,7 @@ constexpr size_t kSureRounds = 3;
 }  // namespace
 
 ChunkFetcher::Ticket ChunkFetcher::Ensure(const std::vector<storage::ChunkRange>& ranges,
-                                          std::function<void()> done, MayLose may_lose) {
+                                          std::function<void()> done, MayLose may_lose, Pace pace) {
   std::set<storage::ChunkId> missing;
   for (const storage::ChunkRange& range : ranges) {
     auto chunks = storage_.MissingChunks(range);
@@ -38,7 +38,7 @@ ChunkFetcher::Ticket ChunkFetcher::Ensure(const std::vector<storage::ChunkRange>
     return 0;
   }
   Ticket ticket = ++last_ticket_;
-  waiting_[ticket] = {missing.size(), std::move(done), std::move(may_lose)};
+  waiting_[ticket] = {missing.size(), std::move(done), std::move(may_lose), pace};
   for (const storage::ChunkId& chunk : missing) wanted_[chunk].tickets.insert(ticket);
   AskMore();
   return ticket;
@@ -64,6 +64,33 @@ void ChunkFetcher::Drop(std::map<storage::ChunkId, Wanted>::iterator it) {
 
 void ChunkFetcher::Release(Wanted& wanted) {
   if (std::exchange(wanted.asked, false)) --asked_;
+  Settle(wanted, 0);
+}
+
+void ChunkFetcher::Settle(Wanted& wanted, size_t bytes) {
+  const size_t reserved = std::exchange(wanted.reserved_bytes, 0);
+  if (reserved == 0) return;
+  hooks_.throttle->Take(bytes);
+  hooks_.throttle->GiveBack(reserved);
+  if (bytes > 0) chunk_bytes_ = bytes;
+}
+
+bool ChunkFetcher::PassThrottle(Wanted& wanted) {
+  if (hooks_.throttle == nullptr || !wanted.reads.empty() || wanted.tickets.empty()) return true;
+  const bool rebuild =
+      std::all_of(wanted.tickets.begin(), wanted.tickets.end(),
+                  [this](Ticket ticket) { return waiting_.at(ticket).pace == Pace::kRebuild; });
+  if (!rebuild) return true;
+  if (throttled_) return false;
+  throttled_ = !hooks_.throttle->MayGo([this, alive = std::weak_ptr<char>(alive_)] {
+    if (alive.expired()) return;
+    throttled_ = false;
+    AskMore();
+  });
+  if (throttled_) return false;
+  wanted.reserved_bytes = chunk_bytes_;
+  hooks_.throttle->Take(wanted.reserved_bytes);
+  return true;
 }
 
 void ChunkFetcher::Fetch(storage::ChunkId chunk, absl::Duration deadline,
@@ -87,6 +114,7 @@ void ChunkFetcher::AskMore() {
     // Reads, of which few can be waiting, do not queue behind catching up. A write of the chunk
     // that is under way here is as good as a peer's copy.
     if (wanted.reads.empty() && (asked_ >= kMaxAsked || storing_.contains(chunk))) continue;
+    if (!PassThrottle(wanted)) continue;
     wanted.asked = true;
     ++asked_;
     BeginRound(chunk, wanted);
@@ -162,6 +190,7 @@ void ChunkFetcher::OnReply(ReplicaId from, ChunkFetchReply reply) {
     if (wanted.asked && !wanted.to_ask.empty()) Ask(it->first, wanted);
     return;
   }
+  Settle(wanted, reply.ciphertext.size());
   auto info = storage_.StatChunk(reply.chunk);
   if (!info.ok()) return hooks_.disk_failed(info.status());
   bool repair = info->has_value();
@@ -355,6 +384,7 @@ void ChunkFetcher::FailAll(const absl::Status& reason) {
   waiting_.clear();
   asked_ = 0;
   for (auto& [chunk, entry] : wanted) {
+    Settle(entry, 0);
     for (Read& read : entry.reads) read.done(reason);
   }
 }

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "base/buffer.h"
 #include "replication/peer_link.h"
+#include "replication/rebuild_throttle.h"
 #include "replication/wire.h"
 #include "storage/replica_storage.h"
 
@@ -31,6 +32,8 @@ class ChunkFetcher {
     std::function<absl::Duration()> now;
     // The configuration of the epoch that is promised here; nullptr while it is not known.
     std::function<const GroupConfig*()> config;
+    // Null: none.
+    RebuildThrottle* throttle = nullptr;
   };
   struct Counters {
     uint64_t fetched = 0;
@@ -39,6 +42,8 @@ class ChunkFetcher {
   };
   // Whether what waits for a chunk may go on without it; see Ensure.
   using MayLose = std::function<bool()>;
+  // kRebuild: nobody waits for it, it goes through the throttle.
+  enum class Pace { kAtOnce, kRebuild };
   // Names one Ensure, so that it can be called off.
   using Ticket = uint64_t;
 
@@ -54,7 +59,7 @@ class ChunkFetcher {
   // is committed without this replica's acknowledgement may be lost: its write quorum held the
   // chunk once, and this replica's word adds nothing to it (I4).
   Ticket Ensure(const std::vector<storage::ChunkRange>& ranges, std::function<void()> done,
-                MayLose may_lose = nullptr);
+                MayLose may_lose = nullptr, Pace pace = Pace::kAtOnce);
   void CallOff(Ticket ticket);
 
   // A good copy of the chunk from a peer, which also becomes, or supersedes, the copy here.
@@ -97,6 +102,8 @@ class ChunkFetcher {
     std::vector<Read> reads;
     bool sought = false;
     bool asked = false;
+    // So much was taken from the throttle for it, until it is known how many bytes it has; 0: none.
+    size_t reserved_bytes = 0;
     bool storing = false;
     absl::Duration asked_at;
     ReplicaId asked_of;
@@ -118,9 +125,13 @@ class ChunkFetcher {
     size_t missing = 0;
     std::function<void()> done;
     MayLose may_lose;
+    Pace pace = Pace::kAtOnce;
   };
 
   void AskMore();
+  // False: it is to wait for the throttle, which calls AskMore again.
+  bool PassThrottle(Wanted& wanted);
+  void Settle(Wanted& wanted, size_t bytes);
   void BeginRound(storage::ChunkId chunk, Wanted& wanted);
   bool IsSilent(ReplicaId peer) const;
   // The next one of the round.
@@ -148,7 +159,12 @@ class ChunkFetcher {
   // Peers that did not answer, until when they are asked last.
   std::map<ReplicaId, absl::Duration> silent_until_;
   Ticket last_ticket_ = 0;
-  size_t asked_ = 0;  // wanted chunks that are asked for: bounded
+  size_t asked_ = 0;        // wanted chunks that are asked for: bounded
+  bool throttled_ = false;  // the throttle is to call AskMore
+  // Of the last one that went through the throttle: the next ones are like it, most likely.
+  size_t chunk_bytes_ = size_t{1} << 20;
+  // The throttle holds it weakly: it outlives this.
+  const std::shared_ptr<char> alive_ = std::make_shared<char>();
   Counters counters_;
 };
 

@@ -48,7 +48,8 @@ ReplicaDriver::ReplicaDriver(PartitionId partition, ReplicaId self, GroupConfig 
                 [this] {
                   const bool known = core_.config().epoch == core_.promised();
                   return known ? &core_.config() : nullptr;
-                }}),
+                },
+                env_.rebuild_throttle}),
       own_needs_(*storage_, env_.state_machine,
                  {[this] { return core_.is_installing() || pins_scanned_ < pins_scan_end_; },
                   [this](RunId run) { return RunInUse(run); }}),
@@ -73,7 +74,8 @@ ReplicaDriver::ReplicaDriver(PartitionId partition, ReplicaId self, GroupConfig 
                    applied_timestamp_ = timestamp;
                    comparer_.OnApplied(applied_);
                    SchedulePump();
-                 }}) {
+                 },
+                 env_.rebuild_throttle}) {
   const storage::RecoveredReplica& recovered = storage_->recovered();
   applied_ = apply_to_ = recovered.applied_index;
   applied_timestamp_ = recovered.applied_timestamp;
@@ -294,6 +296,8 @@ ReplicaStatus ReplicaDriver::StatusNow() const {
   status.config = core_.config();
   status.last_swap = config_.last_swap();
   if (status.is_leader) {
+    status.config_committed = core_.config_committed();
+    status.changing_members = core_.changing_members();
     for (const ReplicaId& peer : peers_.peers()) {
       const PeerProgress* progress = core_.leadership()->progress(peer);
       if (progress == nullptr) continue;

@@ -30,6 +30,8 @@
 
 namespace meridian::replication {
 
+class RebuildThrottle;
+
 struct Proposal {
   std::string command;
   Buffer inline_body;
@@ -100,6 +102,10 @@ struct ReplicaStatus {
   // Why the group's configuration could not be changed at the last attempt (a full coordination
   // store, say); OK: it could, or was not tried.
   absl::Status last_swap;
+  // While leading: whether the configuration's entry has committed, and whether there are learners,
+  // a joint configuration, or members that ChangeMembers has asked for and that are not yet.
+  bool config_committed = false;
+  bool changing_members = false;
   // The newest known, and, while leading: how long each other replica of it has been silent.
   GroupConfig config;
   std::map<ReplicaId, absl::Duration> silence;
@@ -160,6 +166,8 @@ class Replica {
     // Called once, on the strand, when the disk (or the state on it) has failed and the replica has
     // taken itself out of service. May be empty. Must not destroy the replica during the call.
     std::function<void(const absl::Status&)> on_failure;
+    // Of what snapshots bring here; outlives the strand. Null: as fast as it goes.
+    RebuildThrottle* rebuild_throttle = nullptr;
   };
 
   virtual ~Replica() = default;
@@ -211,6 +219,8 @@ class Replica {
   // the entry that is the last one in the log now. UNAVAILABLE.
   virtual void CompareState(std::string first, std::string end,
                             std::function<void(absl::StatusOr<StateComparison>)> done) = 0;
+  // ReplicaStorage::StoredBytes. Any thread; slow.
+  virtual absl::StatusOr<uint64_t> StoredBytes() const = 0;
 
   // On the strand: a message for this replica; the configuration may have changed (a hint).
   virtual void OnMessage(PeerMessage message) = 0;

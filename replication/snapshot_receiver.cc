@@ -20,6 +20,12 @@ Rows::const_iterator FirstAtOrAfter(const Rows& rows, std::string_view key) {
                           [](const auto& row, std::string_view k) { return row.first < k; });
 }
 
+size_t BytesOf(const Rows& rows) {
+  size_t bytes = 0;
+  for (const auto& [key, value] : rows) bytes += key.size() + value.size();
+  return bytes;
+}
+
 // The rows of one piece, in key order, as a state.
 class PieceReader : public storage::KvReader {
  public:
@@ -128,6 +134,7 @@ void SnapshotReceiver::OnPiece(ReplicaId from, const SnapshotPiece& piece) {
     return Ack(from, piece.snapshot, piece.epoch, false, false);
   }
   if (!status.ok()) return hooks_.disk_failed(status);
+  if (hooks_.throttle != nullptr) hooks_.throttle->Take(BytesOf(piece.rows));
   std::vector<storage::ChunkRange> chunks;
   status =
       state_machine_.VisitChunks(PieceReader(piece.rows), [&](const storage::ChunkRange& range) {
@@ -141,7 +148,7 @@ void SnapshotReceiver::OnPiece(ReplicaId from, const SnapshotPiece& piece) {
   // rebuilt.
   ChunkFetcher::Ticket ticket = chunks_.Ensure(
       chunks, [this, snapshot, final = piece.final] { PieceComplete(snapshot, final); },
-      /*may_lose=*/[] { return true; });
+      /*may_lose=*/[] { return true; }, ChunkFetcher::Pace::kRebuild);
   if (ticket != 0) install_->ticket = ticket;
 }
 
@@ -150,6 +157,10 @@ void SnapshotReceiver::PieceComplete(uint64_t snapshot, bool final) {
   install_->ticket = 0;
   const SnapshotBegin& begin = install_->begin;
   if (!final) {
+    const auto resume = [this, snapshot, alive = std::weak_ptr<char>(alive_)] {
+      if (!alive.expired()) PieceComplete(snapshot, /*final=*/false);
+    };
+    if (hooks_.throttle != nullptr && !hooks_.throttle->MayGo(resume)) return;
     ++install_->next_piece;
     install_->busy = false;
     return Ack(install_->from, snapshot, begin.epoch, false, false);

@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include "absl/status/status.h"
 #include "replication/chunk_fetcher.h"
 #include "replication/core/replica_core.h"
 #include "replication/peer_link.h"
+#include "replication/rebuild_throttle.h"
 #include "replication/wire.h"
 #include "storage/replica_storage.h"
 #include "storage/state_machine.h"
@@ -24,6 +26,8 @@ class SnapshotReceiver {
     // Right before the old state goes, and after the new one stands durably.
     std::function<void()> begun;
     std::function<void(LogPosition last, Timestamp timestamp)> installed;
+    // Null: none.
+    RebuildThrottle* throttle = nullptr;
   };
 
   SnapshotReceiver(ReplicaCore& core, storage::ReplicaStorage& storage,
@@ -44,7 +48,8 @@ class SnapshotReceiver {
     ReplicaId from;
     SnapshotBegin begin;
     uint64_t next_piece = 0;
-    // The begin or the end is being written, or a piece's chunks are being fetched.
+    // The begin or the end is being written, a piece's chunks are being fetched, or the throttle
+    // keeps the next piece back.
     bool busy = true;
     // There was no room for the piece that is next.
     bool disk_full = false;
@@ -65,6 +70,8 @@ class SnapshotReceiver {
   const PeerLink& peers_;
   const Hooks hooks_;
   std::optional<Install> install_;
+  // The throttle holds it weakly: it outlives this.
+  const std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 
 }  // namespace meridian::replication

@@ -29,6 +29,7 @@
 #include "tenancy/catalog_changes.h"
 #include "tenancy/catalog_store.h"
 #include "tenancy/containers.h"
+#include "tenancy/conversions.h"
 #include "tenancy/cut_off_deletions.h"
 #include "tenancy/deleted_tenants.h"
 #include "tenancy/directory.h"
@@ -70,6 +71,7 @@ struct Api {
   tenancy::TenantCatalog tenants;
   tenancy::AccessKeyCatalog access_keys;
   tenancy::ContainerCatalog containers;
+  tenancy::ConversionCatalog conversions;
   tenancy::DeletedTenants deleted_tenants;
   tenancy::CutOffDeletions cut_off_deletions;
   tenancy::Directory directory;

@@ -46,6 +46,7 @@ constexpr char kUsage[] =
     "       meridiand administrator --config FILE --profile OUT [--endpoint HOST:PORT]...\n"
     "       meridiand dev --data DIR [--listen HOST:PORT] [--topology FILE]\n"
     "                     [--metrics-listen HOST:PORT] [--slow-request-ms N]\n"
+    "                     [--rebuild-mib-per-second N]\n"
     "\n"
     "--config FILE: one node of a cluster, see docs/operations.md.\n"
     "init: makes the cluster that FILE names, and its first administrator's key; once.\n"
@@ -58,6 +59,7 @@ constexpr char kUsage[] =
     "  --topology FILE       regions, zones and nodes; default: two regions, ten nodes\n"
     "  --metrics-listen HOST:PORT  https://HOST:PORT/metrics for Prometheus; default: none\n"
     "  --slow-request-ms N   log calls that take so long; 0: all; default: 1000\n"
+    "  --rebuild-mib-per-second N  what a node brings itself of copies it is to have; default: 32\n"
     "DIR/admin.profile is for 'meridian --profile'.\n"
     "\n"
     "Servers print 'meridian ready HOST:PORT' when they serve. SIGTERM or SIGINT ends them "
@@ -124,9 +126,10 @@ int Serve(const Start& start) {
 }
 
 absl::StatusOr<Run> ParseDev(int argc, char** argv) {
-  ASSIGN_OR_RETURN(const Flags flags, Flags::Parse(argc, argv, 2,
-                                                   {"--data", "--listen", "--topology",
-                                                    "--metrics-listen", "--slow-request-ms"}));
+  ASSIGN_OR_RETURN(const Flags flags,
+                   Flags::Parse(argc, argv, 2,
+                                {"--data", "--listen", "--topology", "--metrics-listen",
+                                 "--slow-request-ms", "--rebuild-mib-per-second"}));
   DevOptions options;
   ASSIGN_OR_RETURN(options.data_folder, flags.Required("--data"));
   options.listen_address = flags.Optional("--listen");
@@ -139,6 +142,13 @@ absl::StatusOr<Run> ParseDev(int argc, char** argv) {
       return absl::InvalidArgumentError("--slow-request-ms needs a number");
     }
     options.slow_request = absl::Milliseconds(slow_ms);
+  }
+  if (const auto rate = flags.Optional("--rebuild-mib-per-second")) {
+    uint32_t mib = 0;
+    if (!absl::SimpleAtoi(*rate, &mib) || mib == 0) {
+      return absl::InvalidArgumentError("--rebuild-mib-per-second must be a number above 0");
+    }
+    options.rebuild_rate = uint64_t{mib} << 20;
   }
   if (const auto topology = flags.Optional("--topology")) {
     ASSIGN_OR_RETURN(options.topology, Topology::ReadFile(*topology));

@@ -16,6 +16,7 @@
 #include "server/await.h"
 #include "server/catalog_warmer.h"
 #include "server/cluster_records.h"
+#include "server/conversion_driver.h"
 #include "server/disk_registry.h"
 #include "server/group_scrubber.h"
 #include "server/group_scrubs.h"
@@ -24,6 +25,7 @@
 #include "server/node_service.h"
 #include "server/ops/partition.h"
 #include "server/partition_closer.h"
+#include "server/periodic.h"
 #include "server/replica_host.h"
 #include "server/split_keeper.h"
 #include "server/telemetry/call_observer.h"
@@ -63,6 +65,8 @@ class ServingNode final : public Node {
 
   absl::Status Start() {
     strand_ = MakeThreadExecutor(options_.id);
+    rebuild_throttle_ =
+        std::make_unique<replication::RebuildThrottle>(*strand_, options_.rebuild_rate);
     RETURN_IF_ERROR(OpenDisks());
     RETURN_IF_ERROR(StartTransport());
     StartReplicas();
@@ -73,12 +77,14 @@ class ServingNode final : public Node {
     // What has failed since Publish looked.
     Upkeep(absl::ZeroDuration(), [this] { PublishAgain(); });
     presence_ = platform_.coordination.Announce(AliveKeyOf(options_.id), "", kPresenceTtl);
-    placement_ = std::make_unique<PlacementKeeper>(PlacementKeeper::Environment{
-        options_.id, *host_, api_->view, platform_.clock, platform_.random, options_.placement});
+    placement_ = std::make_unique<PlacementKeeper>(
+        PlacementKeeper::Environment{options_.id, *host_, api_->view, platform_.coordination,
+                                     platform_.clock, platform_.random, options_.placement});
     splits_ = std::make_unique<SplitKeeper>(SplitKeeper::Environment{
         options_.id, *host_, api_->view, platform_.coordination, api_->containers, platform_.clock,
         platform_.random, options_.splits});
     StartGroupScrubber();
+    StartConversions();
     expiry_ = MakeThreadExecutor(options_.id + "-expiry");
     ScheduleExpiry(*expiry_);
     WarmCatalog();
@@ -126,6 +132,7 @@ class ServingNode final : public Node {
   void MakeWarmer();
   void WarmCatalog();
   void RecordDisks();
+  void StartConversions();
   void Stop();
 
   const Platform& platform_;
@@ -135,6 +142,7 @@ class ServingNode final : public Node {
   PartitionCloser closer_;
   GroupScrubs group_scrubs_;
   NodeServiceHandlers node_service_;
+  std::unique_ptr<replication::RebuildThrottle> rebuild_throttle_;  // outlives the strand
   std::unique_ptr<ReplicaHost> host_;  // outlives the strand, whose tasks look replicas up in it
   std::unique_ptr<Executor> strand_;
   std::unique_ptr<NodeDisks> disks_;
@@ -155,6 +163,8 @@ class ServingNode final : public Node {
   std::unique_ptr<PlacementKeeper> placement_;
   std::unique_ptr<SplitKeeper> splits_;
   std::unique_ptr<GroupScrubber> group_scrubber_;  // null: the options say so
+  std::unique_ptr<ConversionDriver> conversions_;
+  std::unique_ptr<Periodic> conversion_rounds_;
 };
 
 absl::Status ServingNode::OpenDisks() {
@@ -208,7 +218,7 @@ void ServingNode::StartReplicas() {
   auto host = std::make_unique<ReplicaHost>(ReplicaHost::Environment{
       options_.id, *strand_, platform_.clock, platform_.random, *transport_, platform_.coordination,
       disks_->stores(), state_machine_, objects::EncodeAbortRun, options_.replica,
-      options_.placement.keep_unnamed, objects::Limits().retention});
+      options_.placement.keep_unnamed, objects::Limits().retention, rebuild_throttle_.get()});
   // The strand reads host_.
   AwaitUntil<bool>(absl::InfiniteFuture(), [&](std::function<void(bool)> done) {
     strand_->Post([this, &host, done = std::move(done)] {
@@ -341,6 +351,15 @@ void ServingNode::RecordDisks() {
   });
 }
 
+void ServingNode::StartConversions() {
+  conversions_ = std::make_unique<ConversionDriver>(ConversionDriver::Environment{
+      options_.id, api_->conversions, api_->containers, api_->store, api_->view, *api_->peers,
+      platform_.clock, options_.conversions});
+  conversion_rounds_ =
+      std::make_unique<Periodic>(options_.id + "-conversions", options_.conversions.interval,
+                                 [this] { conversions_->Round(); });
+}
+
 void ServingNode::Stop() {
   // Calls that wait for a replica are answered by its end, so that the server's handlers return.
   if (host_ != nullptr) host_->BeginStop();
@@ -348,6 +367,8 @@ void ServingNode::Stop() {
   splits_.reset();
   placement_.reset();
   group_scrubber_.reset();
+  conversion_rounds_.reset();
+  conversions_.reset();
   std::unique_ptr<Executor> upkeep;
   {
     absl::MutexLock lock(&upkeep_mutex_);

@@ -9,8 +9,10 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/id.h"
+#include "replication/rebuild_throttle.h"
 #include "replication/replica.h"
 #include "server/api.h"
+#include "server/conversion_driver.h"
 #include "server/node_disks.h"
 #include "server/placement_keeper.h"
 #include "server/public_server.h"
@@ -44,6 +46,9 @@ struct NodeOptions {
   replication::ReplicaOptions replica;
   PlacementOptions placement;
   SplitOptions splits;
+  // Bytes a second that it brings itself of copies that it is to have, of all groups together.
+  uint64_t rebuild_rate = replication::kDefaultRebuildRate;
+  ConversionOptions conversions;
   // Of each disk: sizes and RocksDB's environment; the node sets the rest.
   storage::DiskStoreOptions disk;
   std::function<absl::StatusOr<std::unique_ptr<storage::Disk>>(std::string root)> open_disk =

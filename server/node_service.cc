@@ -28,7 +28,8 @@ absl::Time DeadlineOf(const grpc::ServerContext& context) {
   return std::min(absl::FromChrono(context.deadline()), absl::Now() + kMaxTimeout);
 }
 
-pb::ReplicaStatus Describe(HostedReplica& replica, bool with_digest, absl::Time deadline) {
+pb::ReplicaStatus Describe(HostedReplica& replica, const pb::GetNodeStatusRequest& request,
+                           absl::Time deadline) {
   const HostedReplica::Identity& identity = replica.identity();
   pb::ReplicaStatus proto;
   proto.set_partition_id(std::string(identity.partition.bytes()));
@@ -53,7 +54,8 @@ pb::ReplicaStatus Describe(HostedReplica& replica, bool with_digest, absl::Time 
   proto.set_chunks_without_copy(status->chunks_without_copy);
   proto.set_chunks_awaited(status->chunks_awaited);
   if (!status->health.ok()) proto.set_problem(status->health.ToString());
-  if (!with_digest) return proto;
+  if (request.with_stored_bytes()) proto.set_stored_bytes(replica.StoredBytes().value_or(0));
+  if (!request.with_digest()) return proto;
   using Digest = absl::StatusOr<std::pair<LogIndex, std::string>>;
   const auto digest = AwaitUntil<Digest>(
       deadline, [&](std::function<void(Digest)> done) { replica.GetDigest(std::move(done)); });
@@ -99,6 +101,13 @@ v1::GroupComparison Describe(const GroupScrub& scrub) {
   for (const ReplicaId& replica : scrub.differing) proto.add_differing_replicas(replica.ToHex());
   for (const ReplicaId& replica : scrub.uncompared) proto.add_uncompared_replicas(replica.ToHex());
   return proto;
+}
+
+void Describe(const Placement& placement, pb::ReplicaStatus& proto) {
+  proto.set_placement_problem(std::string(FromAbsl(placement.problem.message())));
+  if (!placement.settled) return;
+  proto.set_settled_redundancy(static_cast<uint32_t>(placement.settled->redundancy));
+  proto.set_settled_epoch(placement.settled->epoch.value());
 }
 
 pb::DiskStatus Describe(const ServedDisk& disk) {
@@ -170,10 +179,9 @@ grpc::Status NodeServiceHandlers::GetNodeStatus(grpc::ServerContext* context,
     const std::string partition(replica->identity().partition.bytes());
     if (!only.empty() && !only.contains(partition)) continue;
     pb::ReplicaStatus* status = response->add_replicas();
-    *status = Describe(*replica, request->with_digest(), DeadlineOf(*context));
-    const absl::Status placement = node->host.PlacementProblem(replica->identity().partition);
-    if (status->is_serving() && !placement.ok()) {
-      status->set_placement_problem(std::string(FromAbsl(placement.message())));
+    *status = Describe(*replica, *request, DeadlineOf(*context));
+    if (status->is_serving()) {
+      Describe(node->host.PlacementOf(replica->identity().partition), *status);
     }
     const auto scrub = node->scrubs.Find(replica->identity().partition);
     if (status->is_serving() && scrub) *status->mutable_comparison() = Describe(*scrub);

@@ -5,27 +5,18 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/status.h"
 #include "server/await.h"
+#include "server/cluster_records.h"
 #include "server/log.h"
 #include "server/placement_disks.h"
+#include "server/store_calls.h"
 #include "storage/objects/child_rows.h"
 
 namespace meridian::server {
 namespace {
 
 constexpr absl::Duration kReplicaTimeout = absl::Seconds(2);
-
-std::optional<replication::PlacementPolicy> PolicyOf(const PartitionRecord& record) {
-  if (!record.redundancy) return std::nullopt;
-  switch (*record.redundancy) {
-    case tenancy::Redundancy::kLrs:
-      return replication::PlacementPolicy::kOneZone;
-    case tenancy::Redundancy::kZrs:
-      return replication::PlacementPolicy::kThreeZones;
-    default:
-      return std::nullopt;
-  }
-}
 
 // The child's replicas are made from those of the partition's members (P7). One that cannot be read
 // is told by others.
@@ -50,29 +41,11 @@ absl::Status TooSlow(const std::vector<replication::Member>& members, absl::Dura
 }  // namespace
 
 PlacementKeeper::PlacementKeeper(const Environment& environment)
-    : env_(environment), worker_(MakeThreadExecutor(environment.node + "-placement")) {
-  ScheduleTurn();
-}
-
-PlacementKeeper::~PlacementKeeper() {
-  std::unique_ptr<Executor> worker;
-  {
-    absl::MutexLock lock(&mutex_);
-    worker = std::move(worker_);
-  }
-  worker.reset();  // a turn that runs comes to its end
-}
-
-void PlacementKeeper::ScheduleTurn() {
-  absl::MutexLock lock(&mutex_);
-  if (worker_ == nullptr) return;
-  worker_->PostAfter(env_.options.interval, [this] {
-    Turn();
-    ScheduleTurn();
-  });
-}
+    : env_(environment),
+      turns_(environment.node + "-placement", environment.options.interval, [this] { Turn(); }) {}
 
 void PlacementKeeper::Turn() {
+  store_ = absl::OkStatus();
   const std::vector<DiskInPlan> disks = PlacementDisks(env_.view);
   std::vector<Change> changes;
   settled_.clear();
@@ -97,7 +70,7 @@ void PlacementKeeper::Turn() {
     if (taken < env_.options.patience) {
       ++running;
     } else {
-      env_.host.SetPlacementProblem(partition, TooSlow(change.members, taken));
+      env_.host.SetPlacement(partition, {TooSlow(change.members, taken), std::nullopt});
     }
     Begin(change);
     plans[partition] = std::move(plan);
@@ -179,32 +152,70 @@ std::optional<PlacementKeeper::Change> PlacementKeeper::PlanOf(
       absl::Now() + kReplicaTimeout, [&](std::function<void(replication::ReplicaStatus)> done) {
         replica->GetStatus(std::move(done));
       });
-  const std::optional<PartitionRecord> record = env_.view.FindPartition(partition);
-  const auto policy = record ? PolicyOf(*record) : std::nullopt;
-  if (!status || !policy) return std::nullopt;
+  const std::optional<PartitionRecord> seen = env_.view.FindPartition(partition);
+  if (!status || !seen) return std::nullopt;
   if (!status->is_serving || IsSplitting(*replica)) {
-    env_.host.SetPlacementProblem(partition, absl::OkStatus());
+    env_.host.SetPlacement(partition, {});
     return std::nullopt;
   }
-  const replication::GroupConfig& config = status->config;
-  GroupInPlan group{*policy, record->region, config, status->silence, {}};
+  Verdict verdict = Judge(replica, *status, *seen, disks);
+  if (verdict.change || !verdict.placement.problem.ok()) {
+    // Nothing counts as settled from before the read on. So whoever sets a policy, and then finds
+    // the group settled, knows that it stays so: what is begun later goes by that policy.
+    env_.host.SetPlacement(partition, {verdict.placement.problem, std::nullopt});
+    const absl::StatusOr<PartitionRecord> record = ReadRecord(partition);
+    if (!record.ok()) {
+      env_.host.SetPlacement(partition, {record.status(), std::nullopt});
+      return std::nullopt;
+    }
+    verdict = Judge(replica, *status, *record, disks);
+  }
+  env_.host.SetPlacement(partition, verdict.placement);
+  return std::move(verdict.change);
+}
+
+PlacementKeeper::Verdict PlacementKeeper::Judge(const std::shared_ptr<HostedReplica>& replica,
+                                                const replication::ReplicaStatus& status,
+                                                const PartitionRecord& record,
+                                                const std::vector<DiskInPlan>& disks) {
+  const auto policy = record.redundancy ? PolicyOf(*record.redundancy) : std::nullopt;
+  if (!policy) return {};
+  const replication::GroupConfig& config = status.config;
+  GroupInPlan group{*policy, record.region, config, status.silence, {}};
   GiveUp(env_.view.retired_disks(), disks, group);
-  if (const auto last = plans_.find(partition); last != plans_.end()) {
+  if (const auto last = plans_.find(replica->identity().partition); last != plans_.end()) {
     group.last_plan = last->second.members;
   }
+  Verdict verdict;
+  if (status.config_committed && !status.changing_members && KeepsPolicy(group, disks)) {
+    verdict.placement.settled = {*record.redundancy, config.epoch};
+  }
+  const PartitionId partition = replica->identity().partition;
   auto planned = IsBalancing(partition, group, disks)
                      ? plans_.at(partition).members
                      : PlanMembers(group, disks, env_.options.patience, env_.random);
-  const bool under_way = !config.joint_old.empty() || !config.learners.empty();
-  const bool settled = planned.ok() && !under_way && *planned == config.members;
-  absl::Status problem = planned.status();
-  if (planned.ok() && !settled) problem = status->last_swap;
-  env_.host.SetPlacementProblem(partition, problem);
-  if (settled) {
-    settled_[partition] = {replica, {partition, config.members, config.leader}};
+  if (!planned.ok()) {
+    verdict.placement.problem = planned.status();
+    return verdict;
   }
-  if (!planned.ok() || settled) return std::nullopt;
-  return Change{replica, *std::move(planned), under_way, CountCopies(group, env_.options.patience)};
+  if (!status.changing_members && *planned == config.members) {
+    settled_[partition] = {replica, {partition, config.members, config.leader}};
+    return verdict;
+  }
+  verdict.placement.problem = status.last_swap;
+  verdict.change = Change{replica, *std::move(planned), status.changing_members,
+                          CountCopies(group, env_.options.patience)};
+  return verdict;
+}
+
+absl::StatusOr<PartitionRecord> PlacementKeeper::ReadRecord(PartitionId partition) {
+  // Once in a turn is enough to know: the groups that need nothing do not wait for it.
+  RETURN_IF_ERROR(store_);
+  const auto row = GetFrom(env_.coordination, PartitionKeyOf(partition));
+  store_ = row.status();
+  RETURN_IF_ERROR(store_);
+  if (!*row) return absl::NotFoundError("the partition has been removed");
+  return DecodePartitionRecord((*row)->value);
 }
 
 void PlacementKeeper::Begin(const Change& change) {

@@ -1,7 +1,9 @@
 // Keeps the groups that this node leads where they should be: after a node or disk was lost, while
 // one drains, when a policy changes. Every second it compares each group with its plan
 // (placement_plan.h) and lets the leader go the next step, the groups with the fewest copies first;
-// what cannot be done is told to the host (ReplicaHost::SetPlacementProblem).
+// how it stands is told to the host (ReplicaHost::SetPlacement). What is to be done is decided by
+// the partition's record as the coordination store has it then, not by what was last seen of it:
+// after a policy was set, no replica goes where only an earlier one wants it.
 #pragma once
 
 #include <map>
@@ -9,15 +11,15 @@
 #include <optional>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
-#include "base/executor.h"
 #include "base/id.h"
 #include "base/random.h"
+#include "coordination/coordination_store.h"
 #include "server/balance_plan.h"
 #include "server/cluster_view.h"
+#include "server/periodic.h"
 #include "server/placement_plan.h"
 #include "server/replica_host.h"
 
@@ -44,14 +46,13 @@ class PlacementKeeper {
     NodeId node;
     ReplicaHost& host;
     const ClusterView& view;
+    coordination::CoordinationStore& coordination;
     Clock& clock;
     Random& random;
     PlacementOptions options;
   };
 
   explicit PlacementKeeper(const Environment& environment);
-  // Waits for a turn that runs.
-  ~PlacementKeeper();
 
  private:
   struct Change {
@@ -70,7 +71,11 @@ class PlacementKeeper {
     SettledGroup group;
   };
 
-  void ScheduleTurn() ABSL_LOCKS_EXCLUDED(mutex_);
+  struct Verdict {
+    Placement placement;
+    std::optional<Change> change;
+  };
+
   void Turn();
   std::optional<Change> PlanOf(const std::shared_ptr<HostedReplica>& replica,
                                const std::vector<DiskInPlan>& disks);
@@ -78,6 +83,10 @@ class PlacementKeeper {
   // member silent, or it takes too long.
   bool IsBalancing(PartitionId partition, const GroupInPlan& group,
                    const std::vector<DiskInPlan>& disks) const;
+  Verdict Judge(const std::shared_ptr<HostedReplica>& replica,
+                const replication::ReplicaStatus& status, const PartitionRecord& record,
+                const std::vector<DiskInPlan>& disks);
+  absl::StatusOr<PartitionRecord> ReadRecord(PartitionId partition);
   void Begin(const Change& change);
   void Balance(const std::vector<DiskInPlan>& disks);
   void BalanceReplicas(const std::vector<SettledGroup>& groups,
@@ -86,14 +95,14 @@ class PlacementKeeper {
                       const std::vector<DiskInPlan>& disks);
 
   const Environment env_;
-  // Of the groups whose members change; on the worker only.
+  // Used in turns only: of the groups whose members change; how the store has answered in this
+  // turn.
   std::map<PartitionId, Plan> plans_;
   // Of the last turn; likewise.
   std::map<PartitionId, Settled> settled_;
   absl::Duration balanced_at_ = absl::ZeroDuration();
-  absl::Mutex mutex_;
-  // Null once it is being destroyed.
-  std::unique_ptr<Executor> worker_ ABSL_GUARDED_BY(mutex_);
+  absl::Status store_;
+  Periodic turns_;  // last: a turn uses all of the above
 };
 
 }  // namespace meridian::server

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "base/status.h"
 
@@ -41,6 +43,12 @@ std::optional<replication::PlacementDisk> PlaceOnNode(const std::vector<DiskInPl
   return std::nullopt;
 }
 
+std::optional<replication::PlacementDisk> PlaceOf(const std::vector<DiskInPlan>& disks,
+                                                  const Member& member) {
+  const DiskInPlan* disk = FindDisk(disks, member);
+  return disk != nullptr ? disk->disk : PlaceOnNode(disks, member);
+}
+
 // Whether a member of the group is on the node, on a disk that the node still has: until it has
 // left, the node takes no other of the group (P6).
 bool HasOther(const GroupInPlan& group, const std::vector<DiskInPlan>& disks, const NodeId& node) {
@@ -51,6 +59,17 @@ bool HasOther(const GroupInPlan& group, const std::vector<DiskInPlan>& disks, co
 }
 
 }  // namespace
+
+std::optional<replication::PlacementPolicy> PolicyOf(tenancy::Redundancy redundancy) {
+  switch (redundancy) {
+    case tenancy::Redundancy::kLrs:
+      return replication::PlacementPolicy::kOneZone;
+    case tenancy::Redundancy::kZrs:
+      return replication::PlacementPolicy::kThreeZones;
+    default:
+      return std::nullopt;
+  }
+}
 
 absl::StatusOr<std::vector<Member>> PlanMembers(const GroupInPlan& group,
                                                 const std::vector<DiskInPlan>& disks,
@@ -66,10 +85,7 @@ absl::StatusOr<std::vector<Member>> PlanMembers(const GroupInPlan& group,
   for (const Member& member : group.config.members) {
     const DiskInPlan* disk = FindDisk(disks, member);
     if ((disk != nullptr && disk->draining) || IsSilent(group, member, patience)) continue;
-    std::optional<replication::PlacementDisk> place;
-    if (disk != nullptr) place = disk->disk;
-    // Of a disk that is not known, the node's zone is.
-    if (!place) place = PlaceOnNode(disks, member);
+    const std::optional<replication::PlacementDisk> place = PlaceOf(disks, member);
     if (!place) continue;
     usable.push_back(*place);
     staying.push_back(member);
@@ -119,6 +135,23 @@ void GiveUp(const std::set<DiskId>& retired, const std::vector<DiskInPlan>& disk
       group.silence[member.replica] = absl::InfiniteDuration();
     }
   }
+}
+
+bool KeepsPolicy(const GroupInPlan& group, const std::vector<DiskInPlan>& disks) {
+  const replication::GroupConfig& config = group.config;
+  if (!config.joint_old.empty() || !config.learners.empty()) return false;
+  std::set<NodeId> nodes;
+  std::set<std::string> zones;
+  for (const Member& member : config.members) {
+    const std::optional<replication::PlacementDisk> place = PlaceOf(disks, member);
+    if (!place || place->region != group.region) return false;
+    nodes.insert(place->node);
+    zones.insert(place->zone);
+  }
+  const bool one_zone = group.policy == replication::PlacementPolicy::kOneZone;
+  return config.members.size() == replication::kReplicasOfAGroup &&
+         nodes.size() == replication::kReplicasOfAGroup &&
+         zones.size() == (one_zone ? 1 : replication::kReplicasOfAGroup);
 }
 
 size_t CountCopies(const GroupInPlan& group, absl::Duration patience) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,8 +15,12 @@
 #include "base/random.h"
 #include "replication/core/group_config.h"
 #include "replication/placement/placement.h"
+#include "tenancy/records.h"
 
 namespace meridian::server {
+
+// nullopt: of a policy that nothing can be placed by yet.
+std::optional<replication::PlacementPolicy> PolicyOf(tenancy::Redundancy redundancy);
 
 struct DiskInPlan {
   replication::PlacementDisk disk;
@@ -50,6 +55,10 @@ absl::StatusOr<std::vector<replication::Member>> PlanMembers(const GroupInPlan& 
 // ever.
 void GiveUp(const std::set<DiskId>& retired, const std::vector<DiskInPlan>& disks,
             GroupInPlan& group);
+
+// Whether the configuration is what the policy wants: three members where it wants them, and nobody
+// on the way in or out. A member whose place is not known is nowhere.
+bool KeepsPolicy(const GroupInPlan& group, const std::vector<DiskInPlan>& disks);
 
 // Members that their leader has heard within `patience`: the fewer, the more urgent is a repair.
 size_t CountCopies(const GroupInPlan& group, absl::Duration patience);

@@ -90,19 +90,15 @@ std::map<PartitionId, absl::Status> ReplicaHost::Problems() const {
   return problems_;
 }
 
-void ReplicaHost::SetPlacementProblem(PartitionId partition, const absl::Status& problem) {
+void ReplicaHost::SetPlacement(PartitionId partition, const Placement& placement) {
   absl::MutexLock lock(&mutex_);
-  if (problem.ok()) {
-    placement_problems_.erase(partition);
-  } else {
-    placement_problems_[partition] = problem;
-  }
+  if (hosted_.contains(partition)) placements_[partition] = placement;
 }
 
-absl::Status ReplicaHost::PlacementProblem(PartitionId partition) const {
+Placement ReplicaHost::PlacementOf(PartitionId partition) const {
   absl::MutexLock lock(&mutex_);
-  const auto problem = placement_problems_.find(partition);
-  return problem == placement_problems_.end() ? absl::OkStatus() : problem->second;
+  const auto placement = placements_.find(partition);
+  return placement == placements_.end() ? Placement() : placement->second;
 }
 
 void ReplicaHost::OnMessage(const NodeId& sender, replication::PeerMessage message) {
@@ -285,7 +281,7 @@ bool ReplicaHost::DropHosted(PartitionId partition, ReplicaId replica) {
     }
     open = std::move(hosted->second.replica);
     hosted_.erase(hosted);
-    placement_problems_.erase(partition);
+    placements_.erase(partition);
   }
   Drop(std::move(open));
   return true;
@@ -458,7 +454,8 @@ std::unique_ptr<HostedReplica> ReplicaHost::MakeHosted(
             {{"node", environment_.node}, {"group", partition.ToHex()}, {"error", status}});
         absl::MutexLock lock(&mutex_);
         problems_[partition] = status;
-      }};
+      },
+      environment_.rebuild_throttle};
   replication::ReplicaOptions options = environment_.options;
   options.digest_on_own_thread = true;
   auto replica = replication::MakeReplica(partition, group.local->replica, group.config,

@@ -18,8 +18,22 @@
 #include "replication/replica.h"
 #include "server/hosted_replica.h"
 #include "storage/disk_store.h"
+#include "tenancy/records.h"
 
 namespace meridian::server {
+
+// Of a group led here: where its replicas are, and where they should be.
+struct Placement {
+  // Why they cannot be there; OK: they can.
+  absl::Status problem;
+  // The policy that all of them keep in the committed configuration of that epoch, and that whoever
+  // keeps them goes by; nullopt: something is on the way, or not known.
+  struct Settled {
+    tenancy::Redundancy redundancy = tenancy::Redundancy::kLrs;
+    Epoch epoch;
+  };
+  std::optional<Settled> settled;
+};
 
 // Follows the keys group/ in the coordination store. A group that names a disk of this node gets
 // its replica here. A replica whose group was deleted on purpose (removed/) is removed with its
@@ -41,6 +55,8 @@ class ReplicaHost {
     replication::ReplicaOptions options;
     absl::Duration keep_unnamed;
     absl::Duration request_retention;  // of the state machine's limits
+    // Outlives the strand; null: none.
+    replication::RebuildThrottle* rebuild_throttle = nullptr;
   };
 
   explicit ReplicaHost(Environment environment);
@@ -61,10 +77,8 @@ class ReplicaHost {
   // Why replicas that belong here are not, or do not serve.
   std::map<PartitionId, absl::Status> Problems() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Of groups led here: why their replicas cannot be where they should be. OK: they can.
-  void SetPlacementProblem(PartitionId partition, const absl::Status& problem)
-      ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status PlacementProblem(PartitionId partition) const ABSL_LOCKS_EXCLUDED(mutex_);
+  void SetPlacement(PartitionId partition, const Placement& placement) ABSL_LOCKS_EXCLUDED(mutex_);
+  Placement PlacementOf(PartitionId partition) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // On the strand. `sender`: as it has proved itself by its certificate. A message that names a
   // replica which the group does not have on that node is dropped, as a lost one: a node speaks for
@@ -123,7 +137,7 @@ class ReplicaHost {
   mutable absl::Mutex mutex_;
   std::map<PartitionId, Hosted> hosted_ ABSL_GUARDED_BY(mutex_);
   std::map<PartitionId, absl::Status> problems_ ABSL_GUARDED_BY(mutex_);
-  std::map<PartitionId, absl::Status> placement_problems_ ABSL_GUARDED_BY(mutex_);
+  std::map<PartitionId, Placement> placements_ ABSL_GUARDED_BY(mutex_);
   // HostedReplicas made and not yet destroyed.
   size_t alive_ ABSL_GUARDED_BY(mutex_) = 0;
   bool scheduled_ ABSL_GUARDED_BY(mutex_) = false;

@@ -62,12 +62,11 @@ enum class RunOwner { kSelf, kSibling, kNobody };
 // and none drops what another needs.
 //
 // Thread confinement: all calls come from the replica's strand, except the const readers (NewView,
-// ReadChunk, health, AdmitNewData), which are thread-safe. Callbacks run on that strand.
-// An error from any write means that the disk is out of service: it is never retried (FAULTS). One
-// exception: RESOURCE_EXHAUSTED from Apply, TrimTo, DropRun, PlaceLost, LoadInstall, FinishInstall
-// and the chunk writes changed nothing (PlaceLost: nothing durable), and passes when the disk has
-// space again: call again later.
-// Persist and BeginInstall wait for space themselves.
+// ReadChunk, health, AdmitNewData, StoredBytes), which are thread-safe. Callbacks run on that
+// strand. An error from any write means that the disk is out of service: it is never retried
+// (FAULTS). One exception: RESOURCE_EXHAUSTED from Apply, TrimTo, DropRun, PlaceLost, LoadInstall,
+// FinishInstall and the chunk writes changed nothing (PlaceLost: nothing durable), and passes when
+// the disk has space again: call again later. Persist and BeginInstall wait for space themselves.
 class ReplicaStorage {
  public:
   using Done = std::function<void(absl::Status)>;
@@ -152,6 +151,10 @@ class ReplicaStorage {
   // after `after` (nullopt: from the first one on). And how many there are. The siblings' too.
   virtual std::vector<ChunkId> ListLost(std::optional<ChunkId> after, size_t max) const = 0;
   virtual uint64_t lost_chunks() const = 0;
+  // Bytes of the chunks that this replica has brought here, bodies of log entries included, as they
+  // are stored; what is of no use any more counts until it is dropped. Thread-safe; reads the row
+  // of every chunk.
+  virtual absl::StatusOr<uint64_t> StoredBytes() const = 0;
   // Frees every chunk of the run, whoever wrote it. The caller has made sure that nothing
   // references it (P8), and in the same task that no sibling needs it.
   virtual absl::Status DropRun(RunId run) = 0;

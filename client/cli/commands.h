@@ -13,6 +13,8 @@ namespace meridian::cli {
 void AddTenantCommands(CLI::App& app, Context& context);
 void AddKeyCommands(CLI::App& app, Context& context);
 void AddContainerCommands(CLI::App& app, Context& context);
+// `convert`, of the group "container".
+void AddConvertCommand(CLI::App& group, Context& context);
 // ls, stat, rm, restore.
 void AddObjectCommands(CLI::App& app, Context& context);
 void AddPutCommand(CLI::App& app, Context& context);

@@ -61,7 +61,8 @@ absl::Status List(Context& context) {
     context.Print(ShortName(container->name()) + "\t" +
                       v1::Redundancy_Name(container->redundancy()) + "\t" +
                       container->home_region() +
-                      (container->versioning() == v1::VERSIONING_ON ? "\tversioned" : ""),
+                      (container->versioning() == v1::VERSIONING_ON ? "\tversioned" : "") +
+                      (container->has_conversion() ? "\tconverting" : ""),
                   ToJson(*container));
   }
 }
@@ -104,6 +105,8 @@ void AddContainerCommands(CLI::App& app, Context& context) {
   group->add_subcommand("ls", "List containers")->callback([&context] {
     context.run = [&context] { return List(context); };
   });
+
+  AddConvertCommand(*group, context);
 
   CLI::App* remove = group->add_subcommand("rm", "Delete an empty container");
   remove->add_option("NAME", options->name)->required();

@@ -1,5 +1,6 @@
 #include "client/cli/format.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -51,6 +52,43 @@ Json StringsJson(const google::protobuf::RepeatedPtrField<std::string>& strings)
   return json;
 }
 
+// Rounded down; 100 only when nothing is left to do.
+int PercentOf(const v1::Conversion& conversion) {
+  const bool by_bytes = conversion.bytes_total() > 0;
+  const int64_t done = by_bytes ? conversion.bytes_done() : conversion.partitions_done();
+  const int64_t total = by_bytes ? conversion.bytes_total() : conversion.partitions_total();
+  if (total <= 0) return 0;
+  const bool all = conversion.partitions_done() == conversion.partitions_total();
+  return std::min(static_cast<int>(100 * static_cast<double>(done) / static_cast<double>(total)),
+                  all ? 100 : 99);
+}
+
+std::string StateText(v1::Conversion::State state) {
+  switch (state) {
+    case v1::Conversion::PAUSED:
+      return "paused";
+    case v1::Conversion::CANCELLING:
+      return "cancelling, back";
+    default:
+      return "running";
+  }
+}
+
+Json ToJson(const v1::Conversion& conversion) {
+  Json json;
+  json["target"] = v1::Redundancy_Name(conversion.target());
+  json["state"] = v1::Conversion::State_Name(conversion.state());
+  json["percent"] = PercentOf(conversion);
+  json["partitions_done"] = conversion.partitions_done();
+  json["partitions_total"] = conversion.partitions_total();
+  json["bytes_done"] = conversion.bytes_done();
+  json["bytes_total"] = conversion.bytes_total();
+  json["start_time"] = FormatTime(conversion.start_time());
+  json["estimated_end_time"] = FormatTime(conversion.estimated_end_time());
+  json["problem"] = conversion.problem();
+  return json;
+}
+
 }  // namespace
 
 std::string Printable(std::string_view text) {
@@ -94,6 +132,24 @@ std::string ShortName(const std::string& resource) {
   return resource.substr(resource.rfind('/') + 1);
 }
 
+std::string ConversionText(const v1::Container& container) {
+  const std::string redundancy = v1::Redundancy_Name(container.redundancy());
+  std::string text = ShortName(container.name()) + ": " + redundancy;
+  if (!container.has_conversion()) return text + ", no conversion under way";
+  const v1::Conversion& conversion = container.conversion();
+  absl::StrAppendFormat(&text, " -> %s, %s, %d %%: %s of %s, %d of %d partitions",
+                        v1::Redundancy_Name(conversion.target()), StateText(conversion.state()),
+                        PercentOf(conversion),
+                        HumanBytes(static_cast<double>(conversion.bytes_done())),
+                        HumanBytes(static_cast<double>(conversion.bytes_total())),
+                        conversion.partitions_done(), conversion.partitions_total());
+  if (conversion.has_estimated_end_time()) {
+    text += ", until about " + FormatTime(conversion.estimated_end_time());
+  }
+  if (!conversion.problem().empty()) text += "\n  " + Printable(conversion.problem());
+  return text;
+}
+
 std::string Dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -124,6 +180,7 @@ Json ToJson(const v1::Container& container) {
   json["home_region"] = container.home_region();
   json["versioning"] = container.versioning() == v1::VERSIONING_ON;
   json["create_time"] = FormatTime(container.create_time());
+  if (container.has_conversion()) json["conversion"] = ToJson(container.conversion());
   return json;
 }
 

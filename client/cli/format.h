@@ -30,6 +30,9 @@ std::string ShortName(const std::string& resource);
 // One line; bytes that are not UTF-8 are replaced.
 std::string Dump(const Json& json);
 
+// How far a container's conversion is, or that it has none: "files: LRS -> ZRS, running, 42 % ...".
+std::string ConversionText(const v1::Container& container);
+
 Json ToJson(const v1::Tenant& tenant);
 Json ToJson(const v1::AccessKey& key);
 Json ToJson(const v1::Container& container);

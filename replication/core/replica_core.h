@@ -92,6 +92,9 @@ class ReplicaCore {
   // It leads, and hears a quorum.
   bool is_leader() const { return leadership_ != nullptr && !leadership_->suspended(); }
   bool is_serving() const { return is_leader() && commit_ >= leadership_->start(); }
+  // While leading: this epoch's entry has committed; other members are on the way, or asked for.
+  bool config_committed() const { return leadership_ && commit_ >= leadership_->epoch_start(); }
+  bool changing_members() const;
   bool is_installing() const { return installing_; }
   ReplicaId leader() const { return is_leader() ? self_ : leader_; }
   Epoch promised() const { return promised_; }

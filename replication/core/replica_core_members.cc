@@ -56,6 +56,11 @@ absl::Status ReplicaCore::ChangeMembers(std::vector<Member> members) {
   return absl::OkStatus();
 }
 
+bool ReplicaCore::changing_members() const {
+  if (!config_.joint_old.empty() || !config_.learners.empty()) return true;
+  return target_members_ && !SameReplicas(*target_members_, config_.members);
+}
+
 // True if `config` is a later epoch of this very leadership: recognised by its session, also after
 // an unknown outcome (P1).
 bool ReplicaCore::AdoptOwnSwap(const GroupConfig& config, absl::Duration now) {

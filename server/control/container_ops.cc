@@ -7,12 +7,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/check.h"
 #include "base/status.h"
 #include "replication/replica.h"
 #include "server/cluster_records.h"
 #include "server/control/convert.h"
 #include "server/errors.h"
 #include "server/placement_disks.h"
+#include "server/placement_plan.h"
 #include "server/resource_names.h"
 #include "tenancy/errors.h"
 
@@ -47,7 +49,26 @@ v1::Container ToProto(const std::string& tenant, const ContainerRecord& record) 
   return proto;
 }
 
-absl::StatusOr<Redundancy> SupportedRedundancy(v1::Redundancy redundancy) {
+v1::Conversion ToProto(const tenancy::Conversion& conversion,
+                       const std::optional<tenancy::ConversionProgress>& progress) {
+  v1::Conversion proto;
+  proto.set_target(static_cast<v1::Redundancy>(conversion.target));
+  proto.set_state(static_cast<v1::Conversion::State>(conversion.state));
+  *proto.mutable_start_time() = TimestampProto(conversion.start_time);
+  if (!progress) return proto;
+  proto.set_partitions_done(static_cast<int32_t>(progress->partitions_done));
+  proto.set_partitions_total(static_cast<int32_t>(progress->partitions_total));
+  proto.set_bytes_done(static_cast<int64_t>(progress->bytes_done));
+  proto.set_bytes_total(static_cast<int64_t>(progress->bytes_total));
+  if (progress->estimated_end) {
+    *proto.mutable_estimated_end_time() = TimestampProto(*progress->estimated_end);
+  }
+  proto.set_problem(progress->problem);
+  return proto;
+}
+
+absl::StatusOr<Redundancy> SupportedRedundancy(v1::Redundancy redundancy,
+                                               const std::string& field) {
   switch (redundancy) {
     case v1::LRS:
       return Redundancy::kLrs;
@@ -61,7 +82,7 @@ absl::StatusOr<Redundancy> SupportedRedundancy(v1::Redundancy redundancy) {
                    absl::StrCat(v1::Redundancy_Name(redundancy),
                                 " is not implemented in this version; LRS and ZRS are"));
     default:
-      return InvalidField("container.redundancy", "must be LRS or ZRS");
+      return InvalidField(field, "must be LRS or ZRS");
   }
 }
 
@@ -82,7 +103,8 @@ absl::StatusOr<v1::Container> ContainerOps::CreateContainer(
   tenancy::NewContainer wanted;
   wanted.tenant = tenant->id;
   wanted.name = request.container_id();
-  ASSIGN_OR_RETURN(wanted.redundancy, SupportedRedundancy(request.container().redundancy()));
+  ASSIGN_OR_RETURN(wanted.redundancy,
+                   SupportedRedundancy(request.container().redundancy(), "container.redundancy"));
   ASSIGN_OR_RETURN(wanted.versioning, VersioningOn(request.container().versioning()));
   ASSIGN_OR_RETURN(wanted.request_id,
                    RequestIdBytes(request.has_request_id(), request.request_id(), absl::Now()));
@@ -124,8 +146,8 @@ absl::StatusOr<std::optional<ContainerRecord>> ContainerOps::TryCreate(tenancy::
 
 absl::StatusOr<ContainerOps::Placement> ContainerOps::Place(Redundancy redundancy,
                                                             const std::string& region) {
-  const auto policy = redundancy == Redundancy::kLrs ? replication::PlacementPolicy::kOneZone
-                                                     : replication::PlacementPolicy::kThreeZones;
+  const auto policy = PolicyOf(redundancy);
+  CHECK_INVARIANT(policy, "only what SupportedRedundancy lets pass is placed");
   const std::vector<replication::PlacementDisk> disks = Disks();
   bool known = false;
   absl::Status refusal;
@@ -133,7 +155,7 @@ absl::StatusOr<ContainerOps::Placement> ContainerOps::Place(Redundancy redundanc
   for (const Topology::Region& candidate : topology->regions()) {
     if (!region.empty() && candidate.name != region) continue;
     known = true;
-    auto placed = replication::PlaceGroup(policy, candidate.name, disks);
+    auto placed = replication::PlaceGroup(*policy, candidate.name, disks);
     if (placed.ok()) return Placement{candidate.name, *std::move(placed)};
     if (refusal.ok()) refusal = placed.status();
   }
@@ -165,7 +187,16 @@ absl::StatusOr<v1::Container> ContainerOps::GetContainer(const Principal& princi
   ASSIGN_OR_RETURN(const auto tenant,
                    env_.authorizer.AuthorizeTenant(principal, path.tenant, Access::kManage));
   ASSIGN_OR_RETURN(const ContainerRecord record, env_.containers.Get(tenant->id, path.container));
-  return ToProto(tenant->name, record);
+  return Describe(tenant->name, record);
+}
+
+absl::StatusOr<v1::Container> ContainerOps::Describe(const std::string& tenant,
+                                                     const ContainerRecord& record) {
+  v1::Container proto = ToProto(tenant, record);
+  if (!record.conversion) return proto;
+  ASSIGN_OR_RETURN(const auto progress, env_.conversions.FindProgress({record.tenant, record.id}));
+  *proto.mutable_conversion() = ToProto(*record.conversion, progress);
+  return proto;
 }
 
 absl::StatusOr<v1::ListContainersResponse> ContainerOps::ListContainers(
@@ -177,7 +208,7 @@ absl::StatusOr<v1::ListContainersResponse> ContainerOps::ListContainers(
                    env_.containers.List(tenant->id, {request.page_size(), request.page_token()}));
   v1::ListContainersResponse response;
   for (const ContainerRecord& record : listing.containers) {
-    *response.add_containers() = ToProto(tenant->name, record);
+    ASSIGN_OR_RETURN(*response.add_containers(), Describe(tenant->name, record));
   }
   response.set_next_page_token(std::move(listing.next_page_token));
   return response;
@@ -213,7 +244,7 @@ absl::StatusOr<v1::Container> ContainerOps::UpdateContainer(
                               "the call: ",
                               told.message()));
   }
-  return ToProto(tenant->name, record);
+  return Describe(tenant->name, record);
 }
 
 absl::Status ContainerOps::TellVersioning(const ContainerRecord& container,
@@ -335,6 +366,71 @@ absl::StatusOr<bool> ContainerOps::Reopen(const ContainerRecord& container) {
     absl::SleepFor(kRemovalPause);
   } while (absl::Now() < give_up);
   return Annotate(status, "the container stays closed for two minutes, or until it is deleted");
+}
+
+absl::StatusOr<v1::Container> ContainerOps::ConvertContainer(
+    const Principal& principal, const v1::ConvertContainerRequest& request) {
+  ASSIGN_OR_RETURN(const ContainerPath path, ParseContainerName("name", request.name()));
+  ASSIGN_OR_RETURN(const auto tenant,
+                   env_.authorizer.AuthorizeTenant(principal, path.tenant, Access::kManage));
+  ASSIGN_OR_RETURN(const Redundancy target,
+                   SupportedRedundancy(request.redundancy(), "redundancy"));
+  ASSIGN_OR_RETURN(const std::string request_id,
+                   RequestIdBytes(request.has_request_id(), request.request_id(), absl::Now()));
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    ASSIGN_OR_RETURN(const ContainerRecord record, env_.containers.Get(tenant->id, path.container));
+    if (!record.conversion && record.redundancy != target) {
+      RETURN_IF_ERROR(CheckPlaceable(record, target));
+    }
+    const auto started = env_.conversions.Start(tenant->id, path.container,
+                                                {target, record.partition_generation, request_id});
+    if (absl::IsAborted(started.status())) continue;  // its partitions are others by now
+    RETURN_IF_ERROR(started.status());
+    return Describe(tenant->name, *started);
+  }
+  return Error(absl::StatusCode::kUnavailable, v1::OUTCOME_UNKNOWN,
+               "the container's partitions change too fast; nothing was done, try again");
+}
+
+absl::Status ContainerOps::CheckPlaceable(const ContainerRecord& container, Redundancy target) {
+  const auto policy = PolicyOf(target);
+  CHECK_INVARIANT(policy, "only what SupportedRedundancy lets pass is placed");
+  const std::vector<DiskInPlan> disks = PlacementDisks(env_.view);
+  for (const tenancy::PartitionRange& range : container.partitions) {
+    GroupInPlan group;
+    group.policy = *policy;
+    group.region = container.home_region;
+    if (const auto found = env_.view.FindGroup(range.partition)) group.config = found->config;
+    const auto planned = PlanMembers(group, disks, absl::InfiniteDuration(), env_.store.random());
+    if (!planned.ok()) return WithReason(planned.status(), v1::PLACEMENT_IMPOSSIBLE);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::Container> ContainerOps::Change(const Principal& principal,
+                                                   const std::string& name,
+                                                   ChangeConversion change) {
+  ASSIGN_OR_RETURN(const ContainerPath path, ParseContainerName("name", name));
+  ASSIGN_OR_RETURN(const auto tenant,
+                   env_.authorizer.AuthorizeTenant(principal, path.tenant, Access::kManage));
+  ASSIGN_OR_RETURN(const ContainerRecord record,
+                   (env_.conversions.*change)(tenant->id, path.container));
+  return Describe(tenant->name, record);
+}
+
+absl::StatusOr<v1::Container> ContainerOps::PauseConversion(
+    const Principal& principal, const v1::PauseConversionRequest& request) {
+  return Change(principal, request.name(), &tenancy::ConversionCatalog::Pause);
+}
+
+absl::StatusOr<v1::Container> ContainerOps::ResumeConversion(
+    const Principal& principal, const v1::ResumeConversionRequest& request) {
+  return Change(principal, request.name(), &tenancy::ConversionCatalog::Resume);
+}
+
+absl::StatusOr<v1::Container> ContainerOps::CancelConversion(
+    const Principal& principal, const v1::CancelConversionRequest& request) {
+  return Change(principal, request.name(), &tenancy::ConversionCatalog::Cancel);
 }
 
 }  // namespace meridian::server

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -20,6 +21,7 @@
 #include "tenancy/authorizer.h"
 #include "tenancy/catalog_store.h"
 #include "tenancy/containers.h"
+#include "tenancy/conversions.h"
 
 namespace meridian::server {
 
@@ -31,6 +33,7 @@ class ContainerOps {
     PeerClient& peers;
     tenancy::CatalogStore& store;
     tenancy::ContainerCatalog& containers;
+    tenancy::ConversionCatalog& conversions;
     tenancy::Authorizer& authorizer;
   };
 
@@ -50,6 +53,15 @@ class ContainerOps {
                                                           const v1::DeleteContainerRequest& request,
                                                           const CallLimits& limits);
 
+  absl::StatusOr<v1::Container> ConvertContainer(const tenancy::Principal& principal,
+                                                 const v1::ConvertContainerRequest& request);
+  absl::StatusOr<v1::Container> PauseConversion(const tenancy::Principal& principal,
+                                                const v1::PauseConversionRequest& request);
+  absl::StatusOr<v1::Container> ResumeConversion(const tenancy::Principal& principal,
+                                                 const v1::ResumeConversionRequest& request);
+  absl::StatusOr<v1::Container> CancelConversion(const tenancy::Principal& principal,
+                                                 const v1::CancelConversionRequest& request);
+
  private:
   struct Placement {
     std::string region;
@@ -59,6 +71,17 @@ class ContainerOps {
   // In `region`, or, if that is empty, the first region that can.
   absl::StatusOr<Placement> Place(tenancy::Redundancy redundancy, const std::string& region);
   std::vector<replication::PlacementDisk> Disks();
+  // As the API shows it, with the progress of its conversion.
+  absl::StatusOr<v1::Container> Describe(const std::string& tenant,
+                                         const tenancy::ContainerRecord& record);
+  // FAILED_PRECONDITION: a partition cannot be placed by the policy.
+  absl::Status CheckPlaceable(const tenancy::ContainerRecord& container,
+                              tenancy::Redundancy target);
+  // Pause, Resume or Cancel.
+  using ChangeConversion = absl::StatusOr<tenancy::ContainerRecord> (tenancy::ConversionCatalog::*)(
+      TenantId, std::string_view);
+  absl::StatusOr<v1::Container> Change(const tenancy::Principal& principal, const std::string& name,
+                                       ChangeConversion change);
   // nullopt: what it was made from has changed; try again.
   absl::StatusOr<std::optional<tenancy::ContainerRecord>> TryCreate(
       tenancy::NewContainer new_container, const std::string& region);

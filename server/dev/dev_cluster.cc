@@ -189,6 +189,8 @@ class DevNodes final : public DevControl {
     options.replica = options_.replica;
     options.placement = options_.placement;
     options.splits = options_.splits;
+    options.conversions = options_.conversions;
+    options.rebuild_rate = options_.rebuild_rate;
     options.disk = options_.disk;
     options.open_disk = options_.open_disk;
     options.server_resources = resources_;

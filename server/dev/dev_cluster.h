@@ -12,7 +12,9 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "coordination/coordination_store.h"
+#include "replication/rebuild_throttle.h"
 #include "replication/replica.h"
+#include "server/conversion_driver.h"
 #include "server/placement_keeper.h"
 #include "server/split_plan.h"
 #include "server/telemetry/call_record.h"
@@ -30,6 +32,8 @@ struct DevOptions {
   replication::ReplicaOptions replica;
   PlacementOptions placement = {};
   SplitOptions splits = {};
+  ConversionOptions conversions = {};
+  uint64_t rebuild_rate = replication::kDefaultRebuildRate;
   // Of every node, see NodeOptions. The coordination store is on the same environment.
   storage::DiskStoreOptions disk;
   std::function<absl::StatusOr<std::unique_ptr<storage::Disk>>(std::string root)> open_disk =

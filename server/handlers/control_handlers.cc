@@ -102,6 +102,38 @@ grpc::Status ContainerHandlers::DeleteContainer(ServerContext* context,
   });
 }
 
+grpc::Status ContainerHandlers::ConvertContainer(ServerContext* context,
+                                                 const v1::ConvertContainerRequest* request,
+                                                 v1::Container* response) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
+    return api_.container_ops.ConvertContainer(principal, *request);
+  });
+}
+
+grpc::Status ContainerHandlers::PauseConversion(ServerContext* context,
+                                                const v1::PauseConversionRequest* request,
+                                                v1::Container* response) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
+    return api_.container_ops.PauseConversion(principal, *request);
+  });
+}
+
+grpc::Status ContainerHandlers::ResumeConversion(ServerContext* context,
+                                                 const v1::ResumeConversionRequest* request,
+                                                 v1::Container* response) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
+    return api_.container_ops.ResumeConversion(principal, *request);
+  });
+}
+
+grpc::Status ContainerHandlers::CancelConversion(ServerContext* context,
+                                                 const v1::CancelConversionRequest* request,
+                                                 v1::Container* response) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
+    return api_.container_ops.CancelConversion(principal, *request);
+  });
+}
+
 grpc::Status ClusterHandlers::GetTopology(ServerContext* context,
                                           const v1::GetTopologyRequest* request,
                                           v1::Topology* response) {

@@ -60,6 +60,18 @@ class ContainerHandlers final : public v1::ContainerService::Service {
   grpc::Status DeleteContainer(grpc::ServerContext* context,
                                const v1::DeleteContainerRequest* request,
                                google::protobuf::Empty* response) override;
+  grpc::Status ConvertContainer(grpc::ServerContext* context,
+                                const v1::ConvertContainerRequest* request,
+                                v1::Container* response) override;
+  grpc::Status PauseConversion(grpc::ServerContext* context,
+                               const v1::PauseConversionRequest* request,
+                               v1::Container* response) override;
+  grpc::Status ResumeConversion(grpc::ServerContext* context,
+                                const v1::ResumeConversionRequest* request,
+                                v1::Container* response) override;
+  grpc::Status CancelConversion(grpc::ServerContext* context,
+                                const v1::CancelConversionRequest* request,
+                                v1::Container* response) override;
 
  private:
   Api& api_;

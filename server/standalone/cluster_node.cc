@@ -35,6 +35,7 @@ NodeOptions OptionsOf(const pb::NodeConfig& config, const TlsMaterial& tls) {
   options.advertised_public_address = config.public_().advertise();
   options.advertised_internal_address = config.internal().advertise();
   options.disk.scrub.bytes_per_second = config.scrub_mib_per_second() * kMib;
+  options.rebuild_rate = uint64_t{config.rebuild_mib_per_second()} * kMib;
   if (config.has_slow_request_ms()) {
     options.slow_request = absl::Milliseconds(config.slow_request_ms());
   }

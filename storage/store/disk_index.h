@@ -135,6 +135,8 @@ class DiskIndex {
                                                        size_t max) const;
   // Makes the replica's partition the one that ListRuns names. May be undone by a crash.
   absl::Status ClaimRun(const ReplicaOnDisk& replica, RunId run);
+  // Of the chunks whose rows name the replica's partition; reads all rows of the container.
+  absl::StatusOr<uint64_t> StoredBytes(const ReplicaOnDisk& replica) const;
   // The row of a chunk that has none says that it is lost. Whether there was none.
   absl::StatusOr<bool> PlaceLost(const ReplicaOnDisk& replica, ChunkId chunk, Timestamp now);
   // Chunks whose rows say so.

@@ -191,6 +191,18 @@ absl::StatusOr<std::vector<DiskIndex::RunOfPartition>> DiskIndex::ListRuns(Conta
   return runs;
 }
 
+absl::StatusOr<uint64_t> DiskIndex::StoredBytes(const ReplicaOnDisk& replica) const {
+  const std::string prefix(replica.container.bytes());
+  auto chunks = kv_.NewIterator(Family::kChunk, prefix, PrefixEnd(prefix));
+  uint64_t bytes = 0;
+  for (chunks->Seek(prefix); chunks->Valid(); chunks->Next()) {
+    ASSIGN_OR_RETURN(const ChunkRow row, DecodeChunkRow(chunks->value()));
+    if (row.partition == replica.partition) bytes += row.size_bytes;
+  }
+  RETURN_IF_ERROR(chunks->status());
+  return bytes;
+}
+
 absl::Status DiskIndex::ClaimRun(const ReplicaOnDisk& replica, RunId run) {
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(CommitLocked());

@@ -18,12 +18,10 @@ namespace meridian::bench {
 namespace {
 
 // In the child: becomes the server, its stdout the pipe.
-[[noreturn]] void BecomeServer(const std::string& meridiand, const std::string& data, int out,
-                               int log) {
+[[noreturn]] void BecomeServer(const std::vector<const char*>& arguments, int out, int log) {
   dup2(out, STDOUT_FILENO);
   dup2(log, STDERR_FILENO);
-  execl(meridiand.c_str(), meridiand.c_str(), "dev", "--data", data.c_str(), "--listen",
-        "127.0.0.1:0", nullptr);
+  execv(arguments.front(), const_cast<char* const*>(arguments.data()));
   _exit(127);
 }
 
@@ -46,8 +44,8 @@ std::string LastOf(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const std::string& meridiand,
-                                                                    const std::string& data) {
+absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(
+    const std::string& meridiand, const std::string& data, const std::vector<std::string>& flags) {
   std::filesystem::create_directories(data);
   const std::string log_path = data + "/server.log";
   const int log = open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -56,8 +54,12 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const std::s
     return absl::UnknownError(log_path + ": " + std::strerror(errno));
   }
   const std::string server_data = data + "/data";
+  std::vector<const char*> arguments = {meridiand.c_str(),   "dev",      "--data",
+                                        server_data.c_str(), "--listen", "127.0.0.1:0"};
+  for (const std::string& flag : flags) arguments.push_back(flag.c_str());
+  arguments.push_back(nullptr);
   const pid_t pid = fork();
-  if (pid == 0) BecomeServer(meridiand, server_data, ends[1], log);
+  if (pid == 0) BecomeServer(arguments, ends[1], log);
   close(ends[1]);
   close(log);
   if (pid < 0) {

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -16,8 +17,9 @@ namespace meridian::bench {
 class ServerProcess {
  public:
   // Returns when it serves. Its output goes to DATA/server.log, and it keeps its data in DATA/data.
-  static absl::StatusOr<std::unique_ptr<ServerProcess>> Start(const std::string& meridiand,
-                                                              const std::string& data);
+  static absl::StatusOr<std::unique_ptr<ServerProcess>> Start(
+      const std::string& meridiand, const std::string& data,
+      const std::vector<std::string>& flags = {});
   ~ServerProcess();
   ServerProcess(const ServerProcess&) = delete;
 

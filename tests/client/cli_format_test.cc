@@ -21,6 +21,30 @@ TEST(HumanBytes, ChoosesTheUnit) {
   EXPECT_EQ(HumanBytes(3.0 * (1 << 30)), "3.0 GiB");
 }
 
+TEST(ConversionText, TellsHowFarItIs) {
+  v1::Container container;
+  container.set_name("tenants/t/containers/c");
+  container.set_redundancy(v1::LRS);
+  EXPECT_EQ(ConversionText(container), "c: LRS, no conversion under way");
+  v1::Conversion& conversion = *container.mutable_conversion();
+  conversion.set_target(v1::ZRS);
+  conversion.set_state(v1::Conversion::RUNNING);
+  EXPECT_EQ(ConversionText(container),
+            "c: LRS -> ZRS, running, 0 %: 0 B of 0 B, 0 of 0 partitions");
+  conversion.set_partitions_total(3);
+  conversion.set_bytes_done(3 << 20);
+  conversion.set_bytes_total(3 << 20);
+  EXPECT_EQ(ToJson(container)["conversion"]["percent"], 99) << "something is left to do";
+  conversion.set_bytes_done(1 << 20);
+  conversion.set_partitions_done(1);
+  conversion.set_state(v1::Conversion::PAUSED);
+  conversion.mutable_estimated_end_time()->set_seconds(1769860800);
+  conversion.set_problem("no\nroom");
+  EXPECT_EQ(ConversionText(container),
+            "c: LRS -> ZRS, paused, 33 %: 1.0 MiB of 3.0 MiB, 1 of 3 partitions, until about "
+            "2026-01-31T12:00:00Z\n  no\\x0aroom");
+}
+
 TEST(Names, AreShortened) {
   EXPECT_EQ(ShortName("tenants/t/containers/c"), "c");
   EXPECT_EQ(ShortName("c"), "c");

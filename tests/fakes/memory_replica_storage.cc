@@ -522,6 +522,16 @@ std::vector<ChunkId> MemoryReplicaStorage::ListLost(std::optional<ChunkId> after
   return listed;
 }
 
+absl::StatusOr<uint64_t> MemoryReplicaStorage::StoredBytes() const {
+  const MemoryChunks& shared = *disk_.chunks_;
+  absl::MutexLock lock(&shared.mutex_);
+  uint64_t bytes = 0;
+  for (const auto& [id, chunk] : shared.chunks_) {
+    if (chunk.partition == disk_.partition_) bytes += chunk.bytes.size();
+  }
+  return bytes;
+}
+
 absl::Status MemoryReplicaStorage::ChunkSynced(ChunkId chunk) {
   absl::MutexLock lock(&disk_.mutex_);
   if (disk_.failed_) return OutOfService();

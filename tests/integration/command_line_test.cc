@@ -118,6 +118,41 @@ TEST_F(CommandLineTest, TenantsKeysAndContainersComeAndGo) {
   ASSERT_EQ(Meridian("admin", {"tenant", "rm", "other"}), 0) << err_;
 }
 
+TEST_F(CommandLineTest, AContainersRedundancyIsChangedAndWhatCannotBeIsRefused) {
+  const std::vector<std::string> convert = {"container", "convert", "photos"};
+  const auto run = [&](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), convert.begin(), convert.end());
+    return Meridian("acme", flags);
+  };
+  EXPECT_EQ(run({"--redundancy", "XRS"}), 2) << "no such policy";
+  EXPECT_EQ(run({"--redundancy", "LRS", "--cancel"}), 2) << "one thing at a time";
+  EXPECT_EQ(run({"--redundancy", "GRS"}), 1);
+  EXPECT_NE(err_.find("LRS and ZRS"), std::string::npos) << err_;
+  EXPECT_EQ(run({"--redundancy", "ZRS"}), 5) << "it has that";
+  for (const char* flag : {"--pause", "--resume", "--cancel"}) EXPECT_EQ(run({flag}), 5) << flag;
+  EXPECT_EQ(Meridian("acme", {"container", "convert", "none", "--redundancy", "LRS"}), 3);
+  ASSERT_EQ(run({}), 0) << err_;
+  EXPECT_EQ(out_, "photos: ZRS, no conversion under way\n");
+
+  ASSERT_EQ(run({"--redundancy", "LRS"}), 0) << err_;
+  EXPECT_NE(out_.find("photos: ZRS -> LRS, running"), std::string::npos) << out_;
+  ASSERT_EQ(run({"--pause"}), 0) << err_;
+  EXPECT_EQ(run({"--redundancy", "LRS"}), 5) << "one is under way";
+  EXPECT_NE(err_.find("meridian container convert"), std::string::npos) << err_;
+  EXPECT_EQ(run({"--cancel", "--wait"}), 0) << err_;
+  EXPECT_EQ(out_, "photos: ZRS, no conversion under way\n");
+  ASSERT_EQ(run({"--redundancy", "LRS", "--wait"}), 0) << err_;
+  EXPECT_EQ(out_, "photos: LRS, no conversion under way\n");
+  EXPECT_NE(err_.find("photos: ZRS -> LRS"), std::string::npos) << "progress: " << err_;
+  ASSERT_EQ(Meridian("acme", {"--json", "container", "convert", "photos", "--redundancy", "ZRS"}),
+            0);
+  const cli::Json json = cli::Json::parse(out_);
+  EXPECT_EQ(json["redundancy"], "LRS");
+  EXPECT_EQ(json["conversion"]["target"], "ZRS");
+  EXPECT_EQ(json["conversion"]["state"], "RUNNING");
+  ASSERT_EQ(run({"--wait"}), 0) << err_;
+}
+
 TEST_F(CommandLineTest, OfNodesAndZonesThatAreNotThereItSaysWhichAre) {
   for (const char* command : {"stop", "start"}) {
     EXPECT_EQ(Meridian("admin", {"dev", command, "north-1"}), 3);

@@ -15,6 +15,7 @@
 #include "base/crc32c.h"
 #include "base/random.h"
 #include "coordination/in_memory.h"
+#include "replication/rebuild_throttle.h"
 #include "replication/replica.h"
 #include "replication/wire.h"
 #include "tests/fakes/manual_executor.h"
@@ -51,6 +52,11 @@ class ReplicaGroup {
   }
   static PartitionId Partition() { return *PartitionId::FromHex(std::string(32, '7')); }
 
+  // Of replicas that start later, all together.
+  RebuildThrottle& ThrottleRebuilds(uint64_t bytes_per_second) {
+    throttle_ = std::make_unique<RebuildThrottle>(executor_, bytes_per_second);
+    return *throttle_;
+  }
   // A replica that no configuration names yet: empty, on a disk of its own.
   void Add(int n) {
     MakeDisk(n);
@@ -73,7 +79,8 @@ class ReplicaGroup {
             faults_[n]),
         state_machine_,
         [](RunId run) { return "abort " + run.ToHex(); },
-        [this, n](const absl::Status& status) { failures_[n] = status; }};
+        [this, n](const absl::Status& status) { failures_[n] = status; },
+        throttle_.get()};
     replicas_[n] = MakeReplica(partition_, IdOf(n), *config, stored->mod_revision, options_,
                                std::move(environment));
   }
@@ -218,6 +225,7 @@ class ReplicaGroup {
   ManualExecutor& executor_;
   StrandClock clock_{executor_};
   SeededRandom random_{42};
+  std::unique_ptr<RebuildThrottle> throttle_;
   coordination::InMemoryCoordinationStore store_{executor_};
   ToyStateMachine state_machine_;
   GroupConfig config_;

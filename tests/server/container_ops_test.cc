@@ -155,7 +155,9 @@ class ContainerOpsTest : public testing::Test {
   const tenancy::Principal principal_{.administrator = true, .tenant = {}, .key = {}};
   ClusterView view_{catalog_.coordination};
   FakeLeaders leaders_;
-  ContainerOps ops_{{view_, leaders_, catalog_.store, catalog_.containers, authorizer_}};
+  tenancy::ConversionCatalog conversions_{catalog_.store, catalog_.containers};
+  ContainerOps ops_{
+      {view_, leaders_, catalog_.store, catalog_.containers, conversions_, authorizer_}};
 };
 
 TEST_F(ContainerOpsTest, DeletesAnEmptyContainer) {

@@ -50,6 +50,7 @@ TEST(NodeConfig, IsReadAndCompleted) {
   EXPECT_EQ(config->etcd().tls().certificate(), "/etc/meridian/node.crt") << "as the node's";
   EXPECT_EQ(config->kms().passphrase_file(), "/etc/meridian/keyring.passphrase");
   EXPECT_GT(config->memory().block_cache_mib(), 0u);
+  EXPECT_EQ(config->rebuild_mib_per_second(), 32u);
   EXPECT_GT(config->memory().max_threads(), 0u);
   EXPECT_EQ(config->scrub_mib_per_second(), 8u);
   EXPECT_EQ(config->rebuild_after_seconds(), 600u);

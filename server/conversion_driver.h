@@ -1,0 +1,102 @@
+// Carries out the conversions of containers (tenancy/conversions.h): sets the policy that each
+// partition's group is kept to, a few partitions at a time, and ends the conversion once every
+// group keeps it. The replicas move as in any repair (placement_keeper.h).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "replication/core/group_config.h"
+#include "server/cluster_records.h"
+#include "server/cluster_view.h"
+#include "server/peer_client.h"
+#include "server/placement_plan.h"
+#include "tenancy/catalog_store.h"
+#include "tenancy/containers.h"
+#include "tenancy/conversions.h"
+
+namespace meridian::server {
+
+struct ConversionOptions {
+  absl::Duration interval = absl::Seconds(1);
+  // Partitions of a container that are on the way at the same time.
+  size_t max_moves = 4;
+  // The end is estimated by what this long has brought.
+  absl::Duration rate_window = absl::Minutes(1);
+};
+
+// Each node has one; of a container, the one on the node that leads its first partition acts. Two
+// that think so, or one that goes on after another, do no harm: all that counts is in the
+// coordination store, and each change compares what it was decided by. Rounds run one at a time,
+// and block; else thread-safe.
+class ConversionDriver {
+ public:
+  // All outlive it.
+  struct Environment {
+    NodeId node;
+    tenancy::ConversionCatalog& conversions;
+    tenancy::ContainerCatalog& containers;
+    tenancy::CatalogStore& store;
+    const ClusterView& view;
+    PeerClient& peers;
+    Clock& clock;
+    ConversionOptions options;
+  };
+
+  explicit ConversionDriver(const Environment& environment) : env_(environment) {}
+
+  // Takes every conversion that this node is to carry out a step further.
+  void Round();
+
+ private:
+  // What this process has seen of a conversion: for display only.
+  struct History {
+    uint64_t generation = 0;
+    std::map<PartitionId, uint64_t> sizes;
+    // {when, bytes done}, of one generation.
+    std::deque<std::pair<absl::Duration, uint64_t>> samples;
+    absl::Status error;  // of the last round
+  };
+  struct Part {
+    PartitionId partition;
+    PartitionRecord record;
+    int64_t revision = 0;  // of the record
+    replication::GroupConfig config;
+    // Its group is kept to the policy that is wanted; all its replicas keep it.
+    bool begun = false;
+    bool done = false;
+    uint64_t bytes_done = 0;
+    uint64_t bytes_total = 0;
+    std::string problem;
+  };
+  using Parts = std::vector<Part>;
+  using NodeStatuses = std::map<NodeId, absl::StatusOr<internal::v1::NodeStatus>>;
+
+  bool IsCarriedHere(const tenancy::ContainerRecord& container) const;
+  absl::Status Carry(const tenancy::StoredContainer& container, History& history);
+  absl::StatusOr<Parts> ReadParts(const tenancy::ContainerRecord& container);
+  // Of all that a part's group names; of the leaders only unless `with_bytes`.
+  NodeStatuses Ask(const Parts& parts, bool with_bytes);
+  absl::Status JudgeParts(tenancy::Redundancy wanted, Parts& parts);
+  absl::StatusOr<bool> IsDone(const Part& part, const internal::v1::ReplicaStatus& leader,
+                              tenancy::Redundancy wanted);
+  absl::Status BeginParts(const tenancy::StoredContainer& container, Parts& parts);
+  void MeasureParts(Parts& parts, History& history);
+  static uint64_t BytesDone(const Part& part, const NodeStatuses& statuses,
+                            const std::vector<DiskInPlan>& disks);
+  tenancy::ConversionProgress ProgressOf(const Parts& parts, History& history) const;
+
+  const Environment env_;
+  std::map<tenancy::ConversionCatalog::Id, History> histories_;
+};
+
+}  // namespace meridian::server
