@@ -55,14 +55,19 @@ class StringSource : public ByteSource {
 
 class StringSink : public ByteSink {
  public:
-  explicit StringSink(std::string* out) : out_(out) {}
+  explicit StringSink(std::string* out) : out_(out), start_(out->size()) {}
   absl::Status Write(std::string_view bytes) override {
     out_->append(bytes);
+    return absl::OkStatus();
+  }
+  absl::Status Restart() override {
+    out_->resize(start_);
     return absl::OkStatus();
   }
 
  private:
   std::string* const out_;
+  const size_t start_;
 };
 
 class DescriptorSource : public ByteSource {
@@ -103,7 +108,13 @@ class DescriptorSource : public ByteSource {
 
 class DescriptorSink : public ByteSink {
  public:
-  explicit DescriptorSink(int fd) : fd_(fd) {}
+  explicit DescriptorSink(int fd) : fd_(fd) {
+    struct stat info;
+    const bool regular = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+    // What others append in between is not ours to cut off.
+    const bool alone = (fcntl(fd, F_GETFL) & O_APPEND) == 0;
+    if (regular && alone && lseek(fd, 0, SEEK_CUR) == info.st_size) start_ = info.st_size;
+  }
   absl::Status Write(std::string_view bytes) override {
     while (!bytes.empty()) {
       const ssize_t count = write(fd_, bytes.data(), bytes.size());
@@ -113,9 +124,17 @@ class DescriptorSink : public ByteSink {
     }
     return absl::OkStatus();
   }
+  absl::Status Restart() override {
+    if (!start_) return ByteSink::Restart();
+    if (ftruncate(fd_, *start_) != 0) return ErrnoError("truncate");
+    if (lseek(fd_, *start_, SEEK_SET) < 0) return ErrnoError("seek");
+    return absl::OkStatus();
+  }
 
  private:
   const int fd_;
+  // Where the body begins; nullopt: it cannot be taken back.
+  std::optional<off_t> start_;
 };
 
 }  // namespace

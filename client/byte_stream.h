@@ -33,16 +33,20 @@ class ByteSink {
   virtual ~ByteSink() = default;
   // Takes all of `bytes`. An error ends the transfer and is its result.
   virtual absl::Status Write(std::string_view bytes) = 0;
+  // Forgets all that was written: the next Write brings another body's beginning. An error: what
+  // was written cannot be taken back.
+  virtual absl::Status Restart() { return absl::UnimplementedError("it is written once"); }
 };
 
 // `bytes` must outlive the source.
 std::unique_ptr<ByteSource> MakeStringSource(std::string_view bytes);
-// `out` must outlive the sink.
+// Appends. `out` must outlive the sink.
 std::unique_ptr<ByteSink> MakeStringSink(std::string* out);
 
 // A regular file. NOT_FOUND, PERMISSION_DENIED or what open says.
 absl::StatusOr<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path);
-// An open descriptor that stays the caller's; a pipe or terminal is read once, in order.
+// An open descriptor that stays the caller's; a pipe or terminal is read once, in order. Of what is
+// written, only that at the end of a regular file can be taken back.
 std::unique_ptr<ByteSource> MakeDescriptorSource(int fd);
 std::unique_ptr<ByteSink> MakeDescriptorSink(int fd);
 

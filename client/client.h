@@ -81,8 +81,9 @@ class Client {
 
   // Reads into `sink` what `request` asks for, in order, and returns the version's metadata. A
   // broken stream is resumed within the same version. Reads of the whole object are verified
-  // against its CRC-32C: DATA_LOSS if they differ, and what the sink got is not to be used. ABORTED
-  // if the version was replaced while a broken stream had to be resumed: start again.
+  // against its CRC-32C: DATA_LOSS if they differ, and what the sink got is not to be used. If the
+  // version was replaced when a broken stream is to be resumed, the read begins again with the newer
+  // one; ABORTED if the sink has bytes that it cannot take back (ByteSink::Restart): start again.
   absl::StatusOr<v1::Object> ReadObject(const v1::ReadObjectRequest& request, ByteSink& sink,
                                         const CallOptions& options = {});
 

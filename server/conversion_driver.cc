@@ -4,7 +4,6 @@
 #include <functional>
 #include <set>
 
-#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "replication/replica.h"
 #include "server/log.h"
@@ -49,8 +48,8 @@ void ConversionDriver::Round() {
     History& history = histories[id] = std::move(histories_[id]);
     const absl::Status status = Carry(**container, history);
     if (!status.ok() && status != history.error) {
-      Log(absl::StrCat("node ", env_.node, ": the conversion of container ", id.container.ToHex(),
-                       " waits: ", status.ToString()));
+      Log(LogLevel::kWarning, "conversion", "a container's conversion waits",
+          {{"node", env_.node}, {"container", id.container.ToHex()}, {"error", status}});
     }
     history.error = status;
   }

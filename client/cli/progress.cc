@@ -139,6 +139,13 @@ absl::Status CountingSource::Seek(uint64_t offset) {
 absl::Status CountingSink::Write(std::string_view bytes) {
   RETURN_IF_ERROR(sink_.Write(bytes));
   progress_.AddBytes(static_cast<int64_t>(bytes.size()));
+  written_ += static_cast<int64_t>(bytes.size());
+  return absl::OkStatus();
+}
+
+absl::Status CountingSink::Restart() {
+  RETURN_IF_ERROR(sink_.Restart());
+  progress_.AddBytes(-std::exchange(written_, 0));
   return absl::OkStatus();
 }
 

@@ -31,7 +31,7 @@ class Progress {
 
   // Once known; without it there is no bar, only counts.
   void SetTotal(int64_t files, int64_t bytes);
-  // Negative when a part is sent again.
+  // Negative when a part is sent or read again.
   void AddBytes(int64_t bytes) { bytes_.fetch_add(bytes, std::memory_order_relaxed); }
   void FileDone() { files_.fetch_add(1, std::memory_order_relaxed); }
   // It was identical already.
@@ -98,10 +98,12 @@ class CountingSink : public ByteSink {
  public:
   CountingSink(ByteSink& sink, Progress& progress) : sink_(sink), progress_(progress) {}
   absl::Status Write(std::string_view bytes) override;
+  absl::Status Restart() override;
 
  private:
   ByteSink& sink_;
   Progress& progress_;
+  int64_t written_ = 0;
 };
 
 }  // namespace meridian::cli

@@ -1,7 +1,10 @@
 #include "client/internal/object_reader.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "base/crc32c.h"
+#include "base/status.h"
 #include "client/internal/attempts.h"
 #include "client/internal/stream.h"
 
@@ -22,18 +25,20 @@ absl::StatusOr<v1::Object> ObjectReader::Run() {
                                .repeatable = true,
                                .attempt_timeout = absl::ZeroDuration()});
   for (;;) {
-    const int64_t received_before = received_bytes_;
     const std::shared_ptr<Endpoint> server = attempts.Begin();
+    // Nothing of the body was given away: any version will do.
+    if (received_bytes_ == 0) header_.reset();
     const bool resumed = header_.has_value();
-    const absl::Status status = Attempt(server->stubs(), attempts.attempt_timeout());
+    absl::Status status = Attempt(server->stubs(), attempts.attempt_timeout());
     if (!fatal_.ok()) return fatal_;
     const bool complete = header_ && received_bytes_ == header_->length_bytes();
     // A connection that broke after the last byte does no harm.
     if (complete && (status.ok() || Judge(status, true) != Verdict::kGiveUp)) break;
-    if (received_bytes_ > received_before) attempts.Progress();
+    if (received_bytes_ > furthest_bytes_) attempts.Progress();
+    furthest_bytes_ = std::max(furthest_bytes_, received_bytes_);
     if (resumed && IsReplaced(status)) {
-      return absl::AbortedError(
-          absl::StrCat("object ", request_.name(), " was replaced while it was read; start again"));
+      RETURN_IF_ERROR(StartAgain());
+      status = absl::UnavailableError("the object is replaced again and again while it is read");
     }
     if (!attempts.ShouldRetry(status)) return attempts.Explain(status);
   }
@@ -72,6 +77,19 @@ v1::ReadObjectRequest ObjectReader::NextRequest() const {
   request.mutable_range()->set_offset_bytes(header_->offset_bytes() + received_bytes_);
   request.mutable_range()->set_length_bytes(header_->length_bytes() - received_bytes_);
   return request;
+}
+
+absl::Status ObjectReader::StartAgain() {
+  if (const absl::Status restarted = sink_.Restart(); !restarted.ok()) {
+    return absl::AbortedError(absl::StrCat("object ", request_.name(),
+                                           " was replaced while it was read, and what was read of "
+                                           "it cannot be taken back (",
+                                           restarted.message(), "); start again"));
+  }
+  header_.reset();
+  received_bytes_ = 0;
+  crc32c_ = 0;
+  return absl::OkStatus();
 }
 
 absl::Status ObjectReader::TakeHeader(const v1::ReadHeader& header) {

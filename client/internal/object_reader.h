@@ -31,6 +31,8 @@ class ObjectReader {
   absl::Status TakeHeader(const v1::ReadHeader& header);
   absl::Status TakeData(const v1::ReadObjectResponse& message);
   v1::ReadObjectRequest NextRequest() const;
+  // The version is gone: goes on with the one that is there by now, as a read that begins only now.
+  absl::Status StartAgain();
   absl::Status Verify() const;
 
   Session& session_;
@@ -38,11 +40,13 @@ class ObjectReader {
   ByteSink& sink_;
   const CallOptions options_;
 
-  // Of the first header; every later one must be of the same version.
+  // Of the first header; once the sink has bytes, every later one must be of the same version.
   std::optional<v1::ReadHeader> header_;
   // Given to the sink, and their checksum.
   int64_t received_bytes_ = 0;
   uint32_t crc32c_ = 0;
+  // The most that the sink had of any version: more is progress.
+  int64_t furthest_bytes_ = 0;
   // What the application, or a check, said against going on: not worth another attempt.
   absl::Status fatal_;
 };

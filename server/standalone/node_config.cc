@@ -32,8 +32,8 @@ constexpr uint32_t kDefaultRebuildAfterSeconds = 600;
 constexpr uint32_t kMinRebuildAfterSeconds = 5;
 constexpr uint32_t kMaxRebuildAfterSeconds = 86'400;
 constexpr uint32_t kMinGrpcBuffersMib = 16;
-constexpr uint32_t kDefaultRebuildMib = 32;
-constexpr uint32_t kMaxRebuildMib = 1 << 20;
+constexpr uint32_t kDefaultRebuildMibPerSecond = 32;
+constexpr uint32_t kMaxRebuildMibPerSecond = 1 << 20;
 constexpr uint32_t kMinThreads = 16;
 
 class Errors final : public google::protobuf::io::ErrorCollector {
@@ -80,7 +80,6 @@ class Checker {
     CheckKms(*config_.mutable_kms());
     CheckMemory(*config_.mutable_memory());
     CheckScrub();
-    CheckRebuild();
     if (!config_.metrics_listen().empty()) CheckAddress("metrics_listen", config_.metrics_listen());
     CheckRebuild();
     return error_;
@@ -221,6 +220,12 @@ class Checker {
       Wrong("rebuild_after_seconds",
             absl::StrCat("must be ", kMinRebuildAfterSeconds, "-", kMaxRebuildAfterSeconds));
     }
+    if (config_.rebuild_mib_per_second() == 0) {
+      config_.set_rebuild_mib_per_second(kDefaultRebuildMibPerSecond);
+    }
+    if (config_.rebuild_mib_per_second() > kMaxRebuildMibPerSecond) {
+      Wrong("rebuild_mib_per_second", absl::StrCat("must be at most ", kMaxRebuildMibPerSecond));
+    }
   }
 
   void CheckMemory(pb::Memory& memory) {
@@ -236,14 +241,6 @@ class Checker {
     }
     if (memory.max_threads() < kMinThreads || memory.max_threads() > INT32_MAX) {
       Wrong("memory.max_threads", absl::StrCat("must be at least ", kMinThreads));
-    }
-  }
-
-  void CheckRebuild() {
-    if (config_.rebuild_mib_per_second() == 0)
-      config_.set_rebuild_mib_per_second(kDefaultRebuildMib);
-    if (config_.rebuild_mib_per_second() > kMaxRebuildMib) {
-      Wrong("rebuild_mib_per_second", absl::StrCat("must be at most ", kMaxRebuildMib));
     }
   }
 

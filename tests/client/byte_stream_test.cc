@@ -66,6 +66,43 @@ TEST(DescriptorSource, APipeIsReadOnce) {
   close(ends[0]);
 }
 
+TEST(StringSink, ForgetsOnlyWhatItHasWritten) {
+  std::string out = "before ";
+  auto sink = MakeStringSink(&out);
+  ASSERT_TRUE(sink->Write("one").ok());
+  ASSERT_TRUE(sink->Restart().ok());
+  ASSERT_TRUE(sink->Write("another").ok());
+  EXPECT_EQ(out, "before another");
+}
+
+TEST(DescriptorSink, TakesBackWhatItHasWrittenAtTheEndOfAFile) {
+  TempFolder folder;
+  const std::string path = folder.path() + "/f";
+  std::ofstream(path) << "before ";
+  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  EXPECT_FALSE(MakeDescriptorSink(fd)->Restart().ok()) << "it would cut off what follows";
+  ASSERT_EQ(lseek(fd, 0, SEEK_END), 7);
+  auto sink = MakeDescriptorSink(fd);
+  ASSERT_TRUE(sink->Write("much longer").ok());
+  ASSERT_TRUE(sink->Restart().ok());
+  ASSERT_TRUE(sink->Write("short").ok());
+  ASSERT_EQ(lseek(fd, 0, SEEK_SET), 0);
+  EXPECT_EQ(ReadOnce(*MakeDescriptorSource(fd), 99), "before short");
+  close(fd);
+  const int appending = open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  ASSERT_EQ(lseek(appending, 0, SEEK_END), 12);
+  EXPECT_FALSE(MakeDescriptorSink(appending)->Restart().ok()) << "others append too";
+  close(appending);
+}
+
+TEST(DescriptorSink, APipeTakesNothingBack) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  EXPECT_FALSE(MakeDescriptorSink(ends[1])->Restart().ok());
+  close(ends[0]);
+  close(ends[1]);
+}
+
 TEST(DescriptorSink, ReportsAReaderThatIsGone) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);

@@ -238,6 +238,39 @@ TEST_F(ClientTest, NeverMixesTwoVersionsInOneRead) {
   EXPECT_EQ(client.ReadObject(ReadOf("x"), sink).status().code(), absl::StatusCode::kAborted);
 }
 
+TEST_F(ClientTest, AReadOfAReplacedVersionBeginsAgainIfNothingWasGivenAwayOrItCanBeTakenBack) {
+  Client client(cluster_.profile(), Fast());
+  for (int64_t broken_after : {0, 512 << 10}) {
+    ASSERT_TRUE(client.WriteObject(Spec("x"), Bytes(1 << 20)).ok());
+    store_.BreakNextReadAfter(broken_after,
+                              [&] { EXPECT_TRUE(client.WriteObject(Spec("x"), "another").ok()); });
+    auto read = Read(client, "x");
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(*read, "another");
+  }
+}
+
+// As a pipe: what it has it keeps.
+class OneWaySink : public ByteSink {
+ public:
+  absl::Status Write(std::string_view bytes) override {
+    taken.append(bytes);
+    return absl::OkStatus();
+  }
+  std::string taken;
+};
+
+TEST_F(ClientTest, AReadThatBrokeBeforeTheFirstByteIsOfTheVersionThatIsThereThen) {
+  Client client(cluster_.profile(), Fast());
+  ASSERT_TRUE(client.WriteObject(Spec("x"), Bytes(100'000)).ok());
+  store_.BreakNextReadAfter(0, [&] { EXPECT_TRUE(client.WriteObject(Spec("x"), "another").ok()); });
+  OneWaySink sink;
+  const auto read = client.ReadObject(ReadOf("x"), sink);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->size_bytes(), 7);
+  EXPECT_EQ(sink.taken, "another");
+}
+
 TEST_F(ClientTest, I10_DamagedBytesAreReportedAndNotGood) {
   Client client(cluster_.profile(), Fast());
   ASSERT_TRUE(client.WriteObject(Spec("x"), Bytes(200'000)).ok());

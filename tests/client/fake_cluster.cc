@@ -100,8 +100,7 @@ class FakeObjects final : public v1::ObjectService::Service {
     header.set_length_bytes(static_cast<int64_t>(data.size()));
     *message.mutable_header() = header;
     writer->Write(message);
-    auto [limit, damaged] = store_.BeginRead();
-    return SendData(data, limit, damaged, writer);
+    return SendData(data, store_.BeginRead(), writer);
   }
 
   grpc::Status GetObject(grpc::ServerContext* context, const v1::GetObjectRequest* request,
@@ -128,16 +127,17 @@ class FakeObjects final : public v1::ObjectService::Service {
   }
 
  private:
-  grpc::Status SendData(const std::string& data, int64_t limit, bool damaged,
+  grpc::Status SendData(const std::string& data, const FakeStore::ReadFault& fault,
                         grpc::ServerWriter<v1::ReadObjectResponse>* writer) {
     constexpr size_t kMessageBytes = 64 << 10;
     for (size_t at = 0; at < data.size(); at += kMessageBytes) {
-      if (static_cast<int64_t>(at) >= limit) {
+      if (static_cast<int64_t>(at) >= fault.break_after) {
+        fault.then();
         return {grpc::StatusCode::UNAVAILABLE, "planted: broken"};
       }
       v1::ReadObjectResponse message;
       message.set_data(data.substr(at, kMessageBytes));
-      if (damaged && at == 0) (*message.mutable_data())[0] ^= 1;
+      if (fault.damaged && at == 0) (*message.mutable_data())[0] ^= 1;
       store_.CountRead(message.data().size());
       writer->Write(message);
     }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -39,8 +40,10 @@ class FakeStore {
   void LoseNextAnswer();
   // The next call that reaches the leader does not answer until the client gives up.
   void HangNext();
-  // The next ReadObject breaks after so many bytes of data.
-  void BreakNextReadAfter(int64_t bytes);
+  // The next ReadObject breaks after so many bytes of data; `then` is called before the client
+  // knows.
+  void BreakNextReadAfter(
+      int64_t bytes, std::function<void()> then = [] {});
   // The next ReadObject flips a bit of its first data.
   void DamageNextRead();
   // The next WriteUpload breaks once so many of its bytes are durable.
@@ -67,8 +70,13 @@ class FakeStore {
   // Up to the end of a partition, empty: of the names.
   void List(const v1::ListObjectsRequest& request, const std::string& end,
             v1::ListObjectsResponse* response) const;
-  // How many bytes until the read that begins now breaks, and whether it is damaged.
-  std::pair<int64_t, bool> BeginRead();
+  struct ReadFault {
+    int64_t break_after = INT64_MAX;
+    std::function<void()> then;
+    bool damaged = false;
+  };
+  // What is to happen to the read that begins now.
+  ReadFault BeginRead();
   void CountRead(size_t bytes);
   v1::Upload StartUpload(const v1::StartUploadRequest& request);
   grpc::Status GetUpload(const std::string& name, v1::Upload* upload) const;
@@ -101,8 +109,7 @@ class FakeStore {
   std::deque<grpc::Status> failures_ ABSL_GUARDED_BY(mutex_);
   bool lose_answer_ ABSL_GUARDED_BY(mutex_) = false;
   bool hang_ ABSL_GUARDED_BY(mutex_) = false;
-  std::optional<int64_t> break_read_after_ ABSL_GUARDED_BY(mutex_);
-  bool damage_read_ ABSL_GUARDED_BY(mutex_) = false;
+  ReadFault read_fault_ ABSL_GUARDED_BY(mutex_);
   std::optional<int64_t> break_upload_after_ ABSL_GUARDED_BY(mutex_);
   int calls_ ABSL_GUARDED_BY(mutex_) = 0;
   int effects_ ABSL_GUARDED_BY(mutex_) = 0;

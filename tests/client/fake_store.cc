@@ -42,13 +42,14 @@ void FakeStore::HangNext() {
   absl::MutexLock lock(&mutex_);
   hang_ = true;
 }
-void FakeStore::BreakNextReadAfter(int64_t bytes) {
+void FakeStore::BreakNextReadAfter(int64_t bytes, std::function<void()> then) {
   absl::MutexLock lock(&mutex_);
-  break_read_after_ = bytes;
+  read_fault_.break_after = bytes;
+  read_fault_.then = std::move(then);
 }
 void FakeStore::DamageNextRead() {
   absl::MutexLock lock(&mutex_);
-  damage_read_ = true;
+  read_fault_.damaged = true;
 }
 void FakeStore::BreakNextUploadAfter(int64_t bytes) {
   absl::MutexLock lock(&mutex_);
@@ -192,11 +193,9 @@ void FakeStore::List(const v1::ListObjectsRequest& request, const std::string& e
   if (!end.empty()) response->set_next_page_token(std::max(end, last + '\x01'));
 }
 
-std::pair<int64_t, bool> FakeStore::BeginRead() {
+FakeStore::ReadFault FakeStore::BeginRead() {
   absl::MutexLock lock(&mutex_);
-  const int64_t limit = break_read_after_.value_or(INT64_MAX);
-  break_read_after_.reset();
-  return {limit, std::exchange(damage_read_, false)};
+  return std::exchange(read_fault_, {});
 }
 
 void FakeStore::CountRead(size_t bytes) {

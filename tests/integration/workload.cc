@@ -216,15 +216,11 @@ void Workload::ReadBack(const std::string& name) {
   request.set_container(options_.container);
   request.set_name(name);
   const auto read = [&]() -> absl::StatusOr<Seen> {
-    while (true) {
-      std::string body;
-      auto object =
-          client_.ReadObject(request, *MakeStringSink(&body), {.timeout = options_.timeout});
-      // The version was replaced while its stream was broken.
-      if (absl::IsAborted(object.status())) continue;
-      if (!object.ok()) return object.status();
-      return Seen{*std::move(object), std::move(body)};
-    }
+    std::string body;
+    auto object =
+        client_.ReadObject(request, *MakeStringSink(&body), {.timeout = options_.timeout});
+    if (!object.ok()) return object.status();
+    return Seen{*std::move(object), std::move(body)};
   };
   NoteError(name, RecordRead(name, read));
 }
