@@ -173,7 +173,10 @@ absl::Status NodeDisks::RecordOpenings() {
     if (!store->health().ok()) continue;
     const absl::Status recorded = store->RecordOpening();
     if (absl::IsUnavailable(recorded) && store->health().ok()) return recorded;
-    // What has become of the disk was told by itself.
+    if (recorded.ok()) continue;
+    // A disk that this ends tells so itself; a full one is tried again.
+    Log(LogLevel::kWarning, "disk", "an opening was not recorded",
+        {{"node", node_}, {"disk", store->disk_id().ToHex()}, {"error", recorded}});
   }
   return absl::OkStatus();
 }

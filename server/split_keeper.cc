@@ -241,7 +241,7 @@ absl::Status SplitKeeper::Advance(const Led& led, const pb::PendingSplit& split)
                                                {child, split.key(), split.end()}));
   ASSIGN_OR_RETURN(const auto stored,
                    env_.containers.FindById(led.record.tenant, led.record.container));
-  if (stored) RETURN_IF_ERROR(KeepPolicy(stored->record, child));
+  if (stored) RETURN_IF_ERROR(KeepPolicy(*stored, child));
   const std::optional<PartitionRecord> record = env_.view.FindPartition(child);
   if (!record || !record->serves) return absl::OkStatus();
   pb::Command command;
@@ -260,14 +260,18 @@ absl::Status SplitKeeper::NoteServing(PartitionId child) {
                   {{{row->key, row->mod_revision}}, {{row->key, EncodePartitionRecord(record)}}});
 }
 
-absl::Status SplitKeeper::KeepPolicy(const tenancy::ContainerRecord& container, PartitionId child) {
+// By the container's record as it is: another leader's split, and a conversion, may have ended
+// since it was read.
+absl::Status SplitKeeper::KeepPolicy(const tenancy::StoredContainer& container, PartitionId child) {
   ASSIGN_OR_RETURN(const auto row, GetFrom(env_.coordination, PartitionKeyOf(child)));
   if (!row) return absl::OkStatus();
   ASSIGN_OR_RETURN(PartitionRecord record, DecodePartitionRecord(row->value));
-  if (record.redundancy == container.wanted_redundancy()) return absl::OkStatus();
-  record.redundancy = container.wanted_redundancy();
+  const tenancy::Redundancy wanted = container.record.wanted_redundancy();
+  if (!record.parent || record.redundancy == wanted) return absl::OkStatus();
+  record.redundancy = wanted;
   return CommitTo(env_.coordination,
-                  {{{row->key, row->mod_revision}}, {{row->key, EncodePartitionRecord(record)}}});
+                  {{{row->key, row->mod_revision}, tenancy::CatalogStore::Unchanged(container.row)},
+                   {{row->key, EncodePartitionRecord(record)}}});
 }
 
 absl::Status SplitKeeper::Settle(const Led& led, PartitionId child) {

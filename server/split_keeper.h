@@ -83,7 +83,7 @@ class SplitKeeper {
   // Of a child whose split is not over.
   absl::Status NoteServing(PartitionId child);
   // Of a conversion that began after the child was made.
-  absl::Status KeepPolicy(const tenancy::ContainerRecord& container, PartitionId child);
+  absl::Status KeepPolicy(const tenancy::StoredContainer& container, PartitionId child);
   // Of a child whose split is over.
   absl::Status LetFree(const Led& led);
   absl::StatusOr<bool> IsDue(const Led& led);

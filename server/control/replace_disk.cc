@@ -63,7 +63,7 @@ std::vector<pb::NodeStatus> AskMembers(PeerClient& peers, const Groups& groups) 
   return answers;
 }
 
-// Each group has a whole replica on another disk that answers now.
+// Each group has a quorum of each of its member sets on other disks, in service and answering now.
 absl::Status CheckOtherCopies(PeerClient& peers, DiskId disk, const Groups& groups) {
   if (groups.empty()) return absl::OkStatus();
   std::set<std::string> answering;
@@ -73,20 +73,26 @@ absl::Status CheckOtherCopies(PeerClient& peers, DiskId disk, const Groups& grou
     }
   }
   for (const auto& [partition, config] : groups) {
-    std::set<std::string> others;
-    bool answers = false;
+    std::set<std::string> missing;
+    bool enough = true;
     for (const auto* set : {&config.members, &config.joint_old}) {
+      size_t others = 0;
       for (const Member& member : *set) {
         if (member.disk == disk) continue;
-        others.insert(member.node);
-        answers = answers || answering.contains(std::string(member.replica.bytes()));
+        if (answering.contains(std::string(member.replica.bytes()))) {
+          ++others;
+        } else {
+          missing.insert(member.node);
+        }
       }
+      enough = enough && (set->empty() || others > set->size() / 2);
     }
-    if (answers) continue;
-    return Error(absl::StatusCode::kFailedPrecondition, v1::LAST_COPY,
-                 absl::StrCat("disk ", disk.ToHex(), " may have the last copy of partition ",
-                              partition.ToHex(), ": bring back ", absl::StrJoin(others, " or "),
-                              " first, where its other replicas are"));
+    if (enough) continue;
+    return Error(
+        absl::StatusCode::kFailedPrecondition, v1::LAST_COPY,
+        absl::StrCat("disk ", disk.ToHex(), " may have the last copy of something in ",
+                     "partition ", partition.ToHex(), ": bring back ",
+                     absl::StrJoin(missing, " and "), " first, where other replicas of it are"));
   }
   return absl::OkStatus();
 }
@@ -148,7 +154,8 @@ absl::StatusOr<v1::ReplaceDiskResponse> ReplaceDisk(coordination::CoordinationSt
     return response;
   }
   if (!groups.empty()) {
-    response.set_problem(ProblemOf(peers, groups));
+    const absl::Status copies = CheckOtherCopies(peers, *disk, groups);
+    response.set_problem(copies.ok() ? ProblemOf(peers, groups) : std::string(copies.message()));
     return response;
   }
   // The mark stays: nothing is placed on the disk while its node has not noticed yet.

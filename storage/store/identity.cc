@@ -119,14 +119,20 @@ absl::StatusOr<DiskIdentity> ClaimDisk(Disk& disk, ClusterId cluster, const Node
 absl::Status BeginOpening(Disk& disk, DiskIdentity& identity, Random& random) {
   // One that was begun may have been recorded, or be recorded yet.
   if (!identity.next_opening.is_nil()) return absl::OkStatus();
-  identity.next_opening = OpeningId::Draw(random);
-  return WriteIdentity(disk, identity);
+  DiskIdentity begun = identity;
+  begun.next_opening = OpeningId::Draw(random);
+  RETURN_IF_ERROR(WriteIdentity(disk, begun));
+  identity = std::move(begun);
+  return absl::OkStatus();
 }
 
 absl::Status EndOpening(Disk& disk, DiskIdentity& identity) {
-  identity.opening = std::exchange(identity.next_opening, OpeningId());
-  ++identity.incarnation;
-  return WriteIdentity(disk, identity);
+  DiskIdentity ended = identity;
+  ended.opening = std::exchange(ended.next_opening, OpeningId());
+  ++ended.incarnation;
+  RETURN_IF_ERROR(WriteIdentity(disk, ended));
+  identity = std::move(ended);
+  return absl::OkStatus();
 }
 
 absl::Status CheckDiskOwner(Disk& disk, ClusterId cluster, const NodeId& node) {

@@ -46,7 +46,8 @@ absl::StatusOr<DiskIdentity> ClaimDisk(Disk& disk, ClusterId cluster, const Node
                                        Random& random);
 // The check alone, without a change: OK also if nothing that can be read says whose the folder is.
 absl::Status CheckDiskOwner(Disk& disk, ClusterId cluster, const NodeId& node);
-// Durably: the next opening, unless there is one already; and that it was recorded.
+// Durably: the next opening, unless there is one already; and that it was recorded. On an error (a
+// full disk) `identity` stays as the folder has it: else the record would run ahead of the disk.
 absl::Status BeginOpening(Disk& disk, DiskIdentity& identity, Random& random);
 absl::Status EndOpening(Disk& disk, DiskIdentity& identity);
 absl::Status WriteIdentity(Disk& disk, const DiskIdentity& identity);

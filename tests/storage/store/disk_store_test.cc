@@ -105,6 +105,27 @@ TEST_F(DiskStoreTest, AnOpeningThatMayHaveBeenRecordedIsNotFollowedByAnother) {
   }
 }
 
+// A full disk cannot note an opening: then none is recorded that the folder does not know, or the
+// disk would be taken for a copy of its past.
+TEST_F(DiskStoreTest, OnAFullDiskNoOpeningIsRecordedThatTheFolderDoesNotKnow) {
+  FaultDisk disk(1);
+  harness_.UseFaultDisk(&disk);
+  OpeningId last;
+  harness_.options().record_opening = [&](const DiskOpening& opening) {
+    if (opening.next == last) return absl::OkStatus();  // recorded already
+    if (opening.last != last) return absl::FailedPreconditionError("a copy");
+    last = opening.next;
+    return absl::OkStatus();
+  };
+  harness_.Open();
+  disk.set_capacity_bytes(0);
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(harness_.store().RecordOpening().ok());
+  EXPECT_TRUE(harness_.store().health().ok());
+  harness_.Close();
+  disk.set_capacity_bytes(uint64_t{1} << 40);
+  EXPECT_TRUE(harness_.TryOpen().ok());
+}
+
 TEST_F(DiskStoreTest, ADiskOfWhichACopyWasOpenedGoesOutOfService) {
   absl::Status told;
   harness_.options().on_out_of_service = [&](const absl::Status& status) { told = status; };
