@@ -13,6 +13,10 @@
 namespace meridian::server {
 namespace {
 
+// Tenants read it: the whole reason names nodes and addresses.
+constexpr char kHeldUp[] =
+    "a replica cannot be placed; `meridian cluster status` tells administrators why";
+
 namespace pb = ::meridian::internal::v1;
 using tenancy::ContainerRecord;
 using tenancy::Conversion;
@@ -42,6 +46,7 @@ void ConversionDriver::Round() {
   if (!ids.ok()) return;  // the next one looks again
   std::map<tenancy::ConversionCatalog::Id, History> histories;
   for (const tenancy::ConversionCatalog::Id& id : *ids) {
+    if (stopping_) return;
     const auto container = env_.containers.FindById(id.tenant, id.container);
     if (!container.ok() || !*container || !(*container)->record.conversion) continue;
     if (!IsCarriedHere((*container)->record)) continue;
@@ -137,7 +142,7 @@ absl::Status ConversionDriver::JudgeParts(Redundancy wanted, Parts& parts) {
       continue;
     }
     if (!part.begun) continue;
-    part.problem = status->placement_problem();
+    if (!status->placement_problem().empty()) part.problem = kHeldUp;
     ASSIGN_OR_RETURN(part.done, IsDone(part, *status, wanted));
   }
   return absl::OkStatus();

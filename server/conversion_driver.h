@@ -3,6 +3,7 @@
 // group keeps it. The replicas move as in any repair (placement_keeper.h).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -56,6 +57,8 @@ class ConversionDriver {
 
   // Takes every conversion that this node is to carry out a step further.
   void Round();
+  // A round that runs ends after the conversion that it is at.
+  void BeginStop() { stopping_ = true; }
 
  private:
   // What this process has seen of a conversion: for display only.
@@ -96,6 +99,7 @@ class ConversionDriver {
   tenancy::ConversionProgress ProgressOf(const Parts& parts, History& history) const;
 
   const Environment env_;
+  std::atomic<bool> stopping_{false};
   std::map<tenancy::ConversionCatalog::Id, History> histories_;
 };
 

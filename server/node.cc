@@ -367,6 +367,7 @@ void ServingNode::Stop() {
   splits_.reset();
   placement_.reset();
   group_scrubber_.reset();
+  if (conversions_ != nullptr) conversions_->BeginStop();
   conversion_rounds_.reset();
   conversions_.reset();
   std::unique_ptr<Executor> upkeep;

@@ -409,7 +409,9 @@ TEST_F(ConversionDriverTest, SaysWhyItDoesNotGoOn) {
     replica.clear_settled_redundancy();
   }
   driver_->Round();
-  EXPECT_EQ(Progress().problem, "LRS needs a zone with 3 nodes");
+  // Tenants read it.
+  EXPECT_EQ(Progress().problem,
+            "a replica cannot be placed; `meridian cluster status` tells administrators why");
   nodes_.replicas.clear();
   driver_->Round();
   EXPECT_EQ(Progress().problem, "a partition has no leader");
