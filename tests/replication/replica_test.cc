@@ -28,6 +28,7 @@ TEST(Replica, AnswersAProposalOnceItIsAppliedAndKeepsReplicasEqual) {
 }
 
 TEST(Replica, TellsHowLongCommitsTakeWhoLagsAndWhatWaits) {
+  bool answered = false;  // outlives the group, whose end answers
   ReplicaGroup group(3);
   int leader = group.Leader();
   ASSERT_EQ(leader, 1);
@@ -48,7 +49,6 @@ TEST(Replica, TellsHowLongCommitsTakeWhoLagsAndWhatWaits) {
   EXPECT_EQ(status.lag[IdOf(3)], 4u);
 
   group.Crash(2);
-  bool answered = false;
   group.replica(leader).Propose({"put c v", {}, {}, 0, {}}, [&](const auto&) { answered = true; });
   group.replica(leader).ConfirmRead([](const absl::Status&) {});
   group.RunFor(absl::Milliseconds(100));

@@ -124,6 +124,7 @@ TEST_F(DiskStoreTest, OnAFullDiskNoOpeningIsRecordedThatTheFolderDoesNotKnow) {
   harness_.Close();
   disk.set_capacity_bytes(uint64_t{1} << 40);
   EXPECT_TRUE(harness_.TryOpen().ok());
+  harness_.Close();  // before the disk goes
 }
 
 TEST_F(DiskStoreTest, ADiskOfWhichACopyWasOpenedGoesOutOfService) {
