@@ -112,7 +112,9 @@ DiskStoreImpl::~DiskStoreImpl() {
 absl::Status DiskStoreImpl::Open() {
   ASSIGN_OR_RETURN(lock_, disk_.Lock(kLockFile));
   ballast_ = std::make_unique<Ballast>(disk_, options_.ballast_bytes);
-  RETURN_IF_ERROR(ballast_->Take());
+  if (const absl::Status taken = ballast_->Take(); !absl::IsResourceExhausted(taken)) {
+    RETURN_IF_ERROR(taken);
+  }
   // To open a disk takes space, too.
   ASSIGN_OR_RETURN(const uint64_t free_bytes, disk_.FreeBytes());
   if (free_bytes < options_.ballast_bytes) RETURN_IF_ERROR(ballast_->Release().status());

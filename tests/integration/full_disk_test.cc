@@ -15,6 +15,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -177,11 +178,17 @@ class FullDisk : public ClusterFixture, public testing::WithParamInterface<Kind>
       for (const v1::Disk& disk : node.disks()) EXPECT_TRUE(disk.in_service()) << node.name();
     }
   }
+  // Files come and go meanwhile.
   size_t BallastsHeld() {
+    using Entries = std::filesystem::recursive_directory_iterator;
     size_t held = 0;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(
-             data_folder(), std::filesystem::directory_options::skip_permission_denied)) {
-      held += entry.path().filename() == "ballast" && entry.file_size() > 0;
+    std::error_code error;
+    for (Entries entry(data_folder(), error); !error && entry != Entries();
+         entry.increment(error)) {
+      if (entry->path().filename() != "ballast") continue;
+      std::error_code gone;
+      const auto size = entry->file_size(gone);
+      held += !gone && size > 0;
     }
     return held;
   }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <set>
@@ -18,6 +19,7 @@
 #include "tenancy/directory.h"
 #include "tests/fakes/manual_executor.h"
 #include "tests/tenancy/testing.h"
+#include "tests/until.h"
 
 namespace meridian::server {
 namespace {
@@ -39,6 +41,7 @@ class FakeLeaders final : public PeerClient {
   }
   absl::StatusOr<int64_t> ClosePartition(const tenancy::PartitionRange& range,
                                          absl::Time) override {
+    ++attempts;
     {
       absl::MutexLock lock(&mutex_);
       if (!closed_.insert(range.partition).second) return absl::AbortedError("it is being deleted");
@@ -89,8 +92,8 @@ class FakeLeaders final : public PeerClient {
     absl::MutexLock lock(&mutex_);
     return told_;
   }
+  std::atomic<int> attempts{0};  // to close a partition
   std::function<absl::Status(const tenancy::PartitionRange&)> close = [](const auto&) {
-    absl::SleepFor(absl::Milliseconds(50));  // a barrier takes its time
     return absl::OkStatus();
   };
 
@@ -175,6 +178,12 @@ TEST_F(ContainerOpsTest, ADeletionThatWasCutOffIsTakenBackWhenTheContainerTurnsO
 }
 
 TEST_F(ContainerOpsTest, OfTwoDeletionsAtOnceNoneSaysThatAnEmptyContainerIsNot) {
+  // The one that closes the partition goes on once the other has found it closed.
+  leaders_.close = [this](const auto&) {
+    return Until([this] { return leaders_.attempts >= 2; })
+               ? absl::OkStatus()
+               : absl::InternalError("the other does not come");
+  };
   absl::Status statuses[2];
   std::thread other([&] { statuses[0] = Delete(); });
   statuses[1] = Delete();
@@ -248,7 +257,6 @@ TEST_F(ContainerOpsTest, AContainerOfTooManyPartitionsIsRefusedBeforeItIsClosed)
   std::vector<std::string> begins = {""};
   while (begins.size() < 29) begins.push_back(absl::StrFormat("%03d", begins.size()));
   Divide(begins);
-  leaders_.close = [](const auto&) { return absl::OkStatus(); };
   const absl::Status refused = Delete();
   EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
   EXPECT_EQ(State(), tenancy::ContainerRecord::State::kActive);
