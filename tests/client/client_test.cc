@@ -16,6 +16,9 @@ namespace {
 
 constexpr char kContainer[] = "tenants/t/containers/c";
 
+// Below default_timeout: who waits longer has waited for a server that hangs.
+constexpr absl::Duration kHung = absl::Seconds(15);
+
 ClientOptions Fast() {
   ClientOptions options;
   options.default_timeout = absl::Seconds(20);
@@ -122,7 +125,7 @@ TEST_F(ClientTest, ALeaderThatDiesCostsNoError) {
     ASSERT_TRUE(client.WriteObject(Spec("x"), Bytes(size)).ok());
   }
   ASSERT_TRUE(Read(client, "x").ok());
-  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
+  EXPECT_LT(absl::Now() - start, kHung);
 }
 
 TEST_F(ClientTest, AsksTheFrontForTheReasonWhileTheLeaderIsGone) {
@@ -134,7 +137,7 @@ TEST_F(ClientTest, AsksTheFrontForTheReasonWhileTheLeaderIsGone) {
   }
   Client client(cluster_.profile(), Fast());
   CallOptions options;
-  options.timeout = absl::Milliseconds(300);
+  options.timeout = absl::Seconds(2);
   EXPECT_EQ(ErrorReasonOf(client.WriteObject(Spec("x"), "body", options).status()), "NO_QUORUM");
 }
 
@@ -147,7 +150,7 @@ TEST_F(ClientTest, ALeaderThatHangsIsLeftAfterTheAttemptsTimeout) {
   EXPECT_TRUE(client.WriteObject(Spec("x"), Bytes(2 << 20)).ok());
   store_.HangNext();
   EXPECT_TRUE(Read(client, "x").ok());
-  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
+  EXPECT_LT(absl::Now() - start, kHung);
 }
 
 TEST_F(ClientTest, WhatTheClusterIsLikeIsAskedElsewhereWhenAServerHangs) {
@@ -157,7 +160,7 @@ TEST_F(ClientTest, WhatTheClusterIsLikeIsAskedElsewhereWhenAServerHangs) {
   EXPECT_TRUE(admin.ListNodes().ok());
   store_.HangNext();
   EXPECT_TRUE(admin.ListGroups({}).Next().ok());
-  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
+  EXPECT_LT(absl::Now() - start, kHung);
 }
 
 TEST_F(ClientTest, GivesUpAtItsTimeoutWithTheLastError) {
@@ -166,7 +169,7 @@ TEST_F(ClientTest, GivesUpAtItsTimeoutWithTheLastError) {
     store_.FailNext(FakeError(grpc::StatusCode::UNAVAILABLE, v1::NO_QUORUM, "two copies are gone"));
   }
   CallOptions options;
-  options.timeout = absl::Milliseconds(300);
+  options.timeout = absl::Seconds(2);
   const absl::Status status = client.WriteObject(Spec("x"), "body", options).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(ErrorReasonOf(status), "NO_QUORUM");
@@ -423,7 +426,7 @@ TEST_F(ClientTest, I9_TalksToNobodyThatTheProfilesCaDidNotSign) {
   profile.endpoints = {stranger.endpoint(0)};
   Client client(profile, Fast());
   CallOptions options;
-  options.timeout = absl::Milliseconds(300);
+  options.timeout = absl::Seconds(2);
   EXPECT_EQ(client.WriteObject(Spec("x"), "body", options).status().code(),
             absl::StatusCode::kUnavailable);
   EXPECT_EQ(stranger.store().calls(), 0);
