@@ -25,7 +25,7 @@ struct ReplicaCounters {
   // Uncommitted entries that a newer leader's log replaced.
   uint64_t entries_truncated = 0;
   // Leaderships given up because another member's log had to be preferred and could not be fetched,
-  // and offered because this replica leaves the group.
+  // and offered: because this replica leaves the group, is slow, or was asked to.
   uint64_t hand_overs = 0;
   uint64_t snapshots_sent = 0;
   uint64_t snapshots_installed = 0;

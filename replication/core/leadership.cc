@@ -202,6 +202,13 @@ absl::Status Leadership::FillPeer(ReplicaId id, PeerProgress& peer, const LogVie
   return absl::OkStatus();
 }
 
+void Leadership::MeasurePace(const LogView& log, absl::Duration now) {
+  const auto durable = [&](ReplicaId id) {
+    return id == self_ ? log.durable_index() : peers_.at(id).match();
+  };
+  pace_.Advance(config_.members, durable, log.last().index, now);
+}
+
 void Leadership::OnSnapshotStarted(ReplicaId peer, LogIndex index) {
   auto it = peers_.find(peer);
   if (it != peers_.end()) it->second.SnapshotStarted(index);

@@ -14,6 +14,7 @@
 #include "base/strong_int.h"
 #include "replication/core/group_config.h"
 #include "replication/core/log_view.h"
+#include "replication/core/member_pace.h"
 #include "replication/core/messages.h"
 #include "replication/core/peer_progress.h"
 #include "replication/core/quorum.h"
@@ -86,6 +87,10 @@ class Leadership {
   void OnSnapshotStarted(ReplicaId peer, LogIndex index);
   void OnSnapshotEnded(ReplicaId peer, std::optional<LogIndex> installed);
 
+  // Times what was appended, on all voters; see MemberPace.
+  void MeasurePace(const LogView& log, absl::Duration now);
+  const MemberPace& pace() const { return pace_; }
+
   // Since the peer was last heard, or since this leadership began to ask again.
   absl::Duration Silence(const PeerProgress& peer, absl::Duration now) const;
   // nullptr: no such peer.
@@ -114,6 +119,7 @@ class Leadership {
   // store may be down when they ask it (I12).
   std::set<ReplicaId> unaware_;
   ReadRounds reads_;
+  MemberPace pace_;
   uint64_t round_sent_ = 0;
   absl::Duration next_heartbeat_;
   bool suspended_ = false;

@@ -219,6 +219,8 @@ void ReplicaCore::DriveLeadership(absl::Duration now) {
   leadership_->UpdateFreeable(applied_, log_);
   freeable_ = std::max(freeable_, leadership_->freeable());
   if (leadership_->suspended()) return leadership_->Ask(probe_round_, now, out_.messages);
+  leadership_->MeasurePace(log_, now);
+  OfferToFaster(now);
   AdvanceMembers(now);
   if (is_serving()) leadership_->AdvanceReads(commit_, out_.reads);
   absl::Status filled =

@@ -62,7 +62,8 @@ class ReplicaCore {
   absl::Status ChangeMembers(std::vector<Member> members);
   // As a serving leader: offers the leadership to a member, once, and serves until that one leads
   // (if it ever does: it needs the coordination store). UNAVAILABLE if this replica does not serve;
-  // FAILED_PRECONDITION if the other is no member, or does not keep up.
+  // FAILED_PRECONDITION if the other is no member, does not keep up, or was the slowest by far
+  // lately.
   absl::Status OfferLeadership(ReplicaId to, absl::Duration now);
   // Ends in CoreOutput::reads or leadership_lost. UNAVAILABLE if this replica does not serve.
   absl::Status ConfirmRead(uint64_t read_id);
@@ -152,6 +153,7 @@ class ReplicaCore {
   std::optional<GroupConfig> NextMembership(absl::Duration now) const;
   bool KeepsUp(const Member& member, absl::Duration now) const;
   void HandOverToMember(absl::Duration now);
+  void OfferToFaster(absl::Duration now);
 
   // Shared: replica_core.cc.
   void On(ReplicaId from, const AppendReply& reply, absl::Duration now);
@@ -218,6 +220,8 @@ class ReplicaCore {
   absl::Duration next_committed_;
   // To whom this leader, which leaves the group, has offered the leadership last.
   ReplicaId last_offer_;
+  // When this replica, as a leader that is slow, may offer the leadership to a faster one again.
+  absl::Duration next_offer_to_faster_;
   // The epoch that a leader has offered to hand over, whose configuration is being read; and until
   // when the offer stands.
   std::optional<Epoch> offered_;

@@ -17,6 +17,8 @@ namespace {
 constexpr size_t kHeartbeatsBehind = 3;
 // How long a swap's outcome is waited for, in election timeouts, before it is tried again.
 constexpr double kSwapTimeouts = 4;
+// Between two offers of a leader that is slow: it does not go back and forth.
+constexpr absl::Duration kPauseOfOffers = absl::Minutes(1);
 
 bool Contains(const std::vector<Member>& members, const ReplicaId& replica) {
   return std::any_of(members.begin(), members.end(),
@@ -144,12 +146,24 @@ absl::Status ReplicaCore::OfferLeadership(ReplicaId to, absl::Duration now) {
   if (!is_serving()) return absl::UnavailableError("this replica does not serve");
   const auto member = std::find_if(config_.members.begin(), config_.members.end(),
                                    [to](const Member& one) { return one.replica == to; });
-  if (member == config_.members.end() || to == self_ || !KeepsUp(*member, now)) {
+  if (member == config_.members.end() || to == self_ || !KeepsUp(*member, now) ||
+      leadership_->pace().WasSlowLately(to, now)) {
     return absl::FailedPreconditionError("no other member, or one that does not keep up");
   }
   ++counters_.hand_overs;
   Send(to, HandOver{promised_});
   return absl::OkStatus();
+}
+
+// A leader whose own disk takes many times longer than that of another voter holds up every answer,
+// since it answers what it has applied itself. It serves until the other leads; the other does not
+// give the leadership back while this one is slow, and this one offers it again only after a while,
+// if it gets it back all the same.
+void ReplicaCore::OfferToFaster(absl::Duration now) {
+  const MemberPace& pace = leadership_->pace();
+  if (!pace.IsSlow(self_) || now < next_offer_to_faster_ || !config_.joint_old.empty()) return;
+  if (!OfferLeadership(pace.fastest(), now).ok()) return;
+  next_offer_to_faster_ = now + kPauseOfOffers;
 }
 
 // Offers the leadership to the members that keep up, one after the other (the store may be down for

@@ -146,6 +146,89 @@ TEST(ReplicaCoreMembers, ALeaderMayOfferItsPlaceToAMemberThatKeepsUp) {
   EXPECT_TRUE(cluster.Propose(other, "b").ok());
 }
 
+// An entry a second, for so many; each is on node n's disk only after `delay`.
+void ProposeWithASlowDisk(CoreCluster& cluster, const std::vector<int>& slow, absl::Duration delay,
+                          int entries) {
+  for (int i = 0; i < entries; ++i) {
+    for (int n : slow) cluster.node(n).hold_disk = true;
+    const int leader = cluster.Leader();
+    if (leader != 0) {
+      EXPECT_TRUE(cluster.Propose(leader, "a").ok());
+    }
+    cluster.Run(delay);
+    for (int n : slow) cluster.node(n).hold_disk = false;
+    cluster.Run(absl::Milliseconds(1100) - delay);
+  }
+}
+
+TEST(ReplicaCoreMembers, ALeaderWithASlowDiskHandsOverToAFasterMemberAndDoesNotGetItBack) {
+  CoreCluster cluster(3);
+  cluster.StartAll();
+  cluster.Run(absl::Seconds(2));
+  const int slow = cluster.Leader();
+  const absl::Duration delay = absl::Milliseconds(300);
+  ProposeWithASlowDisk(cluster, {slow}, delay, MemberPace::kSlowRounds - 2);
+  EXPECT_EQ(cluster.Leader(), slow);
+  ProposeWithASlowDisk(cluster, {slow}, delay, 6);
+  const int fast = cluster.Leader();
+  EXPECT_NE(fast, slow);
+  EXPECT_EQ(cluster.core(slow).counters().hand_overs, 1u);
+  // Nor for balance.
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(cluster.core(fast).OfferLeadership(IdOf(slow), cluster.now)));
+  const Epoch epoch = cluster.stored.epoch;
+  ProposeWithASlowDisk(cluster, {slow}, delay, 60);
+  EXPECT_EQ(cluster.Leader(), fast);
+  EXPECT_EQ(cluster.stored.epoch, epoch);
+  // Once it is well again, it may.
+  ProposeWithASlowDisk(cluster, {}, delay, 2);
+  EXPECT_TRUE(cluster.core(fast).OfferLeadership(IdOf(slow), cluster.now).ok());
+}
+
+TEST(ReplicaCoreMembers, WhereAllDisksAreSlowTheLeaderStays) {
+  CoreCluster cluster(3);
+  cluster.StartAll();
+  cluster.Run(absl::Seconds(2));
+  const int leader = cluster.Leader();
+  ProposeWithASlowDisk(cluster, {1, 2, 3}, absl::Milliseconds(300), 30);
+  EXPECT_EQ(cluster.Leader(), leader);
+  EXPECT_EQ(cluster.core(leader).counters().hand_overs, 0u);
+}
+
+// The offer cannot be taken up: the slow leader serves on in its epoch (I12).
+TEST(ReplicaCoreMembers, WithoutTheStoreASlowLeaderOffersAndServesOn) {
+  CoreCluster cluster(3);
+  cluster.StartAll();
+  cluster.Run(absl::Seconds(2));
+  const int leader = cluster.Leader();
+  const Epoch epoch = cluster.stored.epoch;
+  cluster.store_up = false;
+  constexpr int kEntries = 150;
+  ProposeWithASlowDisk(cluster, {leader}, absl::Milliseconds(300), kEntries);
+  EXPECT_EQ(cluster.Leader(), leader);
+  EXPECT_EQ(cluster.core(leader).promised(), epoch);
+  EXPECT_GT(cluster.core(leader).counters().hand_overs, 1u);
+  EXPECT_LE(cluster.core(leader).counters().hand_overs, 3u);
+  for (int n = 1; n <= 3; ++n) EXPECT_EQ(cluster.node(n).applied.size(), size_t{kEntries});
+}
+
+// Two members whose disks are slow by turns: no faster than once a minute each.
+TEST(ReplicaCoreMembers, TheLeadershipDoesNotGoBackAndForth) {
+  CoreCluster cluster(3);
+  cluster.StartAll();
+  cluster.Run(absl::Seconds(2));
+  const absl::Duration begun = cluster.now;
+  for (int i = 0; i < 20; ++i) {
+    // Always who leads, long enough to be found slow.
+    ProposeWithASlowDisk(cluster, {cluster.Leader()}, absl::Milliseconds(300), 13);
+  }
+  uint64_t hand_overs = 0;
+  for (int n = 1; n <= 3; ++n) hand_overs += cluster.core(n).counters().hand_overs;
+  const int64_t minutes = absl::ToInt64Minutes(cluster.now - begun);
+  EXPECT_GE(hand_overs, 1u);
+  EXPECT_LE(hand_overs, static_cast<uint64_t>(3 * (minutes + 1)));
+}
+
 // Else a healthy group would wait for a member that is dead.
 TEST(ReplicaCoreMembers, ALearnerThatHasDiedIsNotPromoted) {
   CoreCluster cluster(3);
