@@ -136,6 +136,14 @@ absl::StatusOr<v1::ReplaceDiskResponse> Admin::ReplaceDisk(const std::string& di
               &Cluster::ReplaceDisk, request);
 }
 
+absl::StatusOr<v1::UpgradeFormatResponse> Admin::UpgradeFormat(bool check_only,
+                                                               const CallOptions& options) {
+  v1::UpgradeFormatRequest request;
+  request.set_check_only(check_only);
+  return Call(*session_, Plan("upgrade the cluster's format", "", Subject(), options),
+              &Stubs::cluster, &Cluster::UpgradeFormat, request);
+}
+
 PageIterator<v1::Group> Admin::ListGroups(const v1::ListGroupsRequest& request,
                                           const CallOptions& options) {
   return PageIterator<v1::Group>(

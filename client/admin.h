@@ -59,6 +59,10 @@ class Admin {
   // far it is. ABORTED: ask again.
   absl::StatusOr<v1::ReplaceDiskResponse> ReplaceDisk(const std::string& disk, bool cancel,
                                                       const CallOptions& options = {});
+  // Raises the cluster's format version, once all nodes run a newer program; `check_only`: tells
+  // what it would do.
+  absl::StatusOr<v1::UpgradeFormatResponse> UpgradeFormat(bool check_only,
+                                                          const CallOptions& options = {});
   PageIterator<v1::Group> ListGroups(const v1::ListGroupsRequest& request,
                                      const CallOptions& options = {});
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "proto/unknown_fields.h"
 #include "replication/replica.h"
 
 namespace meridian::replication {
@@ -129,6 +130,8 @@ absl::StatusOr<GroupConfig> DecodeConfig(const pb::GroupConfig& in) {
   if (in.format_version() != kWireFormatVersion) {
     return Malformed("a group configuration of unknown format");
   }
+  // Whoever swaps makes the record anew.
+  if (HasUnknownFields(in)) return Malformed("a group configuration with unknown fields");
   GroupConfig config;
   config.epoch = Epoch(in.epoch());
   if (!in.leader().empty()) {

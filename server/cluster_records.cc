@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "meridian/internal/v1/cluster.pb.h"
+#include "proto/unknown_fields.h"
 
 namespace meridian::server {
 namespace {
@@ -21,6 +22,10 @@ absl::StatusOr<Proto> Parse(std::string_view encoded, const char* what) {
     return absl::FailedPreconditionError(
         absl::StrCat(what, " record of format version ", proto.format_version()));
   }
+  if (HasUnknownFields(proto)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(what, " record with fields that this program does not know"));
+  }
   return proto;
 }
 
@@ -36,6 +41,7 @@ std::string EncodeNodeRecord(const NodeRecord& record) {
   for (const DiskId& disk : record.disks) proto.add_disk_ids(std::string(disk.bytes()));
   proto.set_region(record.region);
   proto.set_zone(record.zone);
+  proto.set_newest_cluster_format(record.newest_format.value());
   return proto.SerializeAsString();
 }
 
@@ -48,6 +54,9 @@ absl::StatusOr<NodeRecord> DecodeNodeRecord(std::string_view encoded) {
     const std::optional<DiskId> disk = DiskId::FromBytes(bytes);
     if (!disk) return absl::DataLossError("malformed disk id in a node record");
     record.disks.push_back(*disk);
+  }
+  if (proto->newest_cluster_format() != 0) {
+    record.newest_format = ClusterFormat(proto->newest_cluster_format());
   }
   return record;
 }

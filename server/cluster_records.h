@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/cluster_format.h"
 #include "base/id.h"
 #include "tenancy/records.h"
 
@@ -21,6 +22,8 @@ struct NodeRecord {
   std::vector<DiskId> disks;
   std::string region = {};
   std::string zone = {};
+  // That its build can write.
+  ClusterFormat newest_format = kFirstClusterFormat;
   bool operator==(const NodeRecord&) const = default;
 };
 

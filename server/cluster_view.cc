@@ -1,10 +1,12 @@
 #include "server/cluster_view.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "replication/replica.h"
+#include "server/cluster_format.h"
 
 namespace meridian::server {
 namespace {
@@ -29,6 +31,7 @@ class ClusterView::State : public std::enable_shared_from_this<State> {
         {kGroupKeyPrefix, &State::TakeGroups}, {kPartitionKeyPrefix, &State::TakePartitions},
         {kNodeKeyPrefix, &State::TakeNodes},   {kAliveKeyPrefix, &State::TakeAlive},
         {kDrainKeyPrefix, &State::TakeDrains}, {kRetiredDiskKeyPrefix, &State::TakeRetiredDisks},
+        {kFormatKey, &State::TakeFormat},
     };
     return *sections;
   }
@@ -70,6 +73,7 @@ class ClusterView::State : public std::enable_shared_from_this<State> {
     std::set<NodeId> alive;
     std::set<NodeId> draining;
     std::set<DiskId> retired_disks;
+    ClusterFormat format = kFirstClusterFormat;
   };
   // A part of what is known, copied.
   template <typename Part>
@@ -183,6 +187,15 @@ class ClusterView::State : public std::enable_shared_from_this<State> {
     known_.draining = std::move(draining);
   }
 
+  void TakeFormat(const Rows& rows) ABSL_LOCKS_EXCLUDED(mutex_) {
+    for (const coordination::KeyValue& row : rows) {
+      if (row.key != kFormatKey) continue;
+      const absl::StatusOr<ClusterFormat> format = DecodeClusterFormat(row);
+      absl::MutexLock lock(&mutex_);
+      if (format.ok()) known_.format = std::max(known_.format, *format);
+    }
+  }
+
   void TakeRetiredDisks(const Rows& rows) ABSL_LOCKS_EXCLUDED(mutex_) {
     std::set<DiskId> disks;
     for (const coordination::KeyValue& row : rows) {
@@ -250,6 +263,8 @@ std::shared_ptr<const Topology> ClusterView::topology() const {
 }
 
 std::set<NodeId> ClusterView::alive() const { return state_->Get(&State::Known::alive); }
+
+ClusterFormat ClusterView::format() const { return state_->Get(&State::Known::format); }
 
 std::set<NodeId> ClusterView::draining() const { return state_->Get(&State::Known::draining); }
 

@@ -50,6 +50,9 @@ class ClusterView {
   std::map<NodeId, NodeRecord> nodes() const;
   // The same, by regions and zones. Never null.
   std::shared_ptr<const Topology> topology() const;
+  // Of the cluster, as last read; it never goes back.
+  ClusterFormat format() const;
+
   // Those that run, and those that are to be emptied.
   std::set<NodeId> alive() const;
   std::set<NodeId> draining() const;

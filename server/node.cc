@@ -10,11 +10,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "base/cluster_format.h"
 #include "base/executor.h"
 #include "base/status.h"
 #include "replication/transport/node_transport.h"
 #include "server/await.h"
 #include "server/catalog_warmer.h"
+#include "server/cluster_format.h"
 #include "server/cluster_records.h"
 #include "server/conversion_driver.h"
 #include "server/disk_registry.h"
@@ -28,6 +30,7 @@
 #include "server/periodic.h"
 #include "server/replica_host.h"
 #include "server/split_keeper.h"
+#include "server/store_calls.h"
 #include "server/telemetry/call_observer.h"
 #include "server/telemetry/node_metrics.h"
 #include "storage/objects/object_state_machine.h"
@@ -65,6 +68,7 @@ class ServingNode final : public Node {
 
   absl::Status Start() {
     strand_ = MakeThreadExecutor(options_.id);
+    RETURN_IF_ERROR(CheckFormat());
     rebuild_throttle_ =
         std::make_unique<replication::RebuildThrottle>(*strand_, options_.rebuild_rate);
     RETURN_IF_ERROR(OpenDisks());
@@ -118,6 +122,7 @@ class ServingNode final : public Node {
   }
 
  private:
+  absl::Status CheckFormat();
   absl::Status OpenDisks();
   absl::Status StartTransport();
   void StartReplicas();
@@ -166,6 +171,14 @@ class ServingNode final : public Node {
   std::unique_ptr<ConversionDriver> conversions_;
   std::unique_ptr<Periodic> conversion_rounds_;
 };
+
+// Before anything is read that may be of a later version. Publish looks again: it may be raised
+// meanwhile.
+absl::Status ServingNode::CheckFormat() {
+  ASSIGN_OR_RETURN(const auto row, GetFrom(platform_.coordination, kFormatKey));
+  ASSIGN_OR_RETURN(const ClusterFormat cluster, DecodeClusterFormat(row));
+  return CheckClusterFormat(cluster, kNewestClusterFormat);
+}
 
 absl::Status ServingNode::OpenDisks() {
   NodeDisks::Options disks;
@@ -275,7 +288,10 @@ absl::Status ServingNode::Publish() {
   const NodeRecord record{
       advertised(options_.advertised_public_address, server_->endpoint()),
       advertised(options_.advertised_internal_address, transport_->listen_address()),
-      disks_->InService(), options_.region, options_.zone};
+      disks_->InService(),
+      options_.region,
+      options_.zone,
+      kNewestClusterFormat};
   return publisher_->Publish(record);
 }
 

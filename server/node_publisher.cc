@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "base/status.h"
 #include "server/await.h"
+#include "server/cluster_format.h"
 #include "server/log.h"
 
 namespace meridian::server {
@@ -38,13 +39,18 @@ NodePublisher::NodePublisher(coordination::CoordinationStore& store, NodeId node
 absl::Status NodePublisher::Publish(const NodeRecord& record) {
   if (published_ == record) return absl::OkStatus();
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    ASSIGN_OR_RETURN(const std::optional<KeyValue> format, Get(kFormatKey));
+    ASSIGN_OR_RETURN(const ClusterFormat cluster, DecodeClusterFormat(format));
+    RETURN_IF_ERROR(CheckClusterFormat(cluster, record.newest_format));
     ASSIGN_OR_RETURN(const std::optional<KeyValue> row, Get(NodeKeyOf(node_)));
     if (row) {
       ASSIGN_OR_RETURN(const NodeRecord there, DecodeNodeRecord(row->value));
       RETURN_IF_ERROR(CheckRow(there, record));
     }
-    coordination::Transaction change{{{NodeKeyOf(node_), row ? row->mod_revision : 0}},
-                                     {{NodeKeyOf(node_), EncodeNodeRecord(record)}}};
+    coordination::Transaction change{
+        {{NodeKeyOf(node_), row ? row->mod_revision : 0},
+         {kFormatKey, format ? format->mod_revision : 0}},
+        {{NodeKeyOf(node_), EncodeNodeRecord(record)}, {kPublishedKey, node_}}};
     ASSIGN_OR_RETURN(const CommitResult result, Ask<CommitResult>([&](auto done) {
                        store_.Commit(std::move(change), std::move(done));
                      }));

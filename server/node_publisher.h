@@ -27,7 +27,8 @@ class NodePublisher {
   // The store has `record` once it has returned OK, and nothing that was published before it
   // overwrites it later. Writes nothing if it is as last published. UNAVAILABLE: the store does not
   // answer; try again. FAILED_PRECONDITION: the node's name is another's (a process with none of
-  // these disks runs under it, or has published since), or the node has data in another zone.
+  // these disks runs under it, or has published since), or the node has data in another zone, or
+  // the cluster's format version is above `record.newest_format`.
   absl::Status Publish(const NodeRecord& record);
 
  private:

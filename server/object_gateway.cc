@@ -77,6 +77,7 @@ absl::StatusOr<ops::Context> ObjectGateway::OpenPartition(
   };
   context.keep_versions = record.versioning;
   context.versioning_generation = record.versioning_generation;
+  context.format = env_.view.format();
   context.partition_end = range.end;
   context.replica = replica;
   context.random = &env_.random;

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/status.h"
 #include "meridian/internal/v1/catalog.pb.h"
+#include "proto/unknown_fields.h"
 
 namespace meridian::tenancy {
 namespace {
@@ -24,7 +25,7 @@ absl::StatusOr<Message> Parse(std::string_view encoded, std::string_view what) {
   if (!message.ParseFromArray(encoded.data(), static_cast<int>(encoded.size()))) {
     return Damaged(what);
   }
-  if (message.format_version() > kFormatVersion) {
+  if (message.format_version() > kFormatVersion || HasUnknownFields(message)) {
     return absl::FailedPreconditionError(std::string(what) +
                                          " in the coordination store is of a newer version");
   }

@@ -51,12 +51,16 @@ std::string GroupLines(const v1::Group& group) {
   return lines;
 }
 
-absl::Status PrintNodes(Context& context) {
-  ASSIGN_OR_RETURN(Admin * admin, context.admin());
-  ASSIGN_OR_RETURN(const v1::ListNodesResponse nodes, admin->ListNodes(context.call_options()));
+void PrintNodes(Context& context, const v1::ListNodesResponse& nodes) {
   for (const v1::Node& node : nodes.nodes()) {
     context.Print(NodeLine(node), Json{{"node", ToJson(node)}});
   }
+}
+
+absl::Status ListNodes(Context& context) {
+  ASSIGN_OR_RETURN(Admin * admin, context.admin());
+  ASSIGN_OR_RETURN(const v1::ListNodesResponse nodes, admin->ListNodes(context.call_options()));
+  PrintNodes(context, nodes);
   return absl::OkStatus();
 }
 
@@ -109,9 +113,41 @@ absl::Status Remove(Context& context, const std::string& node) {
   return absl::OkStatus();
 }
 
-absl::Status Status(Context& context, bool with_digest) {
-  RETURN_IF_ERROR(PrintNodes(context));
+absl::Status Upgrade(Context& context, bool check_only) {
   ASSIGN_OR_RETURN(Admin * admin, context.admin());
+  ASSIGN_OR_RETURN(const v1::UpgradeFormatResponse upgrade,
+                   admin->UpgradeFormat(check_only, context.call_options()));
+  const std::string what =
+      upgrade.from_version() == upgrade.to_version()
+          ? absl::StrFormat("the cluster has format version %d, the newest of all its nodes",
+                            upgrade.from_version())
+          : absl::StrFormat("format version %d %s %d", upgrade.from_version(),
+                            check_only ? "can be raised to" : "was raised to",
+                            upgrade.to_version());
+  context.Print(what, Json{{"from_version", upgrade.from_version()},
+                           {"to_version", upgrade.to_version()},
+                           {"check_only", check_only}});
+  return absl::OkStatus();
+}
+
+std::string FormatLine(const v1::Topology& topology, const v1::ListNodesResponse& nodes) {
+  std::string line = absl::StrFormat("format version %d", topology.format_version());
+  int newer = 0;
+  for (const v1::Node& node : nodes.nodes()) {
+    newer += node.newest_format_version() > topology.format_version();
+  }
+  if (newer > 0) {
+    line += absl::StrFormat(", %d of %d nodes can write a newer one", newer, nodes.nodes_size());
+  }
+  return line;
+}
+
+absl::Status Status(Context& context, bool with_digest) {
+  ASSIGN_OR_RETURN(Admin * admin, context.admin());
+  ASSIGN_OR_RETURN(const v1::Topology topology, admin->GetTopology(context.call_options()));
+  ASSIGN_OR_RETURN(const v1::ListNodesResponse nodes, admin->ListNodes(context.call_options()));
+  context.Print(FormatLine(topology, nodes), Json{{"format_version", topology.format_version()}});
+  PrintNodes(context, nodes);
   v1::ListGroupsRequest request;
   request.set_with_digest(with_digest);
   PageIterator<v1::Group> groups = admin->ListGroups(request, context.call_options());
@@ -134,13 +170,20 @@ void AddClusterCommands(CLI::App& app, Context& context) {
   status->callback([&context, with_digest] {
     context.run = [&context, with_digest] { return Status(context, *with_digest); };
   });
+  auto check_only = std::make_shared<bool>(false);
+  CLI::App* upgrade = group->add_subcommand(
+      "upgrade", "Let all nodes write the newest format that they can; there is no way back");
+  upgrade->add_flag("--check", *check_only, "Only tell what would be done");
+  upgrade->callback([&context, check_only] {
+    context.run = [&context, check_only] { return Upgrade(context, *check_only); };
+  });
 }
 
 void AddNodeCommands(CLI::App& app, Context& context) {
   CLI::App* group = app.add_subcommand("node", "The cluster's nodes (administrator)");
   group->require_subcommand(1);
   CLI::App* ls = group->add_subcommand("ls", "Nodes, how they are, and how far a drain is");
-  ls->callback([&context] { context.run = [&context] { return PrintNodes(context); }; });
+  ls->callback([&context] { context.run = [&context] { return ListNodes(context); }; });
   auto name = std::make_shared<std::string>();
   auto cancel = std::make_shared<bool>(false);
   auto wait = std::make_shared<double>(300);

@@ -232,6 +232,7 @@ Json ToJson(const v1::Node& node) {
   json["endpoint"] = node.endpoint();
   json["leader_count"] = node.leader_count();
   json["replica_count"] = node.replica_count();
+  json["newest_format_version"] = node.newest_format_version();
   json["problem"] = node.problem();
   json["disks"] = Json::array();
   for (const v1::Disk& disk : node.disks()) {

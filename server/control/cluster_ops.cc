@@ -16,6 +16,7 @@
 #include "base/status.h"
 #include "replication/replica.h"
 #include "server/await.h"
+#include "server/cluster_format.h"
 #include "server/cluster_records.h"
 #include "server/control/convert.h"
 #include "server/control/replace_disk.h"
@@ -96,6 +97,7 @@ absl::StatusOr<v1::Topology> ClusterOps::GetTopology(const Principal& principal,
   v1::Topology response;
   response.set_cluster_id(env_.cluster.ToHex());
   response.set_dev_mode(env_.dev != nullptr);
+  response.set_format_version(static_cast<int64_t>(env_.view.format().value()));
   const std::shared_ptr<const Topology> topology = env_.view.topology();
   for (const Topology::Region& region : topology->regions()) {
     v1::Region* region_proto = response.add_regions();
@@ -145,7 +147,10 @@ absl::StatusOr<v1::ListNodesResponse> ClusterOps::ListNodes(const Principal& pri
     const auto count = assigned.find(node.id);
     if (count != assigned.end()) proto->set_assigned_replica_count(count->second);
     const auto record = records.find(node.id);
-    if (record != records.end()) proto->set_endpoint(record->second.public_endpoint);
+    if (record != records.end()) {
+      proto->set_endpoint(record->second.public_endpoint);
+      proto->set_newest_format_version(static_cast<int64_t>(record->second.newest_format.value()));
+    }
     if (status.ok()) {
       DescribeNode(*status, *proto);
     } else if (proto->state() == v1::Node::DOWN) {
@@ -228,6 +233,17 @@ absl::StatusOr<v1::ReplaceDiskResponse> ClusterOps::ReplaceDisk(
     const Principal& principal, const v1::ReplaceDiskRequest& request) {
   RETURN_IF_ERROR(env_.authorizer.AuthorizeAdministrator(principal));
   return server::ReplaceDisk(env_.store.coordination(), env_.peers, request);
+}
+
+absl::StatusOr<v1::UpgradeFormatResponse> ClusterOps::UpgradeFormat(
+    const Principal& principal, const v1::UpgradeFormatRequest& request) {
+  RETURN_IF_ERROR(env_.authorizer.AuthorizeAdministrator(principal));
+  ASSIGN_OR_RETURN(const FormatUpgrade upgrade,
+                   UpgradeClusterFormat(env_.store.coordination(), request.check_only()));
+  v1::UpgradeFormatResponse response;
+  response.set_from_version(static_cast<int64_t>(upgrade.from.value()));
+  response.set_to_version(static_cast<int64_t>(upgrade.to.value()));
+  return response;
 }
 
 absl::StatusOr<ClusterOps::GroupPage> ClusterOps::PageOfGroups(

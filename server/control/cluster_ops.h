@@ -56,6 +56,8 @@ class ClusterOps {
 
   absl::StatusOr<v1::ReplaceDiskResponse> ReplaceDisk(const tenancy::Principal& principal,
                                                       const v1::ReplaceDiskRequest& request);
+  absl::StatusOr<v1::UpgradeFormatResponse> UpgradeFormat(const tenancy::Principal& principal,
+                                                          const v1::UpgradeFormatRequest& request);
 
   absl::StatusOr<v1::StopNodeResponse> StopNode(const tenancy::Principal& principal,
                                                 const v1::StopNodeRequest& request);

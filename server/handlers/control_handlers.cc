@@ -187,6 +187,14 @@ grpc::Status ClusterHandlers::ReplaceDisk(ServerContext* context,
   });
 }
 
+grpc::Status ClusterHandlers::UpgradeFormat(ServerContext* context,
+                                            const v1::UpgradeFormatRequest* request,
+                                            v1::UpgradeFormatResponse* response) {
+  return Handle(api_, *context, response, [&](const Principal& principal) {
+    return api_.cluster_ops.UpgradeFormat(principal, *request);
+  });
+}
+
 grpc::Status DevHandlers::StopNode(ServerContext* context, const v1::StopNodeRequest* request,
                                    v1::StopNodeResponse* response) {
   return Handle(api_, *context, response, [&](const Principal& principal) {

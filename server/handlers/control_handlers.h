@@ -94,6 +94,8 @@ class ClusterHandlers final : public v1::ClusterService::Service {
                           v1::RemoveNodeResponse* response) override;
   grpc::Status ReplaceDisk(grpc::ServerContext* context, const v1::ReplaceDiskRequest* request,
                            v1::ReplaceDiskResponse* response) override;
+  grpc::Status UpgradeFormat(grpc::ServerContext* context, const v1::UpgradeFormatRequest* request,
+                             v1::UpgradeFormatResponse* response) override;
 
  private:
   Api& api_;

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/cluster_format.h"
 #include "base/id.h"
 #include "base/random.h"
 #include "crypto/container_keys.h"
@@ -32,6 +33,8 @@ struct Context {
   // partition may know better.
   bool keep_versions = false;
   uint64_t versioning_generation = 0;
+  // What is written is in its formats.
+  ClusterFormat format = kFirstClusterFormat;
   // Where the replica's partition ends by the container's map (empty: no end): a hint, what it owns
   // is for the replica to say.
   std::string partition_end;

@@ -27,7 +27,7 @@ pb::Command MakeCommand(const Context& context, const CopyRequest& request, cons
   copy->set_source_version_id(source.row.record.version_id());
   copy->set_source_must_be_newest(request.source_version_id.empty());
   // Under the source's keys: the DEK stays wrapped as it is.
-  *copy->mutable_record() = MakeVersionRecord(*source.keys, parts, *context.random);
+  *copy->mutable_record() = MakeVersionRecord(context, *source.keys, parts);
   return command;
 }
 

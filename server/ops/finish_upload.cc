@@ -67,7 +67,7 @@ absl::StatusOr<pb::Command> MakeCommand(const Context& context, const pb::Comman
   pb::FinishUpload* finish = command.mutable_finish_upload();
   finish->set_upload_id(upload.record.upload_id());
   finish->set_object_name(upload.record.object_name());
-  *finish->mutable_record() = MakeVersionRecord(*upload.keys, parts, *context.random);
+  *finish->mutable_record() = MakeVersionRecord(context, *upload.keys, parts);
   return command;
 }
 

@@ -13,19 +13,6 @@ namespace {
 
 using Map = google::protobuf::Map<std::string, std::string>;
 
-std::string VersionMac(const crypto::ContainerKeys& keys, std::string_view name,
-                       const pb::VersionRecord& record) {
-  const ContainerId container = keys.container();
-  const std::array<std::string_view, 7> parts = {"version",
-                                                 container.bytes(),
-                                                 name,
-                                                 record.version_id(),
-                                                 record.manifest(),
-                                                 record.wrapped_dek(),
-                                                 record.sealed_metadata()};
-  return keys.RecordMac(parts);
-}
-
 absl::Status Corrupt(std::string_view what, const objects::VersionRow& row) {
   return WithCorruptReason(
       absl::DataLossError("version " + row.place.version.ToHex() + ": " + std::string(what)));
@@ -42,20 +29,6 @@ std::string SealingContext(const crypto::ContainerKeys& keys, std::string_view n
                            VersionId version) {
   const ObjectId object = keys.ObjectIdOf(name);
   return std::string(object.bytes()) + std::string(version.bytes());
-}
-
-pb::VersionRecord MakeVersionRecord(const crypto::ContainerKeys& keys, const VersionParts& parts,
-                                    Random& random) {
-  pb::VersionRecord record;
-  record.set_format_version(objects::kFormatVersion<pb::VersionRecord>);
-  record.set_version_id(std::string(parts.version.bytes()));
-  record.set_manifest(parts.manifest);
-  record.set_wrapped_dek(parts.wrapped_dek);
-  record.set_sealed_metadata(keys.SealMetadata(SealingContext(keys, parts.name, parts.version),
-                                               objects::EncodeRecord(parts.metadata), random));
-  record.set_mac(VersionMac(keys, parts.name, record));
-  record.set_kek_version(keys.kek_version());
-  return record;
 }
 
 std::string DeleteMarkerMac(const crypto::ContainerKeys& keys, std::string_view name,

@@ -42,8 +42,13 @@ struct VersionParts {
   pb::SealedMetadata metadata;
 };
 
-pb::VersionRecord MakeVersionRecord(const crypto::ContainerKeys& keys, const VersionParts& parts,
-                                    Random& random);
+// In the format of `context`'s cluster, under `keys`, which may be older than the context's. In
+// version_record.cc, with what is authenticated of a record.
+pb::VersionRecord MakeVersionRecord(const Context& context, const crypto::ContainerKeys& keys,
+                                    const VersionParts& parts);
+// MAC of a record that is no delete marker's.
+std::string VersionMac(const crypto::ContainerKeys& keys, std::string_view name,
+                       const pb::VersionRecord& record);
 // MAC of a delete marker.
 std::string DeleteMarkerMac(const crypto::ContainerKeys& keys, std::string_view name,
                             VersionId version);

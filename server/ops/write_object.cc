@@ -77,8 +77,7 @@ absl::StatusOr<v1::Object> WriteObject(const Context& context, const v1::WriteSp
                      .metadata = version.metadata};
   if (body.size_bytes() > 0) parts.wrapped_dek = keys.WrapDek(dek, *context.random);
   command.mutable_put_version()->set_name(spec.name());
-  *command.mutable_put_version()->mutable_record() =
-      MakeVersionRecord(keys, parts, *context.random);
+  *command.mutable_put_version()->mutable_record() = MakeVersionRecord(context, keys, parts);
   proposal.command = objects::EncodeRecord(command);
 
   ASSIGN_OR_RETURN(const pb::Outcome outcome,

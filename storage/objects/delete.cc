@@ -6,6 +6,7 @@ namespace {
 
 pb::VersionRecord MarkerOf(const pb::DeleteObject& deletion) {
   pb::VersionRecord marker;
+  marker.set_format_version(kDeleteMarkerFormat);
   marker.set_version_id(deletion.marker_version_id());
   marker.set_delete_marker(true);
   marker.set_mac(deletion.marker_mac());

@@ -10,6 +10,8 @@ std::string EtagOf(const pb::VersionRecord& record) {
   return EtagOf(VersionId::FromBytes(record.version_id()).value_or(VersionId()));
 }
 
+std::string EncodeVersion(const pb::VersionRecord& record) { return record.SerializeAsString(); }
+
 absl::StatusOr<pb::Manifest> ManifestOf(const pb::VersionRecord& record) {
   if (record.delete_marker()) return pb::Manifest();
   return DecodeRecord<pb::Manifest>(record.manifest());

@@ -28,7 +28,7 @@ absl::Status DropRow(ApplyContext& context, const VersionRow& row) {
   ASSIGN_OR_RETURN(const pb::Manifest manifest, ManifestOf(row.record));
   RETURN_IF_ERROR(DropReferences(context, manifest));
   std::string key = EncodeObjectKey(row.name, row.place);
-  UncountVersion(context, key, EncodeRecord(row.record));
+  UncountVersion(context, key, EncodeVersion(row.record));
   context.state.Delete(std::move(key));
   return absl::OkStatus();
 }
@@ -62,6 +62,10 @@ absl::StatusOr<pb::Outcome> AddVersion(ApplyContext& context, std::string_view n
                                        const std::optional<VersionRow>& newest,
                                        pb::VersionRecord record) {
   ASSIGN_OR_RETURN(const VersionId version, DecodeId<VersionId>(record.version_id()));
+  if (record.format_version() == 0 || record.format_version() > NewestFormat<pb::VersionRecord>()) {
+    // A newer leader's. To store what cannot be read here would be to guess.
+    return absl::UnimplementedError("object state: a version record of an unknown format");
+  }
   // Above the newest whatever the leaders' clocks were: the newest row has to be the last write.
   Timestamp timestamp = context.entry.timestamp;
   uint32_t geo_epoch = context.command.geo_epoch();
@@ -82,7 +86,7 @@ absl::StatusOr<pb::Outcome> AddVersion(ApplyContext& context, std::string_view n
   outcome.set_timestamp_us(record.timestamp_us());
   std::string key =
       EncodeObjectKey(name, {.timestamp = timestamp, .geo_epoch = geo_epoch, .version = version});
-  std::string value = EncodeRecord(std::move(record));
+  std::string value = EncodeVersion(record);
   CountVersion(context, key, value);
   context.state.Put(std::move(key), std::move(value));
   return outcome;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 #include <utility>
 
@@ -67,6 +68,14 @@ absl::Status LocalCluster::Stop(const std::string& name) {
 
 absl::StatusOr<Profile> LocalCluster::AdminProfile() const {
   return LoadProfile(folder_ + "/admin.profile");
+}
+
+absl::Status LocalCluster::SetProgram(const std::string& node, const std::string& program) const {
+  // An argument a line.
+  const std::string path = absl::StrCat(folder_, "/", node, "/command");
+  std::ofstream(path) << std::filesystem::absolute(program).string() << "\n--config\n"
+                      << ConfigFile(node) << "\n";
+  return std::filesystem::exists(program) ? absl::OkStatus() : absl::NotFoundError(program);
 }
 
 std::string LocalCluster::ConfigFile(const std::string& node) const {

@@ -49,6 +49,8 @@ class LocalCluster {
   absl::Status Resume(const std::string& name) const;
 
   absl::StatusOr<Profile> AdminProfile() const;
+  // What the node is from its next start on: of the test's runfiles.
+  absl::Status SetProgram(const std::string& node, const std::string& program) const;
   // Of a node, as it was made.
   std::string ConfigFile(const std::string& node) const;
   std::string LogFile(const std::string& node) const;

@@ -11,6 +11,9 @@ TEST(ClusterRecords, AreReadAsWritten) {
   SeededRandom random(1);
   const NodeRecord node{"127.0.0.1:1", "127.0.0.1:2", {DiskId::Draw(random), DiskId::Draw(random)}};
   EXPECT_EQ(*DecodeNodeRecord(EncodeNodeRecord(node)), node);
+  NodeRecord next = node;
+  next.newest_format = ClusterFormat(2);
+  EXPECT_EQ(*DecodeNodeRecord(EncodeNodeRecord(next)), next);
   const PartitionRecord partition{TenantId::Draw(random), ContainerId::Draw(random), "east"};
   EXPECT_EQ(*DecodePartitionRecord(EncodePartitionRecord(partition)), partition);
 }
@@ -32,6 +35,17 @@ TEST(ClusterRecords, RefuseGarbageAndOtherVersions) {
   // Version 1, but without ids.
   EXPECT_EQ(DecodePartitionRecord(std::string("\x08\x01", 2)).status().code(),
             absl::StatusCode::kDataLoss);
+}
+
+// Written back, the field would be gone.
+TEST(ClusterRecords, AFieldThatIsNotKnownHereIsRefused) {
+  SeededRandom random(1);
+  const std::string field("\xa2\x06\x01x", 4);  // 100: "x"
+  EXPECT_EQ(DecodeNodeRecord(EncodeNodeRecord({}) + field).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  const PartitionRecord partition{TenantId::Draw(random), ContainerId::Draw(random), "east"};
+  EXPECT_EQ(DecodePartitionRecord(EncodePartitionRecord(partition) + field).status().code(),
+            absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(ClusterRecords, KeysNameTheirPartition) {

@@ -154,6 +154,7 @@ class PartitionCloserTest : public testing::Test {
     auto* put = command.mutable_put_version();
     put->set_name("a");
     put->mutable_record()->set_version_id(std::string(VersionId::Draw(random_).bytes()));
+    put->mutable_record()->set_format_version(objects::VersionFormatOf(kFirstClusterFormat));
     put->mutable_record()->set_manifest(objects::EncodeRecord(objects::pb::Manifest()));
     replication::Proposal proposal;
     proposal.command = objects::EncodeRecord(command);

@@ -147,6 +147,8 @@ class ReplicaHostTest : public testing::Test {
     objects::pb::Manifest manifest;
     objects::pb::Command put;
     put.mutable_put_version()->set_name(name);
+    put.mutable_put_version()->mutable_record()->set_format_version(
+        objects::VersionFormatOf(kFirstClusterFormat));
     put.mutable_put_version()->mutable_record()->set_version_id(
         std::string(VersionId::Draw(random_).bytes()));
     put.mutable_put_version()->mutable_record()->set_manifest(objects::EncodeRecord(manifest));

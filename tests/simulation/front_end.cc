@@ -50,7 +50,7 @@ std::string MakePut(const WriteRequest& request, const Group& group, RunId run) 
   pb::VersionRecord record;
   record.set_version_id(std::string(request.version.bytes()));
   record.set_manifest(objects::EncodeRecord(std::move(manifest)));
-  record.set_format_version(objects::kFormatVersion<objects::pb::VersionRecord>);
+  record.set_format_version(objects::VersionFormatOf(kFirstClusterFormat));
   *command.mutable_put_version()->mutable_record() = std::move(record);
   return objects::EncodeRecord(std::move(command));
 }

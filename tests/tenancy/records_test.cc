@@ -127,6 +127,15 @@ TEST(CatalogRecords, ANewerVersionIsRefusedAsSuch) {
   EXPECT_TRUE(absl::IsFailedPrecondition(DecodeTenantRecord(newer).status()));
 }
 
+// Written back, the field would be gone.
+TEST(CatalogRecords, AFieldThatIsNotKnownHereIsRefused) {
+  const std::string field("\xa2\x06\x01x", 4);  // 100: "x"
+  EXPECT_TRUE(absl::IsFailedPrecondition(DecodeTenantRecord(Encode(Tenant()) + field).status()));
+  // Inside another one: field 12 is a partition's range.
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      DecodeContainerRecord(Encode(Container()) + "\x62\x04" + field).status()));
+}
+
 TEST(CatalogRecords, PartitionsMustCoverAllNamesInOrder) {
   const PartitionId a = IdOf<PartitionId>(1), b = IdOf<PartitionId>(2);
   const auto accepted = [](std::vector<PartitionRange> partitions) {

@@ -309,7 +309,7 @@ TEST_F(WriteAndRead, RefuseARecordThatWasMadeForAnotherName) {
   };
   const objects::pb::VersionRecord other = find("b")->record;
   // The first object row is that of "a".
-  replica_->EditRow('o', [&other](std::string& value) { value = objects::EncodeRecord(other); });
+  replica_->EditRow('o', [&other](std::string& value) { value = objects::EncodeVersion(other); });
   EXPECT_EQ(ReasonOf(Get("a").status()), v1::CORRUPT);
   EXPECT_EQ(*Get("b"), "two");
 }

@@ -52,7 +52,7 @@ pb::Command Partition::NewCommand() const {
 
 pb::VersionRecord Partition::RecordOf(const pb::Manifest& manifest) {
   pb::VersionRecord record;
-  record.set_format_version(kFormatVersion<pb::VersionRecord>);
+  record.set_format_version(VersionFormatOf(kFirstClusterFormat));
   record.set_version_id(std::string(VersionId::Draw(random_).bytes()));
   record.set_manifest(EncodeRecord(manifest));
   return record;

@@ -289,6 +289,31 @@ TEST(StateMachine, StopsAtACommandThatItDoesNotUnderstand) {
   EXPECT_TRUE(batch.empty());
 }
 
+// Its proposer chose the format: replicas of several builds have the same rows.
+TEST(StateMachine, KeepsAVersionsRecordInTheFormatThatItCameIn) {
+  Partition partition;
+  const RunId run = RunId::Draw(partition.random());
+  pb::Command command = partition.Put("a", run, 10);
+  command.mutable_put_version()->mutable_record()->set_format_version(
+      NewestFormat<pb::VersionRecord>());
+  ASSERT_EQ(partition.Apply(command, {AllChunksOf(run, 10)}).code(), pb::Outcome::OK);
+  EXPECT_EQ(partition.Newest("a")->record.format_version(), NewestFormat<pb::VersionRecord>());
+}
+
+TEST(StateMachine, StopsAtAVersionsRecordOfANewerFormat) {
+  Partition partition;
+  ObjectStateMachine machine;
+  const RunId run = RunId::Draw(partition.random());
+  pb::Command command = partition.Put("a", run, 10);
+  for (const uint32_t format : {0u, NewestFormat<pb::VersionRecord>() + 1}) {
+    command.mutable_put_version()->mutable_record()->set_format_version(format);
+    storage::KvBatch batch;
+    const storage::LogEntry entry = partition.NextEntry(command, {AllChunksOf(run, 10)});
+    EXPECT_FALSE(machine.Apply(entry, *partition.NewView(), batch).ok()) << format;
+    EXPECT_TRUE(batch.empty());
+  }
+}
+
 // P5: what counts is what the partition has been told last, in the order of the log.
 TEST(Versions, AreKeptAsTheNewestGenerationSaysThatTheLogHasBrought) {
   Partition partition;
