@@ -210,6 +210,7 @@ absl::Status ServingNode::StartTransport() {
   transport.ca_certificate = options_.tls.ca_certificate;
   transport.certificate = options_.tls.certificate;
   transport.private_key = options_.tls.private_key;
+  transport.renewed = options_.tls.renewed;
   transport.listen_address = options_.internal_address;
   transport.services = {&node_service_};
   transport.interceptors = [this] {

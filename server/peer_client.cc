@@ -198,7 +198,7 @@ class GrpcPeerClient final : public PeerClient {
       peer->channel = grpc::CreateCustomChannel(
           endpoint,
           replication::NodeChannelCredentials(
-              {tls_.ca_certificate, tls_.certificate, tls_.private_key}, node),
+              {tls_.ca_certificate, tls_.certificate, tls_.private_key, tls_.renewed}, node),
           arguments);
       peer->stub = pb::NodeService::NewStub(peer->channel);
     }

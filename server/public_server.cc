@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "replication/transport/node_credentials.h"
 #include "server/handlers/control_handlers.h"
 #include "server/handlers/object_handlers.h"
 #include "server/handlers/proxy.h"
@@ -33,10 +34,14 @@ constexpr int kMinClientPingMs = 10'000;
 constexpr int kMinPollers = 1;
 constexpr int kMaxPollers = 2;
 
+replication::NodeTls NodeTlsOf(const TlsMaterial& tls) {
+  return {tls.ca_certificate, tls.certificate, tls.private_key, tls.renewed};
+}
+
 class GrpcPublicServer final : public PublicServer {
  public:
   GrpcPublicServer(Api& api, const TlsMaterial& tls)
-      : proxy_(tls.ca_certificate),
+      : proxy_(replication::HostChannelCredentials(NodeTlsOf(tls))),
         tenants_(api),
         access_keys_(api),
         containers_(api),
@@ -53,11 +58,11 @@ class GrpcPublicServer final : public PublicServer {
       return absl::InvalidArgumentError(
           absl::StrCat("listen address without a port: ", listen_address));
     }
-    grpc::SslServerCredentialsOptions credentials(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
-    credentials.pem_key_cert_pairs = {{tls.private_key, tls.certificate}};
+    const auto credentials =
+        replication::NodeServerCredentials(NodeTlsOf(tls), replication::ClientCertificates::kNone);
     grpc::ServerBuilder builder;
     int port = 0;
-    builder.AddListeningPort(listen_address, grpc::SslServerCredentials(credentials), &port);
+    builder.AddListeningPort(listen_address, credentials, &port);
     for (grpc::Service* service : std::initializer_list<grpc::Service*>{
              &tenants_, &access_keys_, &containers_, &cluster_, &dev_, &objects_, &uploads_}) {
       builder.RegisterService(service);

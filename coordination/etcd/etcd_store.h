@@ -12,6 +12,10 @@
 #include "absl/time/time.h"
 #include "coordination/coordination_store.h"
 
+namespace grpc::experimental {
+class CertificateProviderInterface;
+}  // namespace grpc::experimental
+
 namespace meridian::coordination {
 
 // PEM.
@@ -20,6 +24,9 @@ struct EtcdTls {
   // Presented to etcd; both empty: none.
   std::string certificate = {};
   std::string private_key = {};
+  // What counts instead, at each handshake, where it may be renewed while the process runs; it has
+  // a certificate if the above have. Null: the above.
+  std::shared_ptr<grpc::experimental::CertificateProviderInterface> renewed = nullptr;
 };
 
 // Which store this is, and how far it had come (P11). 0: not known.

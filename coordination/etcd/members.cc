@@ -1,6 +1,9 @@
 #include "coordination/etcd/members.h"
 
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_certificate_verifier.h>
+#include <grpcpp/security/tls_credentials_options.h>
 
 #include <algorithm>
 #include <utility>
@@ -23,6 +26,23 @@ constexpr int kMaxReconnectBackoffMs = 1'000;
 // etcd refuses values above 1.5 MiB by default; a page of List has options.page_rows of them.
 constexpr int64_t kMaxRowBytes = 2 << 20;
 
+std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const EtcdTls& tls) {
+  if (tls.renewed == nullptr) {
+    grpc::SslCredentialsOptions options;
+    options.pem_root_certs = tls.ca_certificate;
+    options.pem_cert_chain = tls.certificate;
+    options.pem_private_key = tls.private_key;
+    return grpc::SslCredentials(options);
+  }
+  grpc::experimental::TlsChannelCredentialsOptions options;
+  options.set_certificate_provider(tls.renewed);
+  options.watch_root_certs();
+  if (!tls.certificate.empty()) options.watch_identity_key_cert_pairs();
+  options.set_certificate_verifier(
+      std::make_shared<grpc::experimental::HostNameCertificateVerifier>());
+  return grpc::experimental::TlsCredentials(options);
+}
+
 std::shared_ptr<grpc::Channel> MakeChannel(const EtcdOptions& options,
                                            const std::string& endpoint) {
   grpc::ChannelArguments arguments;
@@ -40,11 +60,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const EtcdOptions& options,
   if (!options.tls.has_value()) {
     return grpc::CreateCustomChannel(endpoint, grpc::InsecureChannelCredentials(), arguments);
   }
-  grpc::SslCredentialsOptions tls;
-  tls.pem_root_certs = options.tls->ca_certificate;
-  tls.pem_cert_chain = options.tls->certificate;
-  tls.pem_private_key = options.tls->private_key;
-  return grpc::CreateCustomChannel(endpoint, grpc::SslCredentials(tls), arguments);
+  return grpc::CreateCustomChannel(endpoint, CredentialsOf(*options.tls), arguments);
 }
 
 }  // namespace

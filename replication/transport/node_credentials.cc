@@ -44,15 +44,31 @@ class NodeVerifier final : public tls_options::ExternalCertificateVerifier {
   const NodeId node_;
 };
 
+CertificateProvider ProviderOf(const NodeTls& tls) {
+  if (tls.renewed != nullptr) return tls.renewed;
+  return std::make_shared<tls_options::StaticDataCertificateProvider>(
+      tls.ca_certificate,
+      std::vector<tls_options::IdentityKeyCertPair>{
+          {.private_key = tls.private_key, .certificate_chain = tls.certificate}});
+}
+
 }  // namespace
+
+std::shared_ptr<grpc::ServerCredentials> NodeServerCredentials(const NodeTls& tls,
+                                                               ClientCertificates clients) {
+  tls_options::TlsServerCredentialsOptions options(ProviderOf(tls));
+  options.watch_identity_key_cert_pairs();
+  if (clients == ClientCertificates::kRequired) {
+    options.watch_root_certs();
+    options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  }
+  return tls_options::TlsServerCredentials(options);
+}
 
 std::shared_ptr<grpc::ChannelCredentials> NodeChannelCredentials(const NodeTls& tls,
                                                                  const NodeId& peer) {
   tls_options::TlsChannelCredentialsOptions options;
-  options.set_certificate_provider(std::make_shared<tls_options::StaticDataCertificateProvider>(
-      tls.ca_certificate,
-      std::vector<tls_options::IdentityKeyCertPair>{
-          {.private_key = tls.private_key, .certificate_chain = tls.certificate}}));
+  options.set_certificate_provider(ProviderOf(tls));
   options.watch_root_certs();
   options.watch_identity_key_cert_pairs();
   options.set_verify_server_certs(true);
@@ -60,6 +76,14 @@ std::shared_ptr<grpc::ChannelCredentials> NodeChannelCredentials(const NodeTls& 
       tls_options::ExternalCertificateVerifier::Create<NodeVerifier>(peer));
   // The verifier decides: the address that is dialled is no name of the peer.
   options.set_check_call_host(false);
+  return tls_options::TlsCredentials(options);
+}
+
+std::shared_ptr<grpc::ChannelCredentials> HostChannelCredentials(const NodeTls& tls) {
+  tls_options::TlsChannelCredentialsOptions options;
+  options.set_certificate_provider(ProviderOf(tls));
+  options.watch_root_certs();
+  options.set_certificate_verifier(std::make_shared<tls_options::HostNameCertificateVerifier>());
   return tls_options::TlsCredentials(options);
 }
 

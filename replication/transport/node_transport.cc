@@ -108,6 +108,9 @@ class TransportCore final : public StreamOwner, public std::enable_shared_from_t
   Link& LinkTo(const NodeId& peer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Dials(const NodeId& peer) const { return options_.self < peer; }
   std::shared_ptr<grpc::Channel> MakeChannel(const NodeId& peer, const std::string& address) const;
+  NodeTls Tls() const {
+    return {options_.ca_certificate, options_.certificate, options_.private_key, options_.renewed};
+  }
 
   const NodeTransportOptions options_;
   Executor& timers_;
@@ -125,9 +128,6 @@ class TransportCore final : public StreamOwner, public std::enable_shared_from_t
 };
 
 absl::Status TransportCore::Listen() {
-  grpc::SslServerCredentialsOptions tls(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  tls.pem_root_certs = options_.ca_certificate;
-  tls.pem_key_cert_pairs = {{options_.private_key, options_.certificate}};
   const size_t colon = options_.listen_address.rfind(':');
   if (colon == std::string::npos) {
     return absl::InvalidArgumentError(
@@ -135,7 +135,8 @@ absl::Status TransportCore::Listen() {
   }
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(options_.listen_address, grpc::SslServerCredentials(tls), &port);
+  builder.AddListeningPort(options_.listen_address,
+                           NodeServerCredentials(Tls(), ClientCertificates::kRequired), &port);
   builder.RegisterService(&service_);
   for (grpc::Service* service : options_.services) builder.RegisterService(service);
   if (options_.interceptors) {
@@ -242,11 +243,7 @@ std::shared_ptr<grpc::Channel> TransportCore::MakeChannel(const NodeId& peer,
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs / 2);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel(
-      address,
-      NodeChannelCredentials({options_.ca_certificate, options_.certificate, options_.private_key},
-                             peer),
-      arguments);
+  return grpc::CreateCustomChannel(address, NodeChannelCredentials(Tls(), peer), arguments);
 }
 
 void TransportCore::Dial(const NodeId& peer) {

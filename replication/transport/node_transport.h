@@ -21,6 +21,7 @@
 namespace grpc {
 class Service;
 namespace experimental {
+class CertificateProviderInterface;
 class ServerInterceptorFactoryInterface;
 }  // namespace experimental
 }  // namespace grpc
@@ -34,6 +35,8 @@ struct NodeTransportOptions {
   std::string ca_certificate;
   std::string certificate;
   std::string private_key;
+  // What counts instead, at each handshake; null: the above. See NodeTls.
+  std::shared_ptr<grpc::experimental::CertificateProviderInterface> renewed = nullptr;
   std::string listen_address = "127.0.0.1:0";
   // Served on the same port, to all that have a certificate of the CA: they check whose. They
   // outlive the transport.

@@ -74,8 +74,6 @@ std::shared_ptr<Proxy::Leader> Proxy::Find(const std::string& endpoint) {
   if (leaders_.size() >= kMaxLeaders && !leaders_.contains(endpoint)) leaders_.clear();
   std::shared_ptr<Leader>& leader = leaders_[endpoint];
   if (leader == nullptr) {
-    grpc::SslCredentialsOptions tls;
-    tls.pem_root_certs = ca_certificate_;
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
@@ -84,7 +82,7 @@ std::shared_ptr<Proxy::Leader> Proxy::Find(const std::string& endpoint) {
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
     arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-    const auto channel = grpc::CreateCustomChannel(endpoint, grpc::SslCredentials(tls), arguments);
+    const auto channel = grpc::CreateCustomChannel(endpoint, credentials_, arguments);
     leader.reset(
         new Leader{v1::ObjectService::NewStub(channel), v1::UploadService::NewStub(channel)});
   }

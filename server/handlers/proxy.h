@@ -38,8 +38,9 @@ class Proxy {
   // Makes the call at the leader; the context lives that long.
   using Call = std::function<grpc::Status(Leader& leader, grpc::ClientContext& context)>;
 
-  // `ca_certificate`, PEM: has signed every server's.
-  explicit Proxy(std::string ca_certificate) : ca_certificate_(std::move(ca_certificate)) {}
+  // `credentials`: of a channel to any server.
+  explicit Proxy(std::shared_ptr<grpc::ChannelCredentials> credentials)
+      : credentials_(std::move(credentials)) {}
 
   // Whether the caller wants its call to be passed on.
   static bool IsWanted(const grpc::ServerContext& context);
@@ -54,7 +55,7 @@ class Proxy {
 
   std::shared_ptr<Leader> Find(const std::string& endpoint) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  const std::string ca_certificate_;
+  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
   std::atomic<int> calls_{0};
   absl::Mutex mutex_;
   std::map<std::string, std::shared_ptr<Leader>> leaders_ ABSL_GUARDED_BY(mutex_);

@@ -19,8 +19,9 @@ namespace meridian::server {
 class ClusterConnection {
  public:
   // Reads the files that the configuration names, and does not wait for etcd. Errors say which file
-  // or field is to be mended. INVALID_ARGUMENT also: the certificate is not this node's.
-  // `random` (thread-safe) outlives it.
+  // or field is to be mended. INVALID_ARGUMENT also: the certificate is not this node's. The files
+  // of TLS are read again every ten seconds: replaced ones are taken up if they are in order, and
+  // logged as an error if not. `random` (thread-safe) outlives it.
   static absl::StatusOr<std::unique_ptr<ClusterConnection>> Open(
       const internal::v1::NodeConfig& config, Random& random);
 
@@ -31,7 +32,7 @@ class ClusterConnection {
 
   coordination::CoordinationStore& store() const { return *store_; }
   crypto::Kms& kms() const { return *kms_; }
-  // The node's.
+  // The node's, as they were at the start.
   const TlsMaterial& tls() const { return tls_; }
 
  private:

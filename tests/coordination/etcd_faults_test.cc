@@ -1,9 +1,11 @@
 // What becomes of calls, watches and announcements when members of a real etcd, or the way to them,
 // fail.
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/security/tls_certificate_provider.h>
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <memory>
 #include <string>
@@ -19,6 +21,7 @@
 #include "tests/coordination/blocking_store.h"
 #include "tests/coordination/etcd_cluster.h"
 #include "tests/coordination/tcp_proxy.h"
+#include "tests/temp_folder.h"
 #include "tests/until.h"
 
 namespace meridian::coordination {
@@ -302,6 +305,33 @@ TEST_F(EtcdFaults, WhoHasNoCertificateOfTheClusterIsNotServed) {  // I9
   EXPECT_TRUE(absl::IsUnavailable(BlockingGet(*Open(options), "key").status()));
   options.tls.reset();
   EXPECT_TRUE(absl::IsUnavailable(BlockingGet(*Open(options), "key").status()));
+}
+
+TEST_F(EtcdFaults, ARenewedCertificateIsTakenUpWithoutARestart) {
+  const TempFolder folder;
+  const auto write = [&](const std::string& name, const std::string& pem) {
+    const std::string path = folder.path() + "/" + name;
+    std::ofstream(path + ".new") << pem;
+    std::filesystem::rename(path + ".new", path);
+  };
+  SystemClock clock;
+  const auto other = crypto::CertificateAuthority::Create("other", clock);
+  ASSERT_TRUE(other.ok()) << other.status();
+  const auto stranger = (*other)->IssueNode("client");
+  ASSERT_TRUE(stranger.ok()) << stranger.status();
+  EtcdOptions options = Options();
+  const EtcdTls good = *options.tls;
+  write("ca", good.ca_certificate);
+  write("key", stranger->private_key_pem);
+  write("crt", stranger->certificate_pem);
+  options.call_timeout = absl::Seconds(1);
+  options.tls->renewed = std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
+      folder.path() + "/key", folder.path() + "/crt", folder.path() + "/ca", 1);
+  const auto store = Open(options);
+  EXPECT_TRUE(absl::IsUnavailable(BlockingGet(*store, "key").status()));
+  write("key", good.private_key);
+  write("crt", good.certificate);
+  EXPECT_TRUE(Until([&] { return BlockingGet(*store, "key").ok(); }));
 }
 
 TEST_F(EtcdFaults, AStoreThatClosesDropsWhatIsInFlight) {

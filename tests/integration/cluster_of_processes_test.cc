@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_replace.h"
 #include "tests/integration/process_cluster.h"
+#include "tests/integration/raw_server.h"
 
 namespace meridian {
 namespace {
@@ -32,6 +33,20 @@ class ClusterOfProcesses : public ProcessCluster {
     const auto read = client_->ReadObject(request, *MakeStringSink(&body));
     if (!read.ok()) return read.status();
     return body;
+  }
+  // The certificate that a server shows on a new connection, PEM; empty: there is none.
+  static std::string PresentedBy(const std::string& endpoint) {
+    const RawServer server(*profile_, endpoint);
+    const auto context = RawServer::ContextOf(*profile_);
+    v1::Topology topology;
+    (void)server.cluster->GetTopology(context.get(), {}, &topology);  // any answer has one
+    const auto shown =
+        context->auth_context()->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
+    return shown.empty() ? "" : std::string(shown[0].data(), shown[0].size());
+  }
+  static std::string ContentsOf(const std::string& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
   }
 };
 
@@ -147,6 +162,40 @@ TEST_F(ClusterOfProcesses, ACopyOfADiskThatIsPutBackIsRefusedUntilTheDiskItselfI
   std::filesystem::rename(itself, disk);
   const absl::Status started = cluster_->Start("east-3a");
   ASSERT_TRUE(started.ok()) << started;
+  EXPECT_EQ(AwaitEqualReplicas(*admin_, kZonal), absl::OkStatus());
+}
+
+TEST_F(ClusterOfProcesses, ACertificateIsRenewedWithoutARestartAndABrokenOneIsNotTakenUp) {
+  const std::string endpoint = NodeNamed("east-2a").endpoint();
+  const std::string pid = cluster_->PidOf("east-2a");
+  const std::string files =
+      std::filesystem::path(cluster_->ConfigFile("east-2a")).replace_filename("tls");
+  const std::string first = ContentsOf(files + ".crt");
+  ASSERT_EQ(PresentedBy(endpoint), first);
+
+  std::ofstream(files + ".crt.new") << first.substr(0, first.size() / 2);
+  std::filesystem::rename(files + ".crt.new", files + ".crt");
+  EXPECT_TRUE(Until([&] {
+    return absl::StrContains(ContentsOf(cluster_->LogFile("east-2a")),
+                             "certificates cannot be renewed");
+  })) << "the broken file is not told";
+  EXPECT_EQ(PresentedBy(endpoint), first);
+
+  const std::string next = folder_->path() + "/renewed";
+  const ProgramResult issued = RunProgram({"client/cli/meridian", "ca", "issue", "east-2a", "--ca",
+                                           cluster_->folder() + "/ca", "--out", next});
+  ASSERT_EQ(issued.exit_code, 0) << issued.output;
+  const std::string second = ContentsOf(next + ".crt");
+  ASSERT_NE(second, first);
+  for (const char* file : {".key", ".crt"}) std::filesystem::rename(next + file, files + file);
+  EXPECT_TRUE(Until([&] { return PresentedBy(endpoint) == second; }))
+      << "presented: " << PresentedBy(endpoint);
+  EXPECT_EQ(cluster_->PidOf("east-2a"), pid);
+  // Nodes connect to it anew, and it to them.
+  ASSERT_TRUE(cluster_->Stop("east-3a").ok());
+  const absl::Status started = cluster_->Start("east-3a");
+  ASSERT_TRUE(started.ok()) << started;
+  EXPECT_TRUE(Put(kZonal, "after the renewal", "body").ok());
   EXPECT_EQ(AwaitEqualReplicas(*admin_, kZonal), absl::OkStatus());
 }
 

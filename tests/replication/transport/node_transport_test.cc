@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "crypto/certificate_authority.h"
 #include "replication/transport/envelope.h"
+#include "replication/transport/renewing_certificates.h"
 #include "tests/until.h"
 
 namespace meridian::replication {
@@ -91,6 +92,99 @@ class NodeTransportTest : public testing::Test {
   const std::unique_ptr<CertificateAuthority> ca_ = NewAuthority();
   const std::unique_ptr<Executor> timers_ = MakeThreadExecutor("timers");
 };
+
+// What can be read of a node's certificates, and what was told of them.
+class Certificates {
+ public:
+  explicit Certificates(CertificatePem first) : now_(std::move(first)) {}
+  void Set(absl::StatusOr<CertificatePem> now) {
+    absl::MutexLock lock(&mutex_);
+    now_ = std::move(now);
+  }
+  int told_errors() {
+    absl::MutexLock lock(&mutex_);
+    return told_errors_;
+  }
+  int reads() {
+    absl::MutexLock lock(&mutex_);
+    return reads_;
+  }
+  CertificateSource Source() {
+    return {.read =
+                [this] {
+                  absl::MutexLock lock(&mutex_);
+                  ++reads_;
+                  return now_;
+                },
+            .told =
+                [this](const absl::Status& status) {
+                  absl::MutexLock lock(&mutex_);
+                  told_errors_ += !status.ok();
+                },
+            .interval = absl::Seconds(1)};
+  }
+
+ private:
+  absl::Mutex mutex_;
+  absl::StatusOr<CertificatePem> now_;
+  int told_errors_ = 0;
+  int reads_ = 0;
+};
+
+CertificatePem PemOf(const CertificateAuthority& ca, const NodeId& node) {
+  const auto identity = ca.IssueNode(node);
+  EXPECT_TRUE(identity.ok()) << identity.status();
+  return {ca.certificate_pem(), identity->certificate_pem, identity->private_key_pem};
+}
+
+// All of it is another CA's afterwards: what it trusts, and what it presents to servers and
+// clients.
+TEST_F(NodeTransportTest, RenewedCertificatesAreTakenUpWithoutARestart) {
+  const auto next = NewAuthority();
+  const CertificatePem first = PemOf(*ca_, "b");
+  Certificates certificates(first);
+  const auto renewed = RenewCertificates(first, certificates.Source());
+  ASSERT_TRUE(renewed.ok()) << renewed.status();
+  Inbox inbox;
+  NodeTransportOptions renewing = Options("b");
+  renewing.renewed = *renewed;
+  const auto b = Start(std::move(renewing), inbox.handler());
+  const auto a = Start(Options("a"), inbox.handler());
+  Introduce(*a, "a", *b, "b");
+  ASSERT_TRUE(Connected(*a, "a", *b, "b"));
+
+  certificates.Set(PemOf(*next, "b"));
+  // Dialled by one with a smaller id, and dials one with a larger.
+  for (const NodeId peer : {"aa", "c"}) {
+    NodeTransportOptions options = OptionsOf(peer, peer, *next);
+    options.ca_certificate = next->certificate_pem();
+    const auto other = Start(std::move(options), inbox.handler());
+    Introduce(*other, peer, *b, "b");
+    EXPECT_TRUE(Connected(*other, peer, *b, "b")) << peer;
+  }
+  EXPECT_TRUE(a->GetLinkStatus("b").connected) << "what is connected stays";
+  EXPECT_EQ(certificates.told_errors(), 0);
+}
+
+TEST_F(NodeTransportTest, CertificatesThatCannotBeRenewedStayInUseAndAreToldOnce) {
+  const CertificatePem first = PemOf(*ca_, "b");
+  Certificates certificates(first);
+  const auto renewed = RenewCertificates(first, certificates.Source());
+  ASSERT_TRUE(renewed.ok()) << renewed.status();
+  certificates.Set(absl::InvalidArgumentError("the private key is not the certificate's"));
+  const int before = certificates.reads();
+  ASSERT_TRUE(Until([&] { return certificates.reads() >= before + 3; }));
+  EXPECT_EQ(certificates.told_errors(), 1);
+  Inbox inbox;
+  NodeTransportOptions renewing = Options("b");
+  renewing.renewed = *renewed;
+  const auto b = Start(std::move(renewing), inbox.handler());
+  for (const NodeId peer : {"a", "c"}) {
+    const auto other = Start(Options(peer), inbox.handler());
+    Introduce(*other, peer, *b, "b");
+    EXPECT_TRUE(Connected(*other, peer, *b, "b")) << peer;
+  }
+}
 
 TEST_F(NodeTransportTest, DeliversBothWaysInOrder) {
   Inbox inbox_a, inbox_b;
