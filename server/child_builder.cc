@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "server/await.h"
+#include "server/piece_loader.h"
 #include "storage/objects/child_rows.h"
 
 namespace meridian::server {
@@ -34,11 +35,14 @@ absl::Status Install(storage::ReplicaStorage& storage, objects::ChildRows rows, 
                       std::move(done));
     }));
   }
+  PieceLoader loader(
+      strand, [&storage](const PieceLoader::Rows& piece) { return storage.LoadInstall(piece); });
   while (true) {
-    ASSIGN_OR_RETURN(const objects::ChildRows::Rows piece, rows.Next(kPieceBytes));
+    ASSIGN_OR_RETURN(PieceLoader::Rows piece, rows.Next(kPieceBytes));
     if (piece.empty()) break;
-    RETURN_IF_ERROR(OnStrand(strand, [&](Done done) { done(storage.LoadInstall(piece)); }));
+    RETURN_IF_ERROR(loader.Add(std::move(piece)));
   }
+  RETURN_IF_ERROR(loader.Finish());
   return OnStrand(strand, [&](Done done) {
     storage.FinishInstall(kFirstIndex, kChildsFirstEpoch, rows.timestamp(), std::move(done));
   });

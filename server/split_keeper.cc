@@ -19,7 +19,6 @@ namespace pb = internal::v1;
 constexpr absl::Duration kStatusTimeout = absl::Seconds(2);
 constexpr absl::Duration kProposeTimeout = absl::Seconds(10);
 constexpr absl::Duration kSampleTime = absl::Minutes(1);
-constexpr absl::Duration kSilent = absl::Seconds(1);
 
 }  // namespace
 
@@ -108,6 +107,7 @@ void SplitKeeper::Measure(const Led& led) {
   const LogIndex applied = led.status.applied_index;
   const auto [sample, first] =
       samples_.try_emplace(led.replica->identity().partition, Sample{now, applied});
+  sample->second.steadiness.Note(led.status, now);
   const absl::Duration time = now - sample->second.time;
   if (first || time < kSampleTime) return;
   const auto entries = static_cast<double>(applied.value() - sample->second.applied.value());
@@ -144,11 +144,14 @@ absl::Status SplitKeeper::LetFree(const Led& led) {
 }
 
 absl::StatusOr<bool> SplitKeeper::IsDue(const Led& led) {
+  const Sample& sample = samples_[led.replica->identity().partition];
+  // A member that is away or behind could not build its child's replica, and the names that move
+  // would wait for it wherever another fails.
+  if (!sample.steadiness.Holds(env_.options.steady)) return false;
   const std::unique_ptr<storage::KvReader> state = led.replica->NewView();
   ASSIGN_OR_RETURN(const bool may_be_split, MayBeSplit(*state, env_.options));
   if (!may_be_split) return false;
   ASSIGN_OR_RETURN(const bool too_large, IsTooLarge(*state, env_.options));
-  const Sample& sample = samples_[led.replica->identity().partition];
   if (!too_large && sample.entries_per_second <= env_.options.max_entries_per_second) return false;
   ASSIGN_OR_RETURN(const uint64_t versions, CountVersions(*state));
   return versions > sample.whole_versions;
@@ -172,16 +175,22 @@ absl::Status SplitKeeper::Begin(const Led& led) {
   split->set_epoch(led.status.epoch.value());
   split->set_moved_count(point->moved_count);
   split->set_moved_bytes(point->moved_bytes);
-  // Whatever became of it is seen in the parent's state, at the next turn.
+  // Whatever became of it is seen in the parent's state, at the next turn at the latest.
   ASSIGN_OR_RETURN(const pb::Outcome outcome, Propose(led, command));
   if (outcome.code() != pb::Outcome::OK) return absl::OkStatus();
   // How busy it is has to be measured anew.
-  sample = {env_.clock.MonotonicNow(), led.status.applied_index};
+  sample.time = env_.clock.MonotonicNow();
+  sample.applied = led.status.applied_index;
+  sample.entries_per_second = 0;
+  sample.whole_versions = 0;
   Log(LogLevel::kInfo, "split", "a group splits",
       {{"node", env_.node},
        {"group", led.replica->identity().partition.ToHex()},
        {"child", child.ToHex()}});
-  return absl::OkStatus();
+  // Its names wait for the map.
+  ASSIGN_OR_RETURN(const std::optional<pb::PendingSplit> pending,
+                   objects::FindSplit(*led.replica->NewView()));
+  return pending ? Advance(led, *pending) : absl::OkStatus();
 }
 
 // Nil: not now.
@@ -207,10 +216,6 @@ absl::StatusOr<PartitionId> SplitKeeper::CreateChild(const Led& led) {
   if (config.leader != self.replica || config.epoch != led.status.epoch ||
       !config.joint_old.empty() || !config.learners.empty()) {
     return PartitionId();
-  }
-  // A member that is away could not build its child's replica.
-  for (const auto& [replica, silence] : led.status.silence) {
-    if (silence > kSilent) return PartitionId();
   }
   const PartitionId child = PartitionId::Draw(env_.random);
   replication::GroupConfig next;

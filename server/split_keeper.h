@@ -3,15 +3,12 @@
 //   1. the child's rows in the coordination store: its group, on the disks of the parent's members,
 //      and whose split it comes from;
 //   2. the parent's log: SplitPartition. From its apply on the parent refuses the child's names,
-//   and
-//      each node builds its child's replica from its parent's (child_builder.h);
+//      and each node builds its child's replica from its parent's (child_builder.h);
 //   3. the container's map names the child;
 //   4. the child's leader notes that it serves: the first entry of its epoch is committed, by a
-//   quorum
-//      of replicas that are whole;
+//      quorum of replicas that are whole;
 //   5. FinishSplit in the parent's log, after which the parent's replicas let the rows go, and
-//   after
-//      that the child may free what its rows held.
+//      after that the child may free what its rows held.
 // All that is needed to go on is in the parent's state and in the store, so that whoever leads next
 // goes on. A child whose split never came into the log is removed.
 #pragma once
@@ -36,6 +33,7 @@
 #include "server/cluster_view.h"
 #include "server/replica_host.h"
 #include "server/split_plan.h"
+#include "server/steadiness.h"
 #include "tenancy/containers.h"
 
 namespace meridian::server {
@@ -71,6 +69,7 @@ class SplitKeeper {
     absl::Duration time;
     LogIndex applied;
     double entries_per_second = 0;
+    Steadiness steadiness = {};
     // Versions when it could not be split, being all of one name: not looked at again until there
     // are more.
     uint64_t whole_versions = 0;

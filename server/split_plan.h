@@ -13,6 +13,9 @@ namespace meridian::server {
 
 struct SplitOptions {
   absl::Duration interval = absl::Seconds(2);
+  // For so long all of the group's members have to have kept up with one leader: a split's child
+  // is copied and chooses a leader of its own, for which its names wait, and has none to spare.
+  absl::Duration steady = absl::Seconds(10);
   // A partition with more versions, or rows of versions with more bytes, is split. What a split
   // copies, and how long the child's names wait for it, is in proportion.
   uint64_t max_versions = 100'000;

@@ -203,6 +203,7 @@ class SplittingTest : public PartitionsTest {
 
   void Configure(server::DevOptions& options) override {
     options.splits.interval = absl::Milliseconds(100);
+    options.splits.steady = absl::ZeroDuration();
     options.splits.max_versions = 60;
     options.splits.min_versions = 10;
   }

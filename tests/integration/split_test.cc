@@ -81,6 +81,7 @@ class SplitTest : public ClusterFixture {
   }
   void Configure(server::DevOptions& options) override {
     options.splits.interval = absl::Milliseconds(100);
+    options.splits.steady = absl::ZeroDuration();
     options.splits.max_versions = 60;
     options.splits.min_versions = 10;
   }
@@ -170,6 +171,38 @@ TEST_F(SplitTest, SplitsSurviveTheCrashOfEachNodeInTurn) {
   EXPECT_TRUE(GroupsReach(6));
   ExpectAllThere(writers);
   EXPECT_EQ(AwaitEqualReplicas(*admin_, kContainer), absl::OkStatus());
+}
+
+// The keepers look at their groups long after one another.
+class SlowTurnsTest : public SplitTest {
+ protected:
+  static constexpr absl::Duration kInterval = absl::Seconds(12);
+
+  void Configure(server::DevOptions& options) override {
+    SplitTest::Configure(options);
+    options.splits.interval = kInterval;
+  }
+  // Into 80 names.
+  void WriteAll(absl::Duration timeout) {
+    for (int i = 0; i < 80; ++i) {
+      v1::WriteSpec spec;
+      spec.set_container(kContainer);
+      spec.set_name(absl::StrCat("n", i));
+      const auto written = client_->WriteObject(spec, "body", {.timeout = timeout});
+      EXPECT_TRUE(written.ok()) << spec.name() << " " << written.status();
+    }
+  }
+};
+
+TEST_F(SlowTurnsTest, WhatMovesCanBeWrittenBeforeTheKeepersNextTurn) {
+  const auto is_split = [this] {
+    const auto groups = GroupsOf(*admin_, kContainer);
+    return groups.ok() && groups->size() > 1;
+  };
+  // Before, during and after the split.
+  for (int more = 2; more > 0 && !HasFailure(); more -= is_split()) {
+    WriteAll(kInterval - absl::Seconds(2));
+  }
 }
 
 }  // namespace
