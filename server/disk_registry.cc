@@ -39,22 +39,33 @@ absl::Status CheckIsNoCopy(const DiskRecord& known, const storage::DiskOpening& 
       "the other replicas"));
 }
 
+// An error of the store is no verdict on the disk, whatever its code: FAILED_PRECONDITION and
+// NOT_FOUND of RecordDiskOpening put it out of service for good.
+absl::Status NoVerdict(const absl::Status& status) {
+  const bool passes = status.ok() || absl::IsResourceExhausted(status) || absl::IsDataLoss(status);
+  return passes ? status : absl::UnavailableError(status.ToString());
+}
+
 }  // namespace
 
 absl::Status RecordDiskOpening(coordination::CoordinationStore& store, const NodeId& node,
                                const storage::DiskOpening& opening) {
   const std::string key = DiskKeyOf(opening.disk);
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    ASSIGN_OR_RETURN(const auto row, GetFrom(store, key));
-    if (row) {
-      ASSIGN_OR_RETURN(const DiskRecord known, DecodeDiskRecord(row->value));
-      if (known.opening == opening.next && !known.removed) return absl::OkStatus();
-      RETURN_IF_ERROR(CheckIsNoCopy(known, opening));
+    const auto row = GetFrom(store, key);
+    RETURN_IF_ERROR(NoVerdict(row.status()));
+    int64_t revision = 0;
+    if (row->has_value()) {
+      const absl::StatusOr<DiskRecord> known = DecodeDiskRecord((*row)->value);
+      RETURN_IF_ERROR(NoVerdict(known.status()));
+      if (known->opening == opening.next && !known->removed) return absl::OkStatus();
+      RETURN_IF_ERROR(CheckIsNoCopy(*known, opening));
+      revision = (*row)->mod_revision;
     }
     const DiskRecord record{node, opening.incarnation + 1, opening.next};
     const absl::Status recorded =
-        CommitTo(store, {{{key, row ? row->mod_revision : 0}}, {{key, EncodeDiskRecord(record)}}});
-    if (!absl::IsAborted(recorded)) return recorded;
+        CommitTo(store, {{{key, revision}}, {{key, EncodeDiskRecord(record)}}});
+    if (!absl::IsAborted(recorded)) return NoVerdict(recorded);
   }
   return absl::UnavailableError("the disk's record changes too fast; try again");
 }

@@ -13,8 +13,9 @@ namespace meridian::server {
 // from `opening.last` to `opening.next`, by compare. So of two folders that hold the same disk, the
 // first that opens goes on and the other is refused, now and after any restart. Blocks.
 // FAILED_PRECONDITION: the folder is a copy; another opening than it knows of was recorded since.
-// NOT_FOUND: the disk was taken out of the cluster. UNAVAILABLE, RESOURCE_EXHAUSTED: the store does
-// not answer, or takes no writes.
+// NOT_FOUND: the disk was taken out of the cluster. RESOURCE_EXHAUSTED: the store takes no writes.
+// DATA_LOSS: the record is unreadable. UNAVAILABLE: any other error of the store, whatever its code
+// was, or the record is a newer program's: that says nothing of the disk.
 absl::Status RecordDiskOpening(coordination::CoordinationStore& store, const NodeId& node,
                                const storage::DiskOpening& opening);
 

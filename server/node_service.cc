@@ -53,6 +53,7 @@ pb::ReplicaStatus Describe(HostedReplica& replica, const pb::GetNodeStatusReques
   proto.set_repaired_chunks(status->repaired_chunks);
   proto.set_chunks_without_copy(status->chunks_without_copy);
   proto.set_chunks_awaited(status->chunks_awaited);
+  proto.set_installing(status->installing);
   if (!status->health.ok()) proto.set_problem(status->health.ToString());
   if (request.with_stored_bytes()) proto.set_stored_bytes(replica.StoredBytes().value_or(0));
   if (!request.with_digest()) return proto;

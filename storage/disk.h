@@ -98,7 +98,9 @@ class Disk {
   // FAILED_PRECONDITION if another process (or another owner in this one) holds it. `path` is a
   // file, created if absent.
   virtual absl::StatusOr<std::unique_ptr<DiskLock>> Lock(const std::string& path) = 0;
-  // Bytes that may still be written.
+  // Bytes that may still be written. NOT_FOUND: the disk's folder is gone, or the device does not
+  // answer for it: the disk has failed. UNAVAILABLE: it cannot be told now, which says nothing of
+  // the disk.
   virtual absl::StatusOr<uint64_t> FreeBytes() const = 0;
 
   // Not OK once a write or sync has failed: the disk is out of service, for good.

@@ -19,6 +19,9 @@
 namespace meridian::storage {
 namespace {
 
+// Of a look at the file system that was interrupted, or had no memory.
+constexpr int kMaxStatAttempts = 10;
+
 absl::Status ErrnoStatus(int error, const std::string& doing) {
   const std::string message = doing + ": " + std::generic_category().message(error);
   switch (error) {
@@ -258,7 +261,14 @@ class PosixDisk final : public Disk {
 
   absl::StatusOr<uint64_t> FreeBytes() const override {
     struct statvfs info;
-    if (::statvfs(root_.c_str(), &info) != 0) return ErrnoStatus(errno, "free space of " + root_);
+    for (int attempt = 1; ::statvfs(root_.c_str(), &info) != 0; ++attempt) {
+      const int error = errno;
+      if ((error == EINTR || error == ENOMEM) && attempt < kMaxStatAttempts) continue;
+      const std::string message =
+          "free space of " + root_ + ": " + std::generic_category().message(error);
+      const bool failed = error == ENOENT || error == ENOTDIR || error == EIO || error == ESTALE;
+      return failed ? absl::NotFoundError(message) : absl::UnavailableError(message);
+    }
     return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
   }
 

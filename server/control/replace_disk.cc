@@ -63,13 +63,14 @@ std::vector<pb::NodeStatus> AskMembers(PeerClient& peers, const Groups& groups) 
   return answers;
 }
 
-// Each group has a quorum of each of its member sets on other disks, in service and answering now.
+// Each group has a quorum of each of its member sets on other disks, whole, in service and
+// answering now: such a quorum has everything that the group has committed.
 absl::Status CheckOtherCopies(PeerClient& peers, DiskId disk, const Groups& groups) {
   if (groups.empty()) return absl::OkStatus();
-  std::set<std::string> answering;
+  std::set<std::string> whole;
   for (const pb::NodeStatus& node : AskMembers(peers, groups)) {
     for (const pb::ReplicaStatus& replica : node.replicas()) {
-      if (replica.problem().empty()) answering.insert(replica.replica_id());
+      if (replica.problem().empty() && !replica.installing()) whole.insert(replica.replica_id());
     }
   }
   for (const auto& [partition, config] : groups) {
@@ -79,7 +80,7 @@ absl::Status CheckOtherCopies(PeerClient& peers, DiskId disk, const Groups& grou
       size_t others = 0;
       for (const Member& member : *set) {
         if (member.disk == disk) continue;
-        if (answering.contains(std::string(member.replica.bytes()))) {
+        if (whole.contains(std::string(member.replica.bytes()))) {
           ++others;
         } else {
           missing.insert(member.node);
@@ -91,8 +92,9 @@ absl::Status CheckOtherCopies(PeerClient& peers, DiskId disk, const Groups& grou
     return Error(
         absl::StatusCode::kFailedPrecondition, v1::LAST_COPY,
         absl::StrCat("disk ", disk.ToHex(), " may have the last copy of something in ",
-                     "partition ", partition.ToHex(), ": bring back ",
-                     absl::StrJoin(missing, " and "), " first, where other replicas of it are"));
+                     "partition ", partition.ToHex(), ": other replicas of it are on ",
+                     absl::StrJoin(missing, " and "),
+                     ", and do not answer or are not whole: bring them back, or wait, first"));
   }
   return absl::OkStatus();
 }

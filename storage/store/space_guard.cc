@@ -8,7 +8,10 @@ namespace meridian::storage {
 absl::Status SpaceGuard::Admit() const {
   RETURN_IF_ERROR(out_of_service_.health());
   const absl::StatusOr<uint64_t> told = disk_.FreeBytes();
-  if (!told.ok()) return out_of_service_.Fail(absl::UnavailableError(told.status().ToString()));
+  if (absl::IsNotFound(told.status())) {
+    return out_of_service_.Fail(absl::UnavailableError(told.status().ToString()));
+  }
+  RETURN_IF_ERROR(told.status());
   const uint64_t free_bytes = *told;
   const uint64_t to_pack = journal_.SegmentsInUse().size() * sizes_.segment_bytes;
   // One that new data may begin, and the two that it leaves (ExtentStore::Append).

@@ -30,7 +30,7 @@ class SpaceGuard {
         sizes_(sizes) {}
 
   // RESOURCE_EXHAUSTED while there is no room. UNAVAILABLE: the disk is out of service, as it is
-  // once it cannot tell its room any more, because its folder is gone for example.
+  // once its folder is gone, or it cannot tell its room now.
   absl::Status Admit() const;
 
  private:

@@ -3,6 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "absl/strings/match.h"
 #include "base/random.h"
 #include "server/cluster_records.h"
@@ -10,6 +17,41 @@
 
 namespace meridian::server {
 namespace {
+
+// Answers an error to what is read, or to what is written.
+class FailingStore final : public coordination::CoordinationStore {
+ public:
+  FailingStore(coordination::CoordinationStore& store, absl::Status error, bool on_commit)
+      : store_(store), error_(std::move(error)), on_commit_(on_commit) {}
+
+  void Get(
+      std::string key,
+      std::function<void(absl::StatusOr<std::optional<coordination::KeyValue>>)> done) override {
+    if (!on_commit_) return done(error_);
+    store_.Get(std::move(key), std::move(done));
+  }
+  void List(
+      std::string prefix,
+      std::function<void(absl::StatusOr<std::vector<coordination::KeyValue>>)> done) override {
+    store_.List(std::move(prefix), std::move(done));
+  }
+  void Commit(coordination::Transaction,
+              std::function<void(absl::StatusOr<coordination::CommitResult>)> done) override {
+    done(error_);
+  }
+  std::unique_ptr<WatchHandle> Watch(std::string prefix, std::function<void()> changed) override {
+    return store_.Watch(std::move(prefix), std::move(changed));
+  }
+  std::unique_ptr<Presence> Announce(std::string key, std::string value,
+                                     absl::Duration ttl) override {
+    return store_.Announce(std::move(key), std::move(value), ttl);
+  }
+
+ private:
+  coordination::CoordinationStore& store_;
+  const absl::Status error_;
+  const bool on_commit_;
+};
 
 class DiskRegistryTest : public testing::Test {
  protected:
@@ -112,6 +154,30 @@ TEST_F(DiskRegistryTest, AStoreThatDoesNotAnswerSaysNothingAboutTheDisk) {
   EXPECT_TRUE(absl::IsUnavailable(Open(folder)));
   store_.reachable = true;
   EXPECT_TRUE(Open(folder).ok());
+}
+
+// FAILED_PRECONDITION and NOT_FOUND would take the disk out of service for good.
+TEST_F(DiskRegistryTest, NoErrorOfTheStoreIsAVerdictOnTheDisk) {
+  storage::DiskOpening folder = NewDisk();
+  ASSERT_TRUE(Open(folder).ok());
+  for (const auto code : {absl::StatusCode::kFailedPrecondition, absl::StatusCode::kNotFound,
+                          absl::StatusCode::kInternal, absl::StatusCode::kInvalidArgument}) {
+    for (const bool on_commit : {false, true}) {
+      FailingStore store(store_, absl::Status(code, "lease"), on_commit);
+      folder.next = OpeningId::Draw(random_);
+      EXPECT_TRUE(absl::IsUnavailable(RecordDiskOpening(store, "n", folder))) << code;
+    }
+  }
+  FailingStore full(store_, absl::ResourceExhaustedError("mvcc"), /*on_commit=*/true);
+  EXPECT_TRUE(absl::IsResourceExhausted(RecordDiskOpening(full, "n", folder)));
+}
+
+TEST_F(DiskRegistryTest, ARecordOfANewerProgramIsNoVerdictOnTheDisk) {
+  storage::DiskOpening folder = NewDisk();
+  ASSERT_TRUE(Open(folder).ok());
+  const std::string field("\xa2\x06\x01x", 4);  // 100: "x"
+  store_.Overwrite(DiskKeyOf(folder.disk), EncodeDiskRecord(RecordOf(folder)) + field);
+  EXPECT_TRUE(absl::IsUnavailable(Open(folder)));
 }
 
 TEST_F(DiskRegistryTest, ARecordThatIsNoneIsNotOverwritten) {

@@ -203,6 +203,21 @@ TEST_F(NodeDisksTest, ADiskThatFailsGoesOutOfServiceAlone) {
   EXPECT_TRUE((*disks)->AdmitNewData(before[1]).ok());
 }
 
+TEST_F(NodeDisksTest, ADiskThatCannotTellItsRoomNowIsInServiceStill) {
+  const auto disks = Open({FolderOf("a"), FolderOf("b")});
+  ASSERT_TRUE(disks.ok()) << disks.status();
+  const std::vector<DiskId> before = (*disks)->InService();
+  const std::string store = FolderOf("a").store;
+  std::filesystem::rename(store, store + ".away");
+  std::filesystem::create_symlink(store, store);  // ELOOP
+  const absl::Status refused = (*disks)->AdmitNewData(before[0]);
+  std::filesystem::remove(store);
+  std::filesystem::rename(store + ".away", store);
+  EXPECT_TRUE(absl::IsUnavailable(refused)) << refused;
+  EXPECT_EQ((*disks)->InService(), before);
+  EXPECT_TRUE((*disks)->AdmitNewData(before[0]).ok());
+}
+
 TEST_F(NodeDisksTest, ADiskWhoseFolderIsGoneGoesOutOfServiceWithTheNextWrite) {
   const auto disks = Open({FolderOf("a"), FolderOf("b")});
   ASSERT_TRUE(disks.ok()) << disks.status();
