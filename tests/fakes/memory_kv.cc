@@ -10,6 +10,7 @@ class MemoryKv::Versions {
  public:
   void Apply(const KvBatch& batch) {
     absl::MutexLock lock(&mutex_);
+    if (pins_.empty()) Prune();
     ++sequence_;
     for (const KvBatch::Op& op : batch.ops()) {
       switch (op.kind) {
@@ -24,7 +25,6 @@ class MemoryKv::Versions {
           break;
       }
     }
-    Prune();
   }
 
   uint64_t Pin() {
@@ -81,7 +81,7 @@ class MemoryKv::Versions {
 
   void Add(const std::string& key, Value value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     Chain& chain = chains_[key];
-    if (!chain.empty() && chain.back().first == sequence_) chain.pop_back();
+    if (!chain.empty() && (pins_.empty() || chain.back().first == sequence_)) chain.pop_back();
     chain.emplace_back(sequence_, std::move(value));
     if (chain.size() > 1 || !chain.back().second.has_value()) prunable_.insert(key);
   }
@@ -94,9 +94,8 @@ class MemoryKv::Versions {
     }
   }
 
-  // Drops what no view, present or future, can see. Old views put it off.
+  // With no view alive: drops what no later one can see.
   void Prune() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (!pins_.empty() && *pins_.begin() < sequence_) return;
     for (const std::string& key : prunable_) {
       const auto chain = chains_.find(key);
       chain->second.erase(chain->second.begin(), std::prev(chain->second.end()));

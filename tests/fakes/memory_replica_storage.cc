@@ -137,7 +137,10 @@ void MemoryReplicaDisk::Flush(LogIndex trimmed) {
 
 void MemoryReplicaDisk::BringBackDropped() {
   absl::MutexLock lock(&chunks_->mutex_);
-  for (auto& [id, chunk] : dropped_) chunks_->chunks_.emplace(id, std::move(chunk));
+  for (auto& [id, chunk] : dropped_) {
+    if (chunk.lost) chunks_->maybe_lost_.insert(id);
+    chunks_->chunks_.emplace(id, std::move(chunk));
+  }
   dropped_.clear();
 }
 
@@ -506,6 +509,7 @@ void MemoryReplicaStorage::PlaceLost(ChunkId chunk, Done done) {
     absl::MutexLock lock(&disk_.chunks_->mutex_);
     disk_.chunks_->chunks_.try_emplace(
         chunk, MemoryChunks::Chunk{.bytes = {}, .partition = disk_.partition_, .lost = true});
+    disk_.chunks_->maybe_lost_.insert(chunk);
   }
   After(SyncTime(), [this, chunk, done = std::move(done)] { done(ChunkSynced(chunk)); });
 }
@@ -515,9 +519,11 @@ std::vector<ChunkId> MemoryReplicaStorage::ListLost(std::optional<ChunkId> after
   const MemoryChunks& shared = *disk_.chunks_;
   absl::MutexLock lock(&shared.mutex_);
   std::vector<ChunkId> listed;
-  auto chunk = after ? shared.chunks_.upper_bound(*after) : shared.chunks_.begin();
-  for (; chunk != shared.chunks_.end() && listed.size() < max; ++chunk) {
-    if (chunk->second.lost) listed.push_back(chunk->first);
+  const auto& maybe = shared.maybe_lost_;
+  auto chunk = after ? maybe.upper_bound(*after) : maybe.begin();
+  for (; chunk != maybe.end() && listed.size() < max; ++chunk) {
+    const auto found = shared.chunks_.find(*chunk);
+    if (found != shared.chunks_.end() && found->second.lost) listed.push_back(*chunk);
   }
   return listed;
 }

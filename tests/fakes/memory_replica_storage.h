@@ -53,6 +53,8 @@ class MemoryChunks {
   mutable absl::Mutex mutex_;
   // Durable and not.
   std::map<ChunkId, Chunk> chunks_ ABSL_GUARDED_BY(mutex_);
+  // At least those of chunks_ that are lost.
+  std::set<ChunkId> maybe_lost_ ABSL_GUARDED_BY(mutex_);
   // nullptr: not open, or has not told.
   std::map<PartitionId, const RunNeeds*> replicas_ ABSL_GUARDED_BY(mutex_);
 };

@@ -1,7 +1,9 @@
 #include "tests/simulation/cluster.h"
 
 #include <algorithm>
+#include <cstring>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "storage/objects/child_rows.h"
 #include "storage/objects/object_reader.h"
@@ -11,6 +13,8 @@ namespace {
 
 constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 constexpr absl::Duration kHostInterval = absl::Milliseconds(50);
+constexpr char kGroupPrefix[] = "group/";
+constexpr char kRegion[] = "region";
 
 // Small, so that many things happen in few simulated seconds.
 replication::ReplicaOptions MakeReplicaOptions() {
@@ -55,7 +59,7 @@ Cluster::Cluster(uint64_t seed, const Plant& plant)
              .make_storage = plant.make_storage ? plant.make_storage : MakeFaithfulStorage,
              .report = [this](const std::string& violation) { Report(violation); }},
       child_begins_whole_(plant.child_begins_whole),
-      maps_(kContainers) {
+      containers_(kContainers) {
   if (plant.make_tamper) network_.TamperWith(plant.make_tamper());
   for (size_t i = 0; i < kNodes; ++i) {
     nodes_.push_back(std::make_unique<Node>(absl::StrCat("node-", i), random_.Next(), world_));
@@ -74,12 +78,14 @@ void Cluster::MakeContainer(size_t number) {
     config.members.push_back(
         {.replica = ReplicaId::Draw(random_), .node = node.id(), .disk = node.disk()});
   }
-  maps_[number] = {{partition, {}}};
-  const PartitionRow row{.container = number};
+  ContainerRow& container = containers_[number];
+  container.map = {{partition, {}}};
+  if (number == 0) container.redundancy = tenancy::Redundancy::kLrs;
+  const PartitionRow row{.container = number, .redundancy = container.redundancy};
   coordination_.Commit(
       {.writes = {{replication::GroupConfigKey(partition), replication::EncodeGroupConfig(config)},
                   {PartitionKey(partition), EncodePartitionRow(row)},
-                  {MapKey(number), EncodeMap(maps_[number])}}},
+                  {ContainerKey(number), EncodeContainer(container)}}},
       [](const auto&) {});
   Host(LearnGroup(partition, row), config);
 }
@@ -92,39 +98,75 @@ const Group* Cluster::FindGroup(PartitionId partition) const {
 }
 
 void Cluster::HostReplicas() {
-  coordination_.List("group/", [this](const auto& groups) {
-    coordination_.List(kPartitionPrefix, [this, groups = *groups](const auto& partitions) {
-      HostGroups(groups, *partitions);
-    });
-  });
-  coordination_.List(kRemovedPrefix, [this](const auto& removed) { RemoveDeleted(*removed); });
+  coordination_.List("", [this](const auto& rows) { Learn(*rows); });
   scheduler_.After(kHostInterval, [this] { HostReplicas(); });
 }
 
-void Cluster::HostGroups(const std::vector<coordination::KeyValue>& groups,
-                         const std::vector<coordination::KeyValue>& partitions) {
-  std::map<PartitionId, PartitionRow> rows;
-  for (const coordination::KeyValue& row : partitions) {
-    rows[PartitionOf(kPartitionPrefix, row.key)] = DecodePartitionRow(row.value);
+void Cluster::Learn(const std::vector<coordination::KeyValue>& rows) {
+  std::map<PartitionId, PartitionRow> partitions;
+  for (const coordination::KeyValue& row : rows) {
+    if (!absl::StartsWith(row.key, kPartitionPrefix)) continue;
+    partitions[PartitionOf(kPartitionPrefix, row.key)] = DecodePartitionRow(row.value);
   }
-  for (const coordination::KeyValue& stored : groups) {
-    const auto row = rows.find(PartitionOf("group/", stored.key));
-    if (row == rows.end()) continue;  // deleted between the two reads
-    Host(LearnGroup(row->first, row->second), *replication::DecodeGroupConfig(stored.value));
+  for (const coordination::KeyValue& row : rows) {
+    if (absl::StartsWith(row.key, kGroupPrefix)) {
+      const PartitionId partition = PartitionOf(kGroupPrefix, row.key);
+      Host(LearnGroup(partition, partitions.at(partition)),
+           *replication::DecodeGroupConfig(row.value));
+    } else if (absl::StartsWith(row.key, kContainerPrefix)) {
+      LearnContainer(std::stoul(row.key.substr(strlen(kContainerPrefix))),
+                     DecodeContainer(row.value));
+    } else if (absl::StartsWith(row.key, kRemovedPrefix)) {
+      RemoveDeleted(PartitionOf(kRemovedPrefix, row.key));
+    }
   }
-  for (size_t container = 0; container < kContainers; ++container) {
-    coordination_.Get(MapKey(container), [this, container](const auto& row) {
-      LearnMap(container, DecodeMap((**row).value));
-    });
+  for (const Group& group : groups_) CheckRedundancy(group);
+}
+
+void Cluster::LearnContainer(size_t number, const ContainerRow& row) {
+  ContainerRow& known = containers_[number];
+  totals_.conversions_begun += !known.target && row.target;
+  totals_.conversions_ended += known.redundancy != row.redundancy;
+  totals_.conversions_taken_back +=
+      known.redundancy == row.redundancy && known.target && !row.target;
+  known = row;
+}
+
+void Cluster::CheckRedundancy(const Group& group) {
+  const ContainerRow& container = containers_[group.container];
+  if (group.removed || !container.redundancy || container.target) return;
+  for (const auto* set : {&group.config.members, &group.config.joint_old}) {
+    if (set->empty()) continue;
+    replication::GroupConfig voters;
+    voters.members = *set;
+    const server::GroupInPlan shown{
+        *server::PolicyOf(*container.redundancy), kRegion, voters, {}, {}};
+    if (server::KeepsPolicy(shown, Disks())) continue;
+    const std::string violation = absl::StrCat(
+        "a container shows a redundancy that its partition ", group.partition.ToHex().substr(0, 4),
+        " does not have in epoch ", group.config.epoch.value());
+    if (violations_.empty() || violations_.back() != violation) Report(violation);
   }
 }
 
-// Not before the groups that it names.
-void Cluster::LearnMap(size_t container, const ContainerMap& map) {
-  for (const MapEntry& entry : map) {
-    if (FindGroup(entry.partition) == nullptr) return;
+std::vector<server::DiskInPlan> Cluster::Disks() const {
+  std::vector<server::DiskInPlan> disks;
+  for (size_t i = 0; i < kNodes; ++i) {
+    const Node& node = *nodes_[i];
+    const std::string zone = absl::StrCat("zone-", i < kFirstZone ? 0 : i);
+    disks.push_back({.disk = {node.id(), zone, kRegion, node.disk(), node.copies().size()},
+                     .present = node.is_up(),
+                     .draining = draining_.contains(node.id())});
   }
-  maps_[container] = map;
+  return disks;
+}
+
+void Cluster::SetDraining(const Node& node, bool draining) {
+  if (draining) {
+    draining_.insert(node.id());
+  } else {
+    draining_.erase(node.id());
+  }
 }
 
 Group& Cluster::LearnGroup(PartitionId partition, const PartitionRow& row) {
@@ -132,26 +174,25 @@ Group& Cluster::LearnGroup(PartitionId partition, const PartitionRow& row) {
     if (group.partition != partition) continue;
     totals_.splits_finished += group.parent.has_value() && !row.parent.has_value();
     group.parent = row.parent;
+    group.redundancy = row.redundancy;
     return group;
   }
   return groups_.emplace_back(Group{.partition = partition,
                                     .container = row.container,
                                     .keep_versions = row.container % 2 == 1,
-                                    .parent = row.parent});
+                                    .parent = row.parent,
+                                    .redundancy = row.redundancy});
 }
 
-void Cluster::RemoveDeleted(const std::vector<coordination::KeyValue>& removed) {
-  for (const coordination::KeyValue& row : removed) {
-    const PartitionId partition = PartitionOf(kRemovedPrefix, row.key);
-    for (Group& group : groups_) {
-      if (group.partition != partition) continue;
-      totals_.splits_given_up += !group.removed;
-      group.removed = true;
-      group.nodes.clear();
-    }
-    for (const std::unique_ptr<Node>& node : nodes_) {
-      if (node->is_up() && !node->is_paused()) node->RemoveCopy(partition);
-    }
+void Cluster::RemoveDeleted(PartitionId partition) {
+  for (Group& group : groups_) {
+    if (group.partition != partition) continue;
+    totals_.splits_given_up += !group.removed;
+    group.removed = true;
+    group.nodes.clear();
+  }
+  for (const std::unique_ptr<Node>& node : nodes_) {
+    if (node->is_up() && !node->is_paused()) node->RemoveCopy(partition);
   }
 }
 
@@ -190,6 +231,11 @@ bool Cluster::SplitsAreOver() const {
     }
   }
   return true;
+}
+
+bool Cluster::ConversionsAreOver() const {
+  return std::none_of(containers_.begin(), containers_.end(),
+                      [](const ContainerRow& row) { return row.target.has_value(); });
 }
 
 void Cluster::CheckRanges() {
@@ -255,7 +301,11 @@ void Cluster::WatchStatus() {
 
 void Cluster::Note(const Copy& copy, uint64_t life, const replication::ReplicaStatus& status) {
   if (!status.health.ok()) return;  // the answer of one that is stopped
-  statuses_[{copy.id, life}] = status;
+  replication::ReplicaStatus& known = statuses_[{copy.id, life}];
+  if (!status.config.joint_old.empty() || !status.config.learners.empty()) {
+    totals_.suspensions_in_changes += status.counters.suspensions - known.counters.suspensions;
+  }
+  known = status;
   if (!status.is_serving) return;
   const auto [served, first] = served_.emplace(std::pair(copy.partition, status.epoch), copy.id);
   if (!first && served->second != copy.id) {
@@ -284,7 +334,8 @@ std::string Cluster::DescribeReplicas() const {
                       " last ", status.last_index.value(), " commit ", status.commit_index.value(),
                       " applied ", status.applied_index.value(), " snapshots sent ",
                       status.counters.snapshots_sent, " appends rejected ",
-                      status.counters.appends_rejected, "\n");
+                      status.counters.appends_rejected, " chunks awaited ", status.chunks_awaited,
+                      " lost ", status.counters.chunks_lost, "\n");
     }
   }
   return text;
@@ -300,6 +351,7 @@ Totals Cluster::CollectTotals() const {
   totals.children_by_snapshot = world_.children.by_snapshot;
   for (const auto& [life, status] : statuses_) {
     totals.leader_changes += status.counters.leaderships_begun;
+    totals.suspensions += status.counters.suspensions;
     totals.snapshots += status.counters.snapshots_installed;
     totals.stale_epochs_rejected += status.counters.stale_epochs_rejected;
     totals.entries_truncated += status.counters.entries_truncated;

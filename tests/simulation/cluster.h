@@ -1,4 +1,5 @@
-// Five nodes, two containers whose partitions are groups of three replicas, and what connects them.
+// Six nodes in three zones, two containers whose partitions are groups of three replicas, and what
+// connects them.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +17,7 @@
 #include "base/random.h"
 #include "coordination/in_memory.h"
 #include "replication/replica.h"
+#include "server/placement_plan.h"
 #include "storage/objects/object_state_machine.h"
 #include "tests/simulation/node.h"
 #include "tests/simulation/partition_rows.h"
@@ -28,6 +31,8 @@ struct Group {
   bool keep_versions = false;
   // While its split is not over (P7).
   std::optional<PartitionId> parent = {};
+  // What it is kept to, as the coordination store had it lately; nullopt: nothing.
+  std::optional<tenancy::Redundancy> redundancy = {};
   // Deleted on purpose: its split never came to be.
   bool removed = false;
   // As the coordination store had it lately.
@@ -42,13 +47,18 @@ struct Plant {
   // Makes, for each run, what changes messages on delivery. Empty: nothing does.
   std::function<MessageTamper()> make_tamper = {};
   bool child_begins_whole = false;
+  // A container's redundancy is changed once its partitions' records are, not their replicas.
+  bool redundancy_shown_early = false;
 };
 
 // Not thread-safe.
 class Cluster {
  public:
-  static constexpr size_t kNodes = 5;
+  static constexpr size_t kNodes = 6;
+  // Nodes of the first zone; the others have a zone each.
+  static constexpr size_t kFirstZone = 4;
   static constexpr size_t kReplicas = 3;
+  // Of the first one the redundancy is changed again and again; of the other, members go anywhere.
   static constexpr size_t kContainers = 2;
 
   Cluster(uint64_t seed, const Plant& plant);
@@ -66,7 +76,14 @@ class Cluster {
   const std::deque<Group>& groups() const { return groups_; }
   const Group* FindGroup(PartitionId partition) const;
   // As the store had it lately.
-  const ContainerMap& MapOf(size_t container) const { return maps_[container]; }
+  const ContainerMap& MapOf(size_t container) const { return containers_[container].map; }
+  // Without the delays and faults of a node's way to it.
+  coordination::CoordinationStore& coordination() { return coordination_; }
+
+  // What there is to place replicas on.
+  std::vector<server::DiskInPlan> Disks() const;
+  // No replica is to stay there, or to come.
+  void SetDraining(const Node& node, bool draining);
 
   // What went wrong inside, whatever clients saw.
   const std::vector<std::string>& violations() const { return violations_; }
@@ -75,8 +92,9 @@ class Cluster {
   // Again and again: what a node's host does. A replica that a configuration names begins, empty,
   // or, of a split's child, from its parent's; one that none names any more is removed.
   void HostReplicas();
-  // Whether no split is under way.
+  // Whether no split, and no change of a redundancy, is under way.
   bool SplitsAreOver() const;
+  bool ConversionsAreOver() const;
   // Once they are: the names of a container's partitions are all names, each once (P7).
   void CheckRanges();
   // Asks whoever leads the group. Not while it is being split.
@@ -92,12 +110,14 @@ class Cluster {
 
  private:
   void MakeContainer(size_t number);
-  void HostGroups(const std::vector<coordination::KeyValue>& groups,
-                  const std::vector<coordination::KeyValue>& partitions);
+  // What the coordination store has, all as of one moment.
+  void Learn(const std::vector<coordination::KeyValue>& rows);
   Group& LearnGroup(PartitionId partition, const PartitionRow& row);
-  void LearnMap(size_t container, const ContainerMap& map);
+  void LearnContainer(size_t number, const ContainerRow& row);
   void Host(Group& group, const replication::GroupConfig& config);
-  void RemoveDeleted(const std::vector<coordination::KeyValue>& removed);
+  void RemoveDeleted(PartitionId partition);
+  // What a container shows as its redundancy holds for every replica that has a vote.
+  void CheckRedundancy(const Group& group);
   void Note(const Copy& copy, uint64_t life, const replication::ReplicaStatus& status);
 
   SeededRandom random_;
@@ -110,7 +130,8 @@ class Cluster {
   Node::World world_;
   const bool child_begins_whole_;
   std::deque<Group> groups_;
-  std::vector<ContainerMap> maps_;
+  std::vector<ContainerRow> containers_;
+  std::set<NodeId> draining_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<std::string> violations_;
   Totals totals_;

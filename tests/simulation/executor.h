@@ -1,26 +1,32 @@
 // Simulated time: one queue of events for the whole cluster, and strands and clocks that run by it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/executor.h"
 
 namespace meridian::simulation {
 
+class Strand;
+
 // Events run one at a time, in the order of their times, then of their making. Not thread-safe.
 class Scheduler {
  public:
-  using EventId = uint64_t;  // never 0
+  // Later events have higher ones; never 0.
+  using EventId = uint64_t;
 
   absl::Duration now() const { return now_; }
-  EventId After(absl::Duration delay, Task task);
+  // `strand` runs it, and outlives it; null: it runs as it is.
+  EventId After(absl::Duration delay, Task task, Strand* strand = nullptr);
+  // No effect if it has run.
   void Cancel(EventId event);
+  // All of the strand's that have not run.
+  void CancelAll(const Strand& strand);
   // False: there is no event left.
   bool RunNext();
   uint64_t events_run() const { return events_run_; }
@@ -31,11 +37,22 @@ class Scheduler {
 
  private:
   using Due = std::pair<absl::Duration, EventId>;
+  // Where an event waits: what the low bits of its id say.
+  struct Slot {
+    EventId event = 0;  // 0: free
+    Strand* strand = nullptr;
+    Task task;
+  };
+  static constexpr int kSlotBits = 20;
+
+  Slot& SlotOf(EventId event) { return slots_[event & ((EventId{1} << kSlotBits) - 1)]; }
+  Slot Take(Slot& slot);
 
   absl::Duration now_;
-  EventId last_event_ = 0;
+  uint64_t events_made_ = 0;
   std::vector<Due> queue_;  // a heap, the earliest at the front; cancelled events stay in it
-  absl::flat_hash_map<EventId, Task> tasks_;
+  std::vector<Slot> slots_;
+  std::vector<size_t> free_slots_;
   uint64_t events_run_ = 0;
   uint64_t trace_ = 0;
 };
@@ -58,15 +75,17 @@ class Strand final : public Executor {
   void Pause() { paused_ = true; }
   void Resume();
 
- private:
+  // For the scheduler: an event of this strand falls due.
   void Run(TimerId event, Task task);
+
+ private:
+  void RunOverdue(TimerId event);
 
   Scheduler& scheduler_;
   const double rate_;
   bool retired_ = false;
   bool paused_ = false;
-  absl::flat_hash_set<TimerId> queued_;
-  // Fell due during the pause; still in queued_, unless cancelled.
+  // Fell due during a pause and have not run, in that order.
   std::vector<std::pair<TimerId, Task>> overdue_;
 };
 

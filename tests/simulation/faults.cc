@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace meridian::simulation {
 Faults::Faults(Cluster& cluster, uint64_t seed) : cluster_(cluster), random_(seed) {
@@ -33,7 +34,8 @@ void Faults::Strike() {
       {8, &Faults::DegradeNetwork},      {8, &Faults::SlowOneDisk},
       {4, &Faults::JumpOneClock},        {5, &Faults::CoordinationOutage},
       {6, &Faults::DegradeCoordination}, {10, &Faults::RotOneChunk},
-      {20, &Faults::MoveMembers},
+      {16, &Faults::MoveMembers},        {10, &Faults::MoveAllMembers},
+      {10, &Faults::DrainOneNode},       {12, &Faults::CutOffLeaderInAChange},
   };
   uint64_t sum = 0;
   for (const auto& [weight, strike] : kKinds) sum += weight;
@@ -56,7 +58,10 @@ void Faults::Heal() {
   cluster_.network().SetQuality({});
   cluster_.coordination_conditions().down = false;
   cluster_.coordination_conditions().loss = 0;
-  for (const auto& node : cluster_.nodes()) SetSlowness(*node, 1);
+  for (const auto& node : cluster_.nodes()) {
+    SetSlowness(*node, 1);
+    cluster_.SetDraining(*node, false);
+  }
   cluster_.StartAll();
 }
 
@@ -188,7 +193,7 @@ void Faults::RotOneChunk() {
 }
 
 void Faults::MoveMembers() {
-  const Group* const drawn = AnyGroup();
+  const Group* const drawn = AnyUnboundGroup();
   if (drawn == nullptr) return;
   const Group& group = *drawn;
   std::vector<replication::Member> members = group.config.members;
@@ -202,6 +207,53 @@ void Faults::MoveMembers() {
     --moves;
   }
   cluster_.ChangeMembers(group, members);
+}
+
+void Faults::MoveAllMembers() {
+  const Group* const group = AnyUnboundGroup();
+  if (group == nullptr) return;
+  std::vector<replication::Member> members;
+  for (const auto& node : cluster_.nodes()) {
+    if (members.size() == Cluster::kReplicas || node->FindCopy(group->partition)) continue;
+    members.push_back(
+        {.replica = ReplicaId::Draw(random_), .node = node->id(), .disk = node->disk()});
+  }
+  if (members.size() == Cluster::kReplicas) cluster_.ChangeMembers(*group, members);
+}
+
+void Faults::DrainOneNode() {
+  Node& node = AnyNode();
+  cluster_.SetDraining(node, true);
+  UndoAfter(Between(300, 3000), [this, &node] { cluster_.SetDraining(node, false); });
+}
+
+void Faults::CutOffLeaderInAChange() {
+  std::vector<Node*> leaders;
+  for (const Group& group : cluster_.groups()) {
+    if (group.removed || (group.config.joint_old.empty() && group.config.learners.empty()))
+      continue;
+    for (const auto& node : cluster_.nodes()) {
+      const Copy* const copy = node->FindCopy(group.partition);
+      if (copy != nullptr && copy->id == group.config.leader) leaders.push_back(node.get());
+    }
+  }
+  if (leaders.empty()) return;
+  const Node& leader = *leaders[random_.Uniform(leaders.size())];
+  for (const auto& other : cluster_.nodes()) {
+    if (other.get() != &leader) CutBothWays(leader, *other);
+  }
+  // Without the store nobody can follow it: it leads on.
+  const bool store_goes = random_.Uniform(2) == 0;
+  if (store_goes) cluster_.coordination_conditions().down = true;
+  UndoAfter(Between(400, 1500), [this, store_goes] {
+    cluster_.network().MendAll();
+    if (store_goes) cluster_.coordination_conditions().down = false;
+  });
+}
+
+const Group* Faults::AnyUnboundGroup() {
+  const Group* const group = AnyGroup();
+  return group == nullptr || group->redundancy ? nullptr : group;
 }
 
 const Group* Faults::AnyGroup() {

@@ -45,11 +45,17 @@ class Faults {
   void CoordinationOutage();
   void DegradeCoordination();
   void RotOneChunk();
-  // One or two members are to be replaced by new replicas on other nodes (P4).
+  // One or two members of a group that no redundancy binds are to be replaced by new replicas on
+  // other nodes, or all of them (P4).
   void MoveMembers();
+  void MoveAllMembers();
+  void DrainOneNode();
+  // Of a group with learners or joint members: long enough for it to be suspended.
+  void CutOffLeaderInAChange();
 
-  // Null: what was drawn is no group any more.
+  // Null: what was drawn is no group any more, or (the second) is bound to a redundancy.
   const Group* AnyGroup();
+  const Group* AnyUnboundGroup();
   Node& AnyNode();
   Node& OtherNode(const Node& node);
   void CutBothWays(const Node& a, const Node& b);

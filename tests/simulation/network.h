@@ -5,7 +5,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -52,9 +51,8 @@ class Network {
 
   void SetQuality(const LinkQuality& quality) { quality_ = quality; }
   // One way only.
-  void Cut(const NodeId& from, const NodeId& to) { cuts_.emplace(from, to); }
-  void MendAll() { cuts_.clear(); }
-  bool IsCut(const NodeId& from, const NodeId& to) const { return cuts_.contains({from, to}); }
+  void Cut(const NodeId& from, const NodeId& to) { LinkOf(from, to).is_cut = true; }
+  void MendAll();
 
   void TamperWith(MessageTamper tamper) { tamper_ = std::move(tamper); }
 
@@ -63,13 +61,18 @@ class Network {
  private:
   class Endpoint;
   struct Link {
+    NodeId from;
+    Endpoint* to = nullptr;
+    bool is_cut = false;
     uint64_t sent = 0;
     uint64_t newest_delivered = 0;
   };
 
-  void Send(const NodeId& from, const NodeId& to, replication::PeerMessage message);
-  void Deliver(const NodeId& from, const NodeId& to, uint64_t number,
-               replication::PeerMessage message);
+  Endpoint& EndpointOf(const NodeId& node);
+  // Its place is the same for good.
+  Link& LinkOf(const NodeId& from, const NodeId& to);
+  void Send(Link& link, replication::PeerMessage message);
+  void Deliver(Link& link, uint64_t number, replication::PeerMessage message);
   bool Chance(double probability);
   absl::Duration UpTo(absl::Duration limit);
 
@@ -77,9 +80,6 @@ class Network {
   Random& random_;
   LinkQuality quality_;
   std::map<NodeId, std::unique_ptr<Endpoint>> endpoints_;
-  std::map<NodeId, replication::PeerMessageHandler> handlers_;
-  std::map<std::pair<NodeId, NodeId>, Link> links_;
-  std::set<std::pair<NodeId, NodeId>> cuts_;
   MessageTamper tamper_;
   NetworkTotals totals_;
 };

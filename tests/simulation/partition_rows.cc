@@ -15,11 +15,21 @@ std::string_view TakeField(std::string_view& text, char end) {
   return field;
 }
 
+std::string EncodeRedundancy(const std::optional<tenancy::Redundancy>& redundancy) {
+  return redundancy ? absl::StrCat(static_cast<int>(*redundancy), ",") : ",";
+}
+
+std::optional<tenancy::Redundancy> TakeRedundancy(std::string_view& text) {
+  const std::string field(TakeField(text, ','));
+  if (field.empty()) return std::nullopt;
+  return static_cast<tenancy::Redundancy>(std::stoi(field));
+}
+
 }  // namespace
 
 std::string PartitionKey(PartitionId partition) { return kPartitionPrefix + partition.ToHex(); }
 
-std::string MapKey(size_t container) { return absl::StrCat(kMapPrefix, container); }
+std::string ContainerKey(size_t container) { return absl::StrCat(kContainerPrefix, container); }
 
 std::string RemovedKey(PartitionId partition) { return kRemovedPrefix + partition.ToHex(); }
 
@@ -29,7 +39,7 @@ PartitionId PartitionOf(std::string_view prefix, std::string_view key) {
 
 std::string EncodePartitionRow(const PartitionRow& row) {
   return absl::StrCat(row.container, ",", row.parent ? row.parent->ToHex() : "", ",",
-                      row.serves ? 1 : 0, ",");
+                      row.serves ? 1 : 0, ",", EncodeRedundancy(row.redundancy));
 }
 
 PartitionRow DecodePartitionRow(std::string_view encoded) {
@@ -38,27 +48,30 @@ PartitionRow DecodePartitionRow(std::string_view encoded) {
   const std::string_view parent = TakeField(encoded, ',');
   if (!parent.empty()) row.parent = PartitionId::FromHex(parent).value();
   row.serves = TakeField(encoded, ',') == "1";
+  row.redundancy = TakeRedundancy(encoded);
   return row;
 }
 
-std::string EncodeMap(const ContainerMap& map) {
-  std::string encoded;
-  for (const MapEntry& entry : map) {
+std::string EncodeContainer(const ContainerRow& row) {
+  std::string encoded = EncodeRedundancy(row.redundancy) + EncodeRedundancy(row.target);
+  for (const MapEntry& entry : row.map) {
     encoded += entry.partition.ToHex() + "," + entry.names.start + "," + entry.names.end + ",";
   }
   return encoded;
 }
 
-ContainerMap DecodeMap(std::string_view encoded) {
-  ContainerMap map;
+ContainerRow DecodeContainer(std::string_view encoded) {
+  ContainerRow row;
+  row.redundancy = TakeRedundancy(encoded);
+  row.target = TakeRedundancy(encoded);
   while (!encoded.empty()) {
     MapEntry entry;
     entry.partition = PartitionId::FromHex(TakeField(encoded, ',')).value();
     entry.names.start = TakeField(encoded, ',');
     entry.names.end = TakeField(encoded, ',');
-    map.push_back(std::move(entry));
+    row.map.push_back(std::move(entry));
   }
-  return map;
+  return row;
 }
 
 PartitionId FindPartition(const ContainerMap& map, std::string_view name) {

@@ -139,12 +139,11 @@ class LeakyStorage final : public MemoryReplicaStorage {
 
 template <typename Storage>
 Plant PlantStorage() {
-  return {.make_storage =
-              [](Copy& copy, Executor& strand, Random& random) {
-                return std::make_unique<Storage>(copy, strand, random);
-              },
-          .make_tamper = {},
-          .child_begins_whole = false};
+  Plant plant;
+  plant.make_storage = [](Copy& copy, Executor& strand, Random& random) {
+    return std::make_unique<Storage>(copy, strand, random);
+  };
+  return plant;
 }
 
 }  // namespace
@@ -152,12 +151,20 @@ Plant PlantStorage() {
 Plant ReplyBeforeSync() { return PlantStorage<EarlyStorage>(); }
 Plant LeaderCountsItsVoteEarly() { return PlantStorage<EarlyLeaderStorage>(); }
 Plant OldEpochAccepted() {
-  return {
-      .make_storage = {}, .make_tamper = [] { return EpochForger(); }, .child_begins_whole = false};
+  Plant plant;
+  plant.make_tamper = [] { return EpochForger(); };
+  return plant;
 }
 Plant ChunkAcknowledgedButMissing() { return PlantStorage<LeakyStorage>(); }
 Plant ChildBeginsEmpty() {
-  return {.make_storage = {}, .make_tamper = {}, .child_begins_whole = true};
+  Plant plant;
+  plant.child_begins_whole = true;
+  return plant;
+}
+Plant RedundancyShownEarly() {
+  Plant plant;
+  plant.redundancy_shown_early = true;
+  return plant;
 }
 
 }  // namespace meridian::simulation

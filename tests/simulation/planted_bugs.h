@@ -1,6 +1,6 @@
 // Known bugs, made by the storage that a replica runs on or by the network: the product code is the
-// same. Each is one that the rules exist to prevent, and that the checker has to find from the
-// clients' histories.
+// same. Each is one that the rules exist to prevent, and that the checker has to find, from the
+// clients' histories where not said otherwise.
 #pragma once
 
 #include "tests/simulation/cluster.h"
@@ -17,5 +17,8 @@ Plant OldEpochAccepted();
 Plant ChunkAcknowledgedButMissing();
 // P7: the replicas of a split's child begin as empty, whole ones.
 Plant ChildBeginsEmpty();
+// A container shows another redundancy before its replicas keep it. Clients notice that only once a
+// zone is gone: to be found inside.
+Plant RedundancyShownEarly();
 
 }  // namespace meridian::simulation

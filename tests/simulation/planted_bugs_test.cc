@@ -1,4 +1,4 @@
-// The checker finds each planted bug, from the clients' histories alone.
+// Each planted bug is found: from the clients' histories alone, wherever clients can notice it.
 #include "tests/simulation/planted_bugs.h"
 
 #include <signal.h>
@@ -31,29 +31,32 @@ void JudgeAndDie(int) {
   _exit(static_cast<int>(seen ? Verdict::kFound : Verdict::kStoppedItself));
 }
 
+using Violations = std::vector<std::string> SimulationResult::*;
+
 // In a process of its own, as a planted bug may end it.
-Verdict RunInChild(uint64_t seed, const Plant& plant) {
+Verdict RunInChild(uint64_t seed, const Plant& plant, Violations where) {
   fflush(nullptr);
   const pid_t child = fork();
   if (child == 0) {
     if (freopen("/dev/null", "w", stderr) == nullptr) _exit(1);
     signal(SIGABRT, JudgeAndDie);
     const SimulationResult result = RunSimulation(seed, kOperations, plant);
-    _exit(static_cast<int>(result.seen_by_clients.empty() ? Verdict::kNothing : Verdict::kFound));
+    _exit(static_cast<int>((result.*where).empty() ? Verdict::kNothing : Verdict::kFound));
   }
   int status = 0;
   if (child < 0 || waitpid(child, &status, 0) != child) return Verdict::kNothing;
   return WIFEXITED(status) ? static_cast<Verdict>(WEXITSTATUS(status)) : Verdict::kStoppedItself;
 }
 
-void ExpectFound(const char* name, const Plant& plant) {
+void ExpectFound(const char* name, const Plant& plant,
+                 Violations where = &SimulationResult::seen_by_clients) {
   std::vector<uint64_t> seeds_needed;
   uint64_t stopped = 0;
   for (int trial = 0; trial < kTrials; ++trial) {
     uint64_t tried = 0;
     Verdict verdict = Verdict::kNothing;
     while (verdict != Verdict::kFound && tried < kMaxSeeds) {
-      verdict = RunInChild(1'000'000 * (trial + 1) + ++tried, plant);
+      verdict = RunInChild(1'000'000 * (trial + 1) + ++tried, plant, where);
       if (verdict == Verdict::kStoppedItself) ++stopped;
     }
     EXPECT_EQ(verdict, Verdict::kFound) << name << ": not found in " << tried << " seeds";
@@ -83,6 +86,10 @@ TEST(PlantedBugs, AChunkAcknowledgedButMissingIsFound) {
 
 TEST(PlantedBugs, AChildThatBeginsEmptyIsFound) {
   ExpectFound("child begins empty", ChildBeginsEmpty());
+}
+
+TEST(PlantedBugs, ARedundancyThatIsShownEarlyIsFound) {
+  ExpectFound("redundancy shown early", RedundancyShownEarly(), &SimulationResult::seen_inside);
 }
 
 }  // namespace

@@ -1,8 +1,7 @@
-// Runs many seeds on several threads.
+// Runs many seeds in several processes.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,14 +13,16 @@ namespace meridian::simulation {
 bool SeedToReplay(uint64_t& seed);
 
 struct SeedsResult {
+  // That have come to their ends.
   uint64_t seeds = 0;
   Totals totals;
   // "seed N: what", of seeds that failed.
   std::vector<std::string> failures;
 };
 
-// Runs seeds [first, first + count), so many at a time as there are processors. A process that a
-// broken invariant stops prints the seed, too.
+// Runs seeds [first, first + count), in as many processes as there are processors: each has one
+// thread, in which what product code does to be thread-safe costs least. A process that a broken
+// invariant stops prints the seed; its other seeds are missing.
 SeedsResult RunSeeds(uint64_t first, uint64_t count, uint64_t operations, const Plant& plant = {});
 
 }  // namespace meridian::simulation

@@ -6,9 +6,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "base/random.h"
 #include "tests/simulation/checker.h"
+#include "tests/simulation/conversion_driver.h"
 #include "tests/simulation/faults.h"
+#include "tests/simulation/placement_keeper.h"
 #include "tests/simulation/split_keeper.h"
 #include "tests/simulation/workload.h"
 
@@ -23,7 +26,9 @@ constexpr uint64_t kCheckEvery = 16;
 constexpr uint64_t kMaxEvents = 1'000'000;
 constexpr absl::Duration kCheckInterval = absl::Seconds(5);
 constexpr absl::Duration kRunLimit = absl::Seconds(90);
-constexpr absl::Duration kRecoveryLimit = absl::Seconds(20);
+// A chunk that went with members who left counts as lost after three rounds in which all were
+// asked.
+constexpr absl::Duration kRecoveryLimit = absl::Seconds(60);
 constexpr absl::Duration kCompareInterval = absl::Milliseconds(200);
 
 thread_local const History* running_history = nullptr;
@@ -35,8 +40,13 @@ class Simulation {
     for (size_t i = 0; i < kClients; ++i) {
       clients_.push_back(std::make_unique<Client>(cluster_, random_.Next(), log_));
     }
-    keeper_ = std::make_unique<SplitKeeper>(cluster_, random_.Next());
+    splits_ = std::make_unique<SplitKeeper>(cluster_, random_.Next());
+    placement_ = std::make_unique<PlacementKeeper>(cluster_, random_.Next());
+    conversions_ = std::make_unique<ConversionDriver>(cluster_, *placement_, random_.Next(),
+                                                      plant.redundancy_shown_early);
     running_history = &log_.history;
+    // One thread cannot wait for itself in a circle of locks: looking for that costs time only.
+    absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   }
   ~Simulation() { running_history = nullptr; }
 
@@ -44,11 +54,15 @@ class Simulation {
     cluster_.StartAll();
     cluster_.WatchStatus();
     cluster_.HostReplicas();
-    keeper_->Start();
+    splits_->Start();
+    placement_->Start();
+    conversions_->Start();
     faults_.Start();
     RunClients((operations + kClients - 1) / kClients);
     faults_.Heal();
-    keeper_->BeginNoMore();
+    splits_->BeginNoMore();
+    placement_->DieNoMore();
+    conversions_->BeginNoMore();
     ReadEverything();
     CompareReplicas();
     SimulationResult result{.seen_by_clients = CheckHistory(log_.history),
@@ -100,10 +114,10 @@ class Simulation {
     const absl::Duration end = cluster_.scheduler().now() + kRecoveryLimit;
     while (!all_equal && cluster_.scheduler().now() < end &&
            cluster_.scheduler().events_run() < kMaxEvents) {
-      all_equal = cluster_.SplitsAreOver();
+      all_equal = cluster_.SplitsAreOver() && cluster_.ConversionsAreOver();
       for (size_t i = 0; i < cluster_.groups().size(); ++i) {
         const Group& group = cluster_.groups()[i];
-        if (!group.removed) all_equal &= Equal(group);
+        if (!group.removed) all_equal = all_equal && Equal(group);
       }
       bool never = false;
       RunUntil(kCompareInterval, never);
@@ -151,7 +165,9 @@ class Simulation {
   WorkloadLog log_;
   // Before the cluster: its replicas answer clients even as they are destroyed.
   std::vector<std::unique_ptr<Client>> clients_;
-  std::unique_ptr<SplitKeeper> keeper_;
+  std::unique_ptr<SplitKeeper> splits_;
+  std::unique_ptr<PlacementKeeper> placement_;
+  std::unique_ptr<ConversionDriver> conversions_;
   Cluster cluster_;
   Faults faults_;
   bool all_done_ = false;

@@ -16,7 +16,7 @@ struct SimulationResult {
   // could not be read at the end (I1, I2).
   std::vector<std::string> seen_by_clients;
   // What only a look inside shows: replicas that differ at the end, two that serve in one epoch
-  // (I3, I5).
+  // (I3, I5), a redundancy that is shown and not kept.
   std::vector<std::string> seen_inside;
   Totals totals;
   // Equal for equal seeds.

@@ -1,4 +1,4 @@
-// The cluster under faults, from 1,000 seeds (I1-I5, I12). To replay one:
+// The cluster under faults, from 2,000 seeds (I1-I5, I12). To replay one:
 //   bazel run //tests/simulation:simulation_test -- --seed N
 #include "tests/simulation/simulation.h"
 
@@ -17,7 +17,7 @@ constexpr uint64_t kOperations = 1000;
 
 uint64_t SeedCount() {
   const char* text = getenv("MERIDIAN_SEEDS");
-  return text == nullptr ? 1000 : strtoull(text, nullptr, 10);
+  return text == nullptr ? 2000 : strtoull(text, nullptr, 10);
 }
 
 TEST(Simulation, EverySeedIsLinearizableAndLosesNothing) {
@@ -29,6 +29,7 @@ TEST(Simulation, EverySeedIsLinearizableAndLosesNothing) {
          result.totals.ToString().c_str());
   for (const std::string& failure : result.failures) ADD_FAILURE() << failure;
   if (replay) return;
+  EXPECT_EQ(result.seeds, SeedCount());
   EXPECT_GE(result.totals.operations, result.seeds * kOperations);
   // A fault that never strikes tests nothing.
   for (const std::string& zero : result.totals.Zeros()) ADD_FAILURE() << zero << ": never";

@@ -17,68 +17,22 @@ using coordination::KeyValue;
 namespace pb = objects::pb;
 
 constexpr absl::Duration kInterval = absl::Milliseconds(250);
-// A turn whose answers do not come is given up.
-constexpr absl::Duration kTurnLimit = absl::Seconds(2);
 
 }  // namespace
 
-// One keeper's work on one partition, as far as one thing follows from another. What comes after an
-// error or a crash is for the next turn, which goes by the parent's state and the store alone.
-class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
+class SplitKeeper::Turn : public KeeperTurn {
  public:
   Turn(SplitKeeper& keeper, Node& node, const Copy& copy)
-      : keeper_(keeper),
-        node_(node),
-        life_(node.life()),
-        partition_(copy.partition),
-        replica_(copy.id),
-        deadline_(keeper.cluster_.scheduler().now() + kTurnLimit) {}
-
-  void Start() {
-    copy().replica->GetStatus([self = shared_from_this()](const replication::ReplicaStatus& s) {
-      self->epoch_ = s.epoch;
-      if (!s.health.ok() || !s.is_serving) return self->GiveUp();
-      self->Continue([self] { self->ListChildren(); });
-    });
-  }
-
-  bool is_over() const { return over_ || keeper_.cluster_.scheduler().now() > deadline_; }
-  void GiveUp() { over_ = true; }
+      : KeeperTurn(keeper.cluster_, node, copy, [&keeper] { return keeper.Dies(); }),
+        keeper_(keeper) {}
 
  private:
-  using Row = std::optional<KeyValue>;
+  std::shared_ptr<Turn> Self() { return std::static_pointer_cast<Turn>(shared_from_this()); }
 
-  Copy& copy() { return *node_.FindCopy(partition_); }
-  std::unique_ptr<storage::KvReader> View() { return copy().replica->NewView(); }
-
-  bool Lives() {
-    if (is_over() || !node_.is_up() || node_.life() != life_) return false;
-    const Copy* const copy = node_.FindCopy(partition_);
-    return copy != nullptr && copy->id == replica_ && copy->replica != nullptr;
-  }
-
-  void Continue(std::function<void()> step) {
-    if (!Lives() || keeper_.Dies()) return GiveUp();
-    node_.strand().Post([self = shared_from_this(), step = std::move(step)] {
-      if (!self->Lives()) return self->GiveUp();
-      step();
-    });
-  }
-
-  void Read(const std::string& key, std::function<void(Row)> next) {
-    node_.coordination().Get(key, [self = shared_from_this(), next](absl::StatusOr<Row> row) {
-      if (!row.ok()) return self->GiveUp();
-      self->Continue([next, row = *row] { next(row); });
-    });
-  }
-
-  void Commit(coordination::Transaction transaction, std::function<void()> next) {
-    node_.coordination().Commit(
-        std::move(transaction),
-        [self = shared_from_this(), next](absl::StatusOr<coordination::CommitResult> result) {
-          if (!result.ok() || !result->succeeded) return self->GiveUp();
-          self->Continue(next);
-        });
+  void Run(const replication::ReplicaStatus& status) override {
+    epoch_ = status.epoch;
+    if (!status.is_serving) return GiveUp();
+    List(kPartitionPrefix, [self = Self()](const Rows& rows) { self->Choose(rows); });
   }
 
   void Propose(const pb::Command& command, std::function<void(pb::Outcome::Code)> next) {
@@ -86,24 +40,15 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
     proposal.command = objects::EncodeRecord(command);
     copy().replica->Propose(
         std::move(proposal),
-        [self = shared_from_this(), next](const absl::StatusOr<replication::Applied>& applied) {
+        [self = Self(), next](const absl::StatusOr<replication::Applied>& applied) {
           if (!applied.ok()) return self->GiveUp();
           const auto code = objects::DecodeRecord<pb::Outcome>(applied->outcome)->code();
           self->Continue([next, code] { next(code); });
         });
   }
 
-  void ListChildren() {
-    node_.coordination().List(
-        kPartitionPrefix,
-        [self = shared_from_this()](const absl::StatusOr<std::vector<KeyValue>>& rows) {
-          if (!rows.ok()) return self->GiveUp();
-          self->Continue([self, rows = *rows] { self->Choose(rows); });
-        });
-  }
-
   // As server::SplitKeeper::TurnOf.
-  void Choose(const std::vector<KeyValue>& rows) {
+  void Choose(const Rows& rows) {
     const std::optional<pb::PendingSplit> split = *objects::FindSplit(*View());
     bool splitting_off = false;
     bool serves = false;
@@ -121,14 +66,14 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
       if (record.parent == partition_ && !under_way) return Settle(partition);
     }
     if (split) return Advance(*split);
-    if (splitting_off && !serves) return NoteServing();
-    if (!splitting_off && HoldsGarbage()) {
+    if (splitting_off) return serves ? GiveUp() : NoteServing();
+    if (HoldsGarbage()) {
       pb::Command command;
       command.mutable_begin_freeing();
-      return Propose(command, [self = shared_from_this()](auto) { self->GiveUp(); });
+      return Propose(command, [self = Self()](auto) { self->GiveUp(); });
     }
     if (!keeper_.MayBegin()) return GiveUp();
-    Read(MapKey(container_), [self = shared_from_this()](const Row& map) {
+    Read(ContainerKey(container_), [self = Self()](const Row& map) {
       self->Read(replication::GroupConfigKey(self->partition_), [self, map](const Row& group) {
         self->Read(PartitionKey(self->partition_),
                    [self, map, group](const Row& record) { self->Begin(map, group, record); });
@@ -144,7 +89,9 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
 
   void Begin(const Row& map, const Row& group, const Row& record) {
     if (!map || !group || !record) return GiveUp();
-    if (DecodeMap(map->value).size() >= keeper_.max_partitions_) return GiveUp();
+    const ContainerRow container = DecodeContainer(map->value);
+    // Splits and conversions exclude each other (P7).
+    if (container.map.size() >= keeper_.max_partitions_ || container.target) return GiveUp();
     const auto view = View();
     const auto point = server::FindSplitPoint(*view);
     if (!point->has_value()) return GiveUp();
@@ -162,6 +109,8 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
       next.members.insert(first ? next.members.begin() : next.members.end(),
                           {ReplicaId::Draw(keeper_.random_), member.node, member.disk});
     }
+    PartitionRow childs = DecodePartitionRow(record->value);
+    childs.parent = partition_;
     const std::string key = replication::GroupConfigKey(child);
     pb::Command command;
     pb::SplitPartition& split = *command.mutable_split_partition();
@@ -175,8 +124,8 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
                          {record->key, record->mod_revision},
                          {key, 0}},
             .writes = {{key, replication::EncodeGroupConfig(next)},
-                       {PartitionKey(child), EncodePartitionRow({container_, partition_})}}},
-           [self = shared_from_this(), command] {
+                       {PartitionKey(child), EncodePartitionRow(childs)}}},
+           [self = Self(), command] {
              self->Propose(command, [self](pb::Outcome::Code code) {
                const auto split = *objects::FindSplit(*self->View());
                if (code != pb::Outcome::OK || !split) return self->GiveUp();
@@ -187,9 +136,9 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
 
   void Advance(const pb::PendingSplit& split) {
     const PartitionId child = *PartitionId::FromBytes(split.child_partition_id());
-    EnterIntoMap(child, split, [self = shared_from_this(), child] {
-      self->Read(PartitionKey(child), [self, child](const Row& row) {
-        if (!row || !DecodePartitionRow(row->value).serves) return self->GiveUp();
+    EnterIntoMap(child, split, [self = Self(), child] {
+      self->KeepPolicy(child, [self, child](const PartitionRow& record) {
+        if (!record.serves) return self->GiveUp();
         pb::Command command;
         command.mutable_finish_split()->set_child_partition_id(std::string(child.bytes()));
         self->Propose(command, [self, child](auto) { self->ForgetParent(child); });
@@ -197,9 +146,26 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
     });
   }
 
+  // As server::SplitKeeper::KeepPolicy: a conversion may have begun since the child was made.
+  void KeepPolicy(PartitionId child, std::function<void(const PartitionRow&)> next) {
+    Read(ContainerKey(container_), [self = Self(), child, next](const Row& container) {
+      self->Read(PartitionKey(child), [self, container, next](const Row& row) {
+        if (!row) return self->GiveUp();
+        PartitionRow record = DecodePartitionRow(row->value);
+        const auto wanted = DecodeContainer(container->value).wanted();
+        if (record.redundancy == wanted) return next(record);
+        record.redundancy = wanted;
+        self->Commit(
+            {.compares = {{row->key, row->mod_revision}, {container->key, container->mod_revision}},
+             .writes = {{row->key, EncodePartitionRow(record)}}},
+            [next, record] { next(record); });
+      });
+    });
+  }
+
   // This turn's replica leads the child, and serves.
   void NoteServing() {
-    Read(PartitionKey(partition_), [self = shared_from_this()](const Row& row) {
+    Read(PartitionKey(partition_), [self = Self()](const Row& row) {
       if (!row) return self->GiveUp();
       PartitionRow record = DecodePartitionRow(row->value);
       if (!record.parent) return self->GiveUp();
@@ -211,8 +177,9 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
   }
 
   void EnterIntoMap(PartitionId child, const pb::PendingSplit& split, std::function<void()> next) {
-    Read(MapKey(container_), [self = shared_from_this(), child, split, next](const Row& row) {
-      ContainerMap map = DecodeMap(row->value);
+    Read(ContainerKey(container_), [self = Self(), child, split, next](const Row& row) {
+      ContainerRow container = DecodeContainer(row->value);
+      ContainerMap& map = container.map;
       size_t parent = map.size();
       for (size_t i = 0; i < map.size(); ++i) {
         if (map[i].partition == child) return next();
@@ -222,9 +189,9 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
       map[parent].names.end = split.key();
       map.insert(map.begin() + static_cast<ptrdiff_t>(parent) + 1,
                  {child, {split.key(), split.end()}});
-      self->Commit(
-          {.compares = {{row->key, row->mod_revision}}, .writes = {{row->key, EncodeMap(map)}}},
-          next);
+      self->Commit({.compares = {{row->key, row->mod_revision}},
+                    .writes = {{row->key, EncodeContainer(container)}}},
+                   next);
     });
   }
 
@@ -233,11 +200,11 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
   void Settle(PartitionId child) {
     pb::Command barrier;
     barrier.mutable_maintain();
-    Propose(barrier, [self = shared_from_this(), child](auto) {
+    Propose(barrier, [self = Self(), child](auto) {
       const auto split = *objects::FindSplit(*self->View());
       if (split && split->child_partition_id() == child.bytes()) return self->GiveUp();
-      self->Read(MapKey(self->container_), [self, child](const Row& map) {
-        for (const MapEntry& entry : DecodeMap(map->value)) {
+      self->Read(ContainerKey(self->container_), [self, child](const Row& map) {
+        for (const MapEntry& entry : DecodeContainer(map->value).map) {
           if (entry.partition == child) return self->ForgetParent(child);
         }
         self->Remove(child);
@@ -246,7 +213,7 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
   }
 
   void Remove(PartitionId child) {
-    Read(replication::GroupConfigKey(child), [self = shared_from_this(), child](const Row& group) {
+    Read(replication::GroupConfigKey(child), [self = Self(), child](const Row& group) {
       if (!group) return self->GiveUp();
       self->Commit({.compares = {{group->key, group->mod_revision}},
                     .writes = {{group->key, std::nullopt},
@@ -257,7 +224,7 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
   }
 
   void ForgetParent(PartitionId child) {
-    Read(PartitionKey(child), [self = shared_from_this()](const Row& row) {
+    Read(PartitionKey(child), [self = Self()](const Row& row) {
       if (!row) return self->GiveUp();
       PartitionRow record = DecodePartitionRow(row->value);
       record.parent.reset();
@@ -269,38 +236,16 @@ class SplitKeeper::Turn : public std::enable_shared_from_this<Turn> {
   }
 
   SplitKeeper& keeper_;
-  Node& node_;
-  const uint64_t life_;
-  const PartitionId partition_;
-  const ReplicaId replica_;
-  const absl::Duration deadline_;
   size_t container_ = 0;
   Epoch epoch_;
-  bool over_ = false;
 };
 
 SplitKeeper::SplitKeeper(Cluster& cluster, uint64_t seed)
-    : cluster_(cluster), random_(seed), max_partitions_(1 + random_.Uniform(3)) {}
-SplitKeeper::~SplitKeeper() = default;
-
-void SplitKeeper::Start() {
-  cluster_.scheduler().After(kInterval, [this] {
-    Tick();
-    Start();
-  });
-}
-
-void SplitKeeper::Tick() {
-  for (const std::unique_ptr<Node>& node : cluster_.nodes()) {
-    if (!node->is_up() || node->is_paused()) continue;
-    for (const std::unique_ptr<Copy>& copy : node->copies()) {
-      if (copy->replica == nullptr) continue;
-      std::shared_ptr<Turn>& turn = turns_[{node->id(), copy->partition}];
-      if (turn != nullptr && !turn->is_over()) continue;
-      turn = std::make_shared<Turn>(*this, *node, *copy);
-      turn->Start();
-    }
-  }
-}
+    : cluster_(cluster),
+      random_(seed),
+      max_partitions_(1 + random_.Uniform(3)),
+      turns_(cluster, kInterval, [this](Node& node, const Copy& copy) {
+        return std::make_shared<Turn>(*this, node, copy);
+      }) {}
 
 }  // namespace meridian::simulation

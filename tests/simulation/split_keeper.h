@@ -3,14 +3,10 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <memory>
-#include <utility>
-#include <vector>
 
-#include "base/id.h"
 #include "base/random.h"
 #include "tests/simulation/cluster.h"
+#include "tests/simulation/keeper_turn.h"
 
 namespace meridian::simulation {
 
@@ -19,17 +15,15 @@ class SplitKeeper {
  public:
   // `cluster` outlives the scheduler's events; so does this.
   SplitKeeper(Cluster& cluster, uint64_t seed);
-  ~SplitKeeper();
 
   // Lets every node look after the partitions that it leads, again and again.
-  void Start();
+  void Start() { turns_.Start(); }
   // From now on no split begins; those under way are brought to their end.
   void BeginNoMore() { begins_ = false; }
 
  private:
   class Turn;
 
-  void Tick();
   bool MayBegin() { return begins_ && random_.Uniform(12) == 0; }
   bool Dies() { return begins_ && random_.Uniform(16) == 0; }
 
@@ -37,8 +31,7 @@ class SplitKeeper {
   SeededRandom random_;
   const size_t max_partitions_;  // of a container
   bool begins_ = true;
-  // One at a time for a partition on a node.
-  std::map<std::pair<NodeId, PartitionId>, std::shared_ptr<Turn>> turns_;
+  KeeperTurns turns_;
 };
 
 }  // namespace meridian::simulation

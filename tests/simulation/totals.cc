@@ -13,7 +13,9 @@ struct Field {
 constexpr Field kFields[] = {
     {"client operations", &Totals::operations},
     {"leader changes", &Totals::leader_changes},
-    {"member changes", &Totals::member_changes},
+    {"suspensions of leaders", &Totals::suspensions},
+    {"suspensions of leaders while members change", &Totals::suspensions_in_changes},
+    {"joint member changes", &Totals::member_changes},
     {"crashes that lost bytes", &Totals::crashes_that_lost_bytes},
     {"messages dropped", &Totals::messages_dropped},
     {"messages reordered", &Totals::messages_reordered},
@@ -33,6 +35,9 @@ constexpr Field kFields[] = {
     {"replicas of children built from parents", &Totals::children_built},
     {"replicas of children that came by snapshot", &Totals::children_by_snapshot},
     {"operations on names that had moved", &Totals::moved_answers},
+    {"conversions begun", &Totals::conversions_begun},
+    {"conversions ended", &Totals::conversions_ended},
+    {"conversions taken back", &Totals::conversions_taken_back},
 };
 
 }  // namespace

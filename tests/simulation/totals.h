@@ -10,6 +10,10 @@ namespace meridian::simulation {
 struct Totals {
   uint64_t operations = 0;
   uint64_t leader_changes = 0;
+  // Of leaders that heard no quorum.
+  uint64_t suspensions = 0;
+  // Of those: with learners, or joint members.
+  uint64_t suspensions_in_changes = 0;
   // Joint configurations that ended in the new members alone.
   uint64_t member_changes = 0;
   uint64_t crashes_that_lost_bytes = 0;
@@ -34,6 +38,11 @@ struct Totals {
   uint64_t children_built = 0;
   uint64_t children_by_snapshot = 0;
   uint64_t moved_answers = 0;
+  // Changes of a container's redundancy: all, those that came to their end, and those that were
+  // taken back before.
+  uint64_t conversions_begun = 0;
+  uint64_t conversions_ended = 0;
+  uint64_t conversions_taken_back = 0;
 
   void Add(const Totals& other);
   // One "name value" a line.
