@@ -3,6 +3,12 @@
 // (I12).
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
 #include "tests/replication/core_cluster.h"
 
 namespace meridian::replication {
@@ -151,6 +157,175 @@ TEST_F(Suspension, TheLeadersOwnAbsenceIsNobodysSilence) {
   const Leadership& leadership = *cluster_.core(1).leadership();
   EXPECT_GE(cluster_.now - leadership.progress(IdOf(3))->last_heard(), absl::Seconds(60));
   EXPECT_LE(leadership.Silence(*leadership.progress(IdOf(3)), cluster_.now), absl::Seconds(1));
+}
+
+// Of three members two are to be replaced. The store is away from the step on that a test looks at.
+class SuspensionInAChange : public testing::Test {
+ protected:
+  void SetUp() override {
+    cluster_.serve_snapshots = true;
+    cluster_.StartAll();
+    cluster_.Run(absl::Milliseconds(100));
+    ASSERT_EQ(cluster_.Leader(), 1);
+    for (int n = 4; n <= 5; ++n) cluster_.Start(IdOf(n));
+  }
+
+  void ChangeUntil(std::function<bool(const GroupConfig&)> is_reached) {
+    cluster_.allow_swap = [&](const GroupConfig&) { return !is_reached(cluster_.stored); };
+    ASSERT_TRUE(cluster_.core(1).ChangeMembers(wanted_).ok());
+    cluster_.Run(absl::Seconds(1));
+    ASSERT_TRUE(is_reached(cluster_.stored));
+    ASSERT_EQ(cluster_.Leader(), 1);
+    cluster_.store_up = false;
+  }
+  void ChangeUntilJoint() {
+    ChangeUntil([](const GroupConfig& config) { return !config.joint_old.empty(); });
+  }
+  void ChangeUntilLearning() {
+    ChangeUntil([](const GroupConfig& config) { return !config.learners.empty(); });
+  }
+  // The leader hears nobody, and stands suspended.
+  void CutOff() {
+    cluster_.Isolate(1);
+    cluster_.Run(kLong);
+    ASSERT_EQ(cluster_.Leader(), 0);
+    ASSERT_EQ(cluster_.core(1).counters().suspensions, 1u);
+  }
+  void Mend(int a, int b) {
+    cluster_.cut.erase({IdOf(a), IdOf(b)});
+    cluster_.cut.erase({IdOf(b), IdOf(a)});
+  }
+  // Until the change has come to its end with the store.
+  void ExpectChanged() {
+    cluster_.allow_swap = nullptr;
+    cluster_.store_up = true;
+    cluster_.Heal();
+    cluster_.Run(kLong);
+    ASSERT_NE(cluster_.Leader(), 0);
+    // A leader that had asked the store before it went away may have followed: it is told, too.
+    ASSERT_TRUE(cluster_.core(cluster_.Leader()).ChangeMembers(wanted_).ok());
+    cluster_.Run(kLong);
+    EXPECT_EQ(cluster_.stored.members, wanted_);
+    EXPECT_TRUE(cluster_.stored.joint_old.empty());
+    ASSERT_NE(cluster_.Leader(), 0);
+    ASSERT_TRUE(cluster_.Propose(cluster_.Leader(), "after").ok());
+    cluster_.Run(absl::Seconds(1));
+    for (int n : {1, 4, 5}) {
+      EXPECT_EQ(cluster_.node(n).disk.applied, cluster_.node(1).disk.applied) << n;
+    }
+  }
+
+  const std::vector<Member> wanted_{MemberOf(1), MemberOf(4), MemberOf(5)};
+  CoreCluster cluster_{3};
+};
+
+// P4: neither set alone knows whether the other has gone on without this leader.
+TEST_F(SuspensionInAChange, JointMembersEndItOnlyByAQuorumOfEachSet) {
+  ChangeUntilJoint();
+  CutOff();
+  Mend(1, 2);
+  Mend(1, 3);
+  cluster_.Run(kLong);
+  EXPECT_EQ(cluster_.Leader(), 0) << "by the old members alone";
+  cluster_.Isolate(1);
+  Mend(1, 4);
+  Mend(1, 5);
+  cluster_.Run(kLong);
+  EXPECT_EQ(cluster_.Leader(), 0) << "by the new members alone";
+  Mend(1, 2);
+  cluster_.Run(absl::Seconds(1));
+  ASSERT_EQ(cluster_.Leader(), 1);
+  const auto at = cluster_.Propose(1, "a");
+  ASSERT_TRUE(at.ok());
+  cluster_.Run(absl::Seconds(1));
+  EXPECT_EQ(cluster_.core(1).commit_index(), at->index);
+  ExpectChanged();
+}
+
+// P4: learners have no vote, and what they know of an epoch binds nobody.
+TEST_F(SuspensionInAChange, LearnersDoNotEndIt) {
+  ChangeUntilLearning();
+  uint64_t round = 0;
+  cluster_.filter = [&](ReplicaId from, ReplicaId, CoreMessage& message) {
+    const Probe* const probe = std::get_if<Probe>(&message);
+    if (probe != nullptr && from == IdOf(1)) round = probe->round;
+    return probe == nullptr;
+  };
+  cluster_.Isolate(2);
+  cluster_.Isolate(3);
+  cluster_.Run(kLong);
+  ASSERT_EQ(cluster_.Leader(), 0);
+  ASSERT_EQ(cluster_.core(1).counters().suspensions, 1u);
+  Mend(1, 2);  // it is asked, and what it answers is lost
+  cluster_.Run(absl::Seconds(1));
+  ASSERT_GT(round, 0u);
+  const Epoch epoch = cluster_.core(1).promised();
+  for (int n = 4; n <= 5; ++n) {
+    ProbeReply granted;
+    granted.epoch = epoch;
+    granted.round = round;
+    granted.granted = true;
+    cluster_.core(1).OnMessage(IdOf(n), granted, cluster_.now);
+    AppendReply late;
+    late.epoch = epoch;
+    cluster_.core(1).OnMessage(IdOf(n), late, cluster_.now);
+  }
+  cluster_.Settle();
+  EXPECT_EQ(cluster_.Leader(), 0);
+  cluster_.filter = nullptr;
+  cluster_.Run(absl::Seconds(1));
+  ASSERT_EQ(cluster_.Leader(), 1);
+  ExpectChanged();
+}
+
+// The leader's own next epoch, of which only it knows, is what it asks for and leads on in.
+TEST_F(SuspensionInAChange, ASwapWhoseOutcomeComesMeanwhileIsGoneOnFrom) {
+  cluster_.hide_swap_outcome = true;
+  ASSERT_TRUE(cluster_.core(1).ChangeMembers(wanted_).ok());
+  cluster_.Run(absl::Milliseconds(100));
+  ASSERT_EQ(cluster_.stored.learners.size(), 2u);
+  ASSERT_TRUE(cluster_.core(1).config().learners.empty());
+  cluster_.store_up = false;
+  CutOff();
+  cluster_.core(1).OnConfig(cluster_.stored, cluster_.now);
+  cluster_.Run(absl::Seconds(1));
+  EXPECT_EQ(cluster_.core(1).promised(), cluster_.stored.epoch);
+  EXPECT_EQ(cluster_.Leader(), 0);
+  Mend(1, 2);
+  cluster_.Run(absl::Seconds(1));
+  ASSERT_EQ(cluster_.Leader(), 1);
+  EXPECT_EQ(cluster_.core(1).promised(), cluster_.stored.epoch);
+  EXPECT_EQ(cluster_.core(2).config(), cluster_.stored);
+  cluster_.hide_swap_outcome = false;
+  ExpectChanged();
+}
+
+// A snapshot that was on its way to a learner ends with the service, and is sent anew after.
+TEST_F(SuspensionInAChange, ASnapshotOnItsWayIsSentAnewAfterIt) {
+  cluster_.serve_snapshots = false;
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(cluster_.Propose(1, std::string(2000, 'x')).ok());
+  cluster_.Run(absl::Milliseconds(300));
+  const LogIndex applied = cluster_.node(1).disk.applied;
+  cluster_.node(1).disk.Trim(applied);
+  cluster_.core(1).OnTrimmed(applied);
+  ChangeUntilLearning();
+  const std::vector<ReplicaId> learners = std::exchange(cluster_.node(1).need_snapshot, {});
+  ASSERT_EQ(learners, (std::vector{IdOf(4), IdOf(5)}));
+  for (const ReplicaId& learner : learners) cluster_.core(1).OnSnapshotStarted(learner, applied);
+  CutOff();
+  // What the driver does with its snapshots when the service ends.
+  for (const ReplicaId& learner : learners) {
+    cluster_.core(1).OnSnapshotEnded(learner, std::nullopt);
+  }
+  cluster_.Run(absl::Seconds(1));
+  EXPECT_TRUE(cluster_.node(1).need_snapshot.empty());
+  cluster_.Heal();
+  cluster_.Run(absl::Seconds(1));
+  ASSERT_EQ(cluster_.Leader(), 1);
+  EXPECT_EQ(cluster_.core(1).promised(), cluster_.stored.epoch);
+  EXPECT_EQ(cluster_.node(1).need_snapshot, learners);
+  cluster_.serve_snapshots = true;
+  ExpectChanged();
 }
 
 }  // namespace
