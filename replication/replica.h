@@ -169,8 +169,8 @@ class Replica {
   // the entry that is the last one in the log now. UNAVAILABLE.
   virtual void CompareState(std::string first, std::string end,
                             std::function<void(absl::StatusOr<StateComparison>)> done) = 0;
-  // ReplicaStorage::StoredBytes. Any thread; slow.
-  virtual absl::StatusOr<uint64_t> StoredBytes() const = 0;
+  // ReplicaStorage::StoredBytes. Any thread.
+  virtual uint64_t StoredBytes() const = 0;
 
   // On the strand: a message for this replica; the configuration may have changed (a hint).
   virtual void OnMessage(PeerMessage message) = 0;

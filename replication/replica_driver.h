@@ -58,7 +58,7 @@ class ReplicaDriver final : public Replica {
       std::function<void(absl::StatusOr<std::pair<LogIndex, std::string>>)> done) override;
   void CompareState(std::string first, std::string end,
                     std::function<void(absl::StatusOr<StateComparison>)> done) override;
-  absl::StatusOr<uint64_t> StoredBytes() const override { return storage_->StoredBytes(); }
+  uint64_t StoredBytes() const override { return storage_->StoredBytes(); }
   void OnMessage(PeerMessage message) override;
   void OnConfigHint() override;
   bool HasMember(ReplicaId replica, const NodeId& node) const override {

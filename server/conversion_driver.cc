@@ -23,8 +23,6 @@ using tenancy::Conversion;
 using tenancy::Redundancy;
 
 constexpr absl::Duration kStatusTimeout = absl::Seconds(2);
-// Reads the row of every chunk; not longer than a node that stops can wait.
-constexpr absl::Duration kMeasureTimeout = absl::Seconds(5);
 // Less is too short to tell a rate by.
 constexpr absl::Duration kShortestSample = absl::Seconds(2);
 
@@ -42,23 +40,38 @@ const pb::ReplicaStatus* FindReplica(
 }  // namespace
 
 void ConversionDriver::Round() {
-  const auto ids = env_.conversions.List();
-  if (!ids.ok()) return;  // the next one looks again
+  absl::StatusOr<std::vector<Work>> works = FindWork();
+  if (!works.ok() || stopping_) return;  // the next one looks again
+  // The records first, then what the leaders say: a group that was settled after its record was set
+  // stays so (PlacementKeeper::PlanOf).
+  if (!ReadParts(*works).ok() || stopping_) return;
+  const NodeStatuses statuses = Ask(*works);
   std::map<tenancy::ConversionCatalog::Id, History> histories;
-  for (const tenancy::ConversionCatalog::Id& id : *ids) {
+  for (Work& work : *works) {
     if (stopping_) return;
-    const auto container = env_.containers.FindById(id.tenant, id.container);
-    if (!container.ok() || !*container || !(*container)->record.conversion) continue;
-    if (!IsCarriedHere((*container)->record)) continue;
+    const ContainerRecord& record = work.container.record;
+    const tenancy::ConversionCatalog::Id id{record.tenant, record.id};
     History& history = histories[id] = std::move(histories_[id]);
-    const absl::Status status = Carry(**container, history);
-    if (!status.ok() && status != history.error) {
+    if (work.status.ok()) work.status = Carry(work, statuses, history);
+    if (!work.status.ok() && work.status != history.error) {
       Log(LogLevel::kWarning, "conversion", "a container's conversion waits",
-          {{"node", env_.node}, {"container", id.container.ToHex()}, {"error", status}});
+          {{"node", env_.node}, {"container", id.container.ToHex()}, {"error", work.status}});
     }
-    history.error = status;
+    history.error = work.status;
   }
   histories_ = std::move(histories);
+}
+
+absl::StatusOr<std::vector<ConversionDriver::Work>> ConversionDriver::FindWork() {
+  ASSIGN_OR_RETURN(const auto ids, env_.conversions.List());
+  std::vector<Work> works;
+  for (const tenancy::ConversionCatalog::Id& id : ids) {
+    if (stopping_) break;
+    auto container = env_.containers.FindById(id.tenant, id.container);
+    if (!container.ok() || !*container || !(*container)->record.conversion) continue;
+    if (IsCarriedHere((*container)->record)) works.push_back({**std::move(container), {}, {}});
+  }
+  return works;
 }
 
 bool ConversionDriver::IsCarriedHere(const ContainerRecord& container) const {
@@ -67,45 +80,38 @@ bool ConversionDriver::IsCarriedHere(const ContainerRecord& container) const {
   return leader != nullptr && leader->node == env_.node;
 }
 
-absl::Status ConversionDriver::Carry(const tenancy::StoredContainer& container, History& history) {
-  const ContainerRecord& record = container.record;
-  if (history.generation != record.partition_generation) {
-    history.generation = record.partition_generation;
-    history.samples.clear();
-  }
-  ASSIGN_OR_RETURN(Parts parts, ReadParts(record));
-  // The records first, then what the leaders say: a group that was settled after its record was set
-  // stays so (PlacementKeeper::PlanOf).
-  RETURN_IF_ERROR(JudgeParts(record.wanted_redundancy(), parts));
-  const bool paused = record.conversion->state == Conversion::State::kPaused;
-  if (!paused) RETURN_IF_ERROR(BeginParts(container, parts));
-  MeasureParts(parts, history);
-  const tenancy::ConversionCatalog::Id id{record.tenant, record.id};
-  RETURN_IF_ERROR(env_.conversions.PutProgress(id, ProgressOf(parts, history)));
-  const bool all = std::all_of(parts.begin(), parts.end(), [](const Part& p) { return p.done; });
-  if (paused || !all) return absl::OkStatus();
-  const absl::Status ended = env_.conversions.End(id, record.partition_generation).status();
-  // Another change came between: decided anew.
-  return absl::IsAborted(ended) || absl::IsNotFound(ended) ? absl::OkStatus() : ended;
-}
-
-absl::StatusOr<ConversionDriver::Parts> ConversionDriver::ReadParts(
-    const ContainerRecord& container) {
+absl::Status ConversionDriver::ReadParts(std::vector<Work>& works) {
+  std::map<ContainerId, std::map<PartitionId, Part>> found;
+  for (const Work& work : works) found[work.container.record.id];
+  if (found.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const auto rows, ListFrom(env_.store.coordination(), kPartitionKeyPrefix));
-  std::map<PartitionId, Part> found;
   for (const coordination::KeyValue& row : rows) {
     ASSIGN_OR_RETURN(PartitionRecord record, DecodePartitionRecord(row.value));
     const std::optional<PartitionId> partition = PartitionOfKey(kPartitionKeyPrefix, row.key);
-    if (!partition || record.container != container.id) continue;
-    // No other split begins while there is a conversion. The child may not be in the container's
-    // map yet: then what looks like all partitions is not (P7).
-    if (record.parent) return absl::UnavailableError("a partition is being split");
-    Part& part = found[*partition];
+    const auto container = found.find(record.container);
+    if (!partition || container == found.end()) continue;
+    Part& part = container->second[*partition];
     part.partition = *partition;
-    part.begun = record.redundancy == container.wanted_redundancy();
     part.record = std::move(record);
     part.revision = row.mod_revision;
     if (const auto group = env_.view.FindGroup(*partition)) part.config = group->config;
+  }
+  for (Work& work : works) {
+    const ContainerRecord& record = work.container.record;
+    auto parts = OrderParts(record, std::move(found[record.id]));
+    work.status = parts.status();
+    if (parts.ok()) work.parts = *std::move(parts);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ConversionDriver::Parts> ConversionDriver::OrderParts(
+    const ContainerRecord& container, std::map<PartitionId, Part> found) {
+  for (auto& [partition, part] : found) {
+    // No other split begins while there is a conversion. The child may not be in the container's
+    // map yet: then what looks like all partitions is not (P7).
+    if (part.record.parent) return absl::UnavailableError("a partition is being split");
+    part.begun = part.record.redundancy == container.wanted_redundancy();
   }
   Parts parts;
   for (const tenancy::PartitionRange& range : container.partitions) {
@@ -116,24 +122,44 @@ absl::StatusOr<ConversionDriver::Parts> ConversionDriver::ReadParts(
   return parts;
 }
 
-ConversionDriver::NodeStatuses ConversionDriver::Ask(const Parts& parts, bool with_bytes) {
+ConversionDriver::NodeStatuses ConversionDriver::Ask(const std::vector<Work>& works) {
   pb::GetNodeStatusRequest ask;
-  ask.set_with_stored_bytes(with_bytes);
   std::set<NodeId> nodes;
-  for (const Part& part : parts) {
-    ask.add_partition_ids(std::string(part.partition.bytes()));
-    const replication::Member* leader = ClusterView::LeaderOf(part.config);
-    if (leader != nullptr) nodes.insert(leader->node);
-    if (!with_bytes) continue;
-    for (const replication::Member& learner : part.config.learners) nodes.insert(learner.node);
+  for (const Work& work : works) {
+    for (const Part& part : work.parts) {
+      ask.add_partition_ids(std::string(part.partition.bytes()));
+      const replication::Member* leader = ClusterView::LeaderOf(part.config);
+      if (leader != nullptr) nodes.insert(leader->node);
+      for (const replication::Member& learner : part.config.learners) nodes.insert(learner.node);
+    }
   }
-  if (parts.empty()) return {};
-  return env_.peers.GetNodeStatuses({nodes.begin(), nodes.end()}, ask,
-                                    with_bytes ? kMeasureTimeout : kStatusTimeout);
+  // Without partitions the answer would be of all.
+  if (ask.partition_ids().empty()) return {};
+  return env_.peers.GetNodeStatuses({nodes.begin(), nodes.end()}, ask, kStatusTimeout);
 }
 
-absl::Status ConversionDriver::JudgeParts(Redundancy wanted, Parts& parts) {
-  const NodeStatuses statuses = Ask(parts, /*with_bytes=*/false);
+absl::Status ConversionDriver::Carry(Work& work, const NodeStatuses& statuses, History& history) {
+  const ContainerRecord& record = work.container.record;
+  if (history.generation != record.partition_generation) {
+    history.generation = record.partition_generation;
+    history.samples.clear();
+  }
+  Parts& parts = work.parts;
+  RETURN_IF_ERROR(JudgeParts(record.wanted_redundancy(), statuses, parts));
+  const bool paused = record.conversion->state == Conversion::State::kPaused;
+  if (!paused) RETURN_IF_ERROR(BeginParts(work.container, parts));
+  MeasureParts(statuses, parts, history);
+  const tenancy::ConversionCatalog::Id id{record.tenant, record.id};
+  RETURN_IF_ERROR(env_.conversions.PutProgress(id, ProgressOf(parts, history)));
+  const bool all = std::all_of(parts.begin(), parts.end(), [](const Part& p) { return p.done; });
+  if (paused || !all) return absl::OkStatus();
+  const absl::Status ended = env_.conversions.End(id, record.partition_generation).status();
+  // Another change came between: decided anew.
+  return absl::IsAborted(ended) || absl::IsNotFound(ended) ? absl::OkStatus() : ended;
+}
+
+absl::Status ConversionDriver::JudgeParts(Redundancy wanted, const NodeStatuses& statuses,
+                                          Parts& parts) {
   for (Part& part : parts) {
     const replication::Member* leader = ClusterView::LeaderOf(part.config);
     const pb::ReplicaStatus* status = leader == nullptr ? nullptr : FindReplica(statuses, *leader);
@@ -186,14 +212,7 @@ absl::Status ConversionDriver::BeginParts(const tenancy::StoredContainer& contai
   return absl::OkStatus();
 }
 
-void ConversionDriver::MeasureParts(Parts& parts, History& history) {
-  Parts unknown;
-  for (const Part& part : parts) {
-    if (!part.config.learners.empty() || !history.sizes.contains(part.partition)) {
-      unknown.push_back(part);
-    }
-  }
-  const NodeStatuses statuses = Ask(unknown, /*with_bytes=*/true);
+void ConversionDriver::MeasureParts(const NodeStatuses& statuses, Parts& parts, History& history) {
   const std::vector<DiskInPlan> disks = PlacementDisks(env_.view);
   for (Part& part : parts) {
     const replication::Member* leader = ClusterView::LeaderOf(part.config);

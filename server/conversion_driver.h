@@ -38,7 +38,7 @@ struct ConversionOptions {
 // Each node has one; of a container, the one on the node that leads its first partition acts. Two
 // that think so, or one that goes on after another, do no harm: all that counts is in the
 // coordination store, and each change compares what it was decided by. Rounds run one at a time,
-// and block; else thread-safe.
+// and block: all conversions together wait once for nodes that do not answer. Else thread-safe.
 class ConversionDriver {
  public:
   // All outlive it.
@@ -57,7 +57,7 @@ class ConversionDriver {
 
   // Takes every conversion that this node is to carry out a step further.
   void Round();
-  // A round that runs ends after the conversion that it is at.
+  // A round that runs ends after the call or the conversion that it is at.
   void BeginStop() { stopping_ = true; }
 
  private:
@@ -82,18 +82,28 @@ class ConversionDriver {
     std::string problem;
   };
   using Parts = std::vector<Part>;
+  // A conversion in a round.
+  struct Work {
+    tenancy::StoredContainer container;
+    Parts parts;
+    absl::Status status;
+  };
   using NodeStatuses = std::map<NodeId, absl::StatusOr<internal::v1::NodeStatus>>;
 
   bool IsCarriedHere(const tenancy::ContainerRecord& container) const;
-  absl::Status Carry(const tenancy::StoredContainer& container, History& history);
-  absl::StatusOr<Parts> ReadParts(const tenancy::ContainerRecord& container);
-  // Of all that a part's group names; of the leaders only unless `with_bytes`.
-  NodeStatuses Ask(const Parts& parts, bool with_bytes);
-  absl::Status JudgeParts(tenancy::Redundancy wanted, Parts& parts);
+  absl::StatusOr<std::vector<Work>> FindWork();
+  // With the parts of each, or why they cannot be told.
+  absl::Status ReadParts(std::vector<Work>& works);
+  static absl::StatusOr<Parts> OrderParts(const tenancy::ContainerRecord& container,
+                                          std::map<PartitionId, Part> found);
+  // The nodes of leaders and learners.
+  NodeStatuses Ask(const std::vector<Work>& works);
+  absl::Status Carry(Work& work, const NodeStatuses& statuses, History& history);
+  absl::Status JudgeParts(tenancy::Redundancy wanted, const NodeStatuses& statuses, Parts& parts);
   absl::StatusOr<bool> IsDone(const Part& part, const internal::v1::ReplicaStatus& leader,
                               tenancy::Redundancy wanted);
   absl::Status BeginParts(const tenancy::StoredContainer& container, Parts& parts);
-  void MeasureParts(Parts& parts, History& history);
+  void MeasureParts(const NodeStatuses& statuses, Parts& parts, History& history);
   static uint64_t BytesDone(const Part& part, const NodeStatuses& statuses,
                             const std::vector<DiskInPlan>& disks);
   tenancy::ConversionProgress ProgressOf(const Parts& parts, History& history) const;

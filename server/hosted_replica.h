@@ -65,7 +65,7 @@ class HostedReplica final : public replication::Replica {
       std::function<void(absl::StatusOr<replication::StateComparison>)> done) override {
     replica_->CompareState(std::move(first), std::move(end), std::move(done));
   }
-  absl::StatusOr<uint64_t> StoredBytes() const override { return replica_->StoredBytes(); }
+  uint64_t StoredBytes() const override { return replica_->StoredBytes(); }
   void OnMessage(replication::PeerMessage message) override;
   void OnConfigHint() override;
   bool HasMember(ReplicaId replica, const NodeId& node) const override {

@@ -55,7 +55,7 @@ pb::ReplicaStatus Describe(HostedReplica& replica, const pb::GetNodeStatusReques
   proto.set_chunks_awaited(status->chunks_awaited);
   proto.set_installing(status->installing);
   if (!status->health.ok()) proto.set_problem(status->health.ToString());
-  if (request.with_stored_bytes()) proto.set_stored_bytes(replica.StoredBytes().value_or(0));
+  proto.set_stored_bytes(replica.StoredBytes());
   if (!request.with_digest()) return proto;
   using Digest = absl::StatusOr<std::pair<LogIndex, std::string>>;
   const auto digest = AwaitUntil<Digest>(

@@ -152,9 +152,9 @@ class ReplicaStorage {
   virtual std::vector<ChunkId> ListLost(std::optional<ChunkId> after, size_t max) const = 0;
   virtual uint64_t lost_chunks() const = 0;
   // Bytes of the chunks that this replica has brought here, bodies of log entries included, as they
-  // are stored; what is of no use any more counts until it is dropped. Thread-safe; reads the row
-  // of every chunk.
-  virtual absl::StatusOr<uint64_t> StoredBytes() const = 0;
+  // are stored; what is of no use any more counts until it is dropped. For display: it may be a
+  // little off until the next opening. Thread-safe.
+  virtual uint64_t StoredBytes() const = 0;
   // Frees every chunk of the run, whoever wrote it. The caller has made sure that nothing
   // references it (P8), and in the same task that no sibling needs it.
   virtual absl::Status DropRun(RunId run) = 0;

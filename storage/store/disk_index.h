@@ -135,8 +135,9 @@ class DiskIndex {
                                                        size_t max) const;
   // Makes the replica's partition the one that ListRuns names. May be undone by a crash.
   absl::Status ClaimRun(const ReplicaOnDisk& replica, RunId run);
-  // Of the chunks whose rows name the replica's partition; reads all rows of the container.
-  absl::StatusOr<uint64_t> StoredBytes(const ReplicaOnDisk& replica) const;
+  // Of the chunks whose rows name the replica's partition, from ScanChunks on. A body that came by
+  // an install and then again with its log entry counts twice until the next opening.
+  uint64_t StoredBytes(const ReplicaOnDisk& replica) const;
   // The row of a chunk that has none says that it is lost. Whether there was none.
   absl::StatusOr<bool> PlaceLost(const ReplicaOnDisk& replica, ChunkId chunk, Timestamp now);
   // Chunks whose rows say so.
@@ -178,13 +179,19 @@ class DiskIndex {
   absl::Status AddInstallBegin(Replica& replica) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DeleteStateAndLog(const ReplicaOnDisk& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetLost(ContainerId container, ChunkId chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A row of that partition has come, or goes (`bytes` < 0).
+  void CountStored(ContainerId container, PartitionId partition, int64_t bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // False: the row is not `from` any more, and nothing was done.
   absl::StatusOr<bool> ReplaceChunk(ContainerId container, ChunkId chunk, const ChunkRow& from,
                                     const ChunkRow& to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Adds the deletion of all chunk rows whose keys begin with `prefix` to `batch`, and their places
-  // to `frees`.
-  absl::Status DeleteChunks(const std::string& prefix, RocksBatch& batch,
-                            std::vector<ChunkLocation>& frees)
+  // What rows said that are deleted.
+  struct Deleted {
+    std::vector<ChunkLocation> places;
+    std::map<PartitionId, int64_t> bytes;
+  };
+  // Adds the deletion of all chunk rows whose keys begin with `prefix` to `batch`.
+  absl::StatusOr<Deleted> DeleteChunks(const std::string& prefix, RocksBatch& batch)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   RocksKv& kv_;
@@ -204,6 +211,9 @@ class DiskIndex {
   std::map<uint64_t, std::vector<Body>> bodies_ ABSL_GUARDED_BY(mutex_);
   // What rows call lost, from ScanChunks on: as many as are damaged, few on a disk in service.
   std::map<ContainerId, std::set<ChunkId>> lost_ ABSL_GUARDED_BY(mutex_);
+  // Sizes of the chunks by the partition that their rows, or the batch's, name; true from
+  // ScanChunks on. Those of no bytes are not in it.
+  std::map<ContainerId, std::map<PartitionId, int64_t>> stored_ ABSL_GUARDED_BY(mutex_);
   // Only places whose last row is gone from kv_.
   std::vector<ChunkLocation> frees_ ABSL_GUARDED_BY(mutex_);
 };

@@ -73,7 +73,7 @@ class DiskReplica : public ReplicaStorage {
   std::vector<ChunkId> ListLost(std::optional<ChunkId> after, size_t max) const override {
     return parts_.index.ListLost(id_.container, after, max);
   }
-  absl::StatusOr<uint64_t> StoredBytes() const override { return parts_.index.StoredBytes(id_); }
+  uint64_t StoredBytes() const override { return parts_.index.StoredBytes(id_); }
   uint64_t lost_chunks() const override { return parts_.index.CountLost(id_.container); }
   void BeginInstall(Done done) override;
   absl::Status LoadInstall(const std::vector<std::pair<std::string, std::string>>& rows) override;

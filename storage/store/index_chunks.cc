@@ -1,4 +1,5 @@
 // The chunk index.
+#include <algorithm>
 #include <utility>
 
 #include "base/status.h"
@@ -20,6 +21,7 @@ absl::Status DiskIndex::ScanChunks(
   frees_.clear();
   bodies_.clear();
   lost_.clear();
+  stored_.clear();
   auto rows = kv_.NewIterator(Family::kChunk, "", "");
   for (rows->Seek(""); rows->Valid(); rows->Next()) {
     ASSIGN_OR_RETURN(const ChunkKeyParts key, DecodeChunkKey(rows->key()));
@@ -28,6 +30,7 @@ absl::Status DiskIndex::ScanChunks(
       bodies_[row.record.life].push_back({.container = key.container, .run = key.chunk.run});
     }
     if (row.place == ChunkPlace::kLost) lost_[key.container].insert(key.chunk);
+    CountStored(key.container, row.partition, row.size_bytes);
     RETURN_IF_ERROR(visit(key, row));
   }
   return rows->status();
@@ -135,18 +138,20 @@ absl::StatusOr<bool> DiskIndex::ReplaceChunk(ContainerId container, ChunkId chun
   return true;
 }
 
-absl::Status DiskIndex::DeleteChunks(const std::string& prefix, RocksBatch& batch,
-                                     std::vector<ChunkLocation>& frees) {
+absl::StatusOr<DiskIndex::Deleted> DiskIndex::DeleteChunks(const std::string& prefix,
+                                                           RocksBatch& batch) {
   // Every iterator over a memtable first sorts all range tombstones in it: they are for what is
   // large and rare. Runs are dropped all the time, and most are short.
   constexpr size_t kMaxSingleDeletes = 4096;
   const std::string end = PrefixEnd(prefix);
   auto rows = kv_.NewIterator(Family::kChunk, prefix, end);
+  Deleted deleted;
   std::vector<std::string> keys;
   bool many = false;
   for (rows->Seek(""); rows->Valid(); rows->Next()) {
     ASSIGN_OR_RETURN(const ChunkRow row, DecodeChunkRow(rows->value()));
-    AppendPlace(row, frees);
+    AppendPlace(row, deleted.places);
+    deleted.bytes[row.partition] += row.size_bytes;
     many = many || keys.size() == kMaxSingleDeletes;
     if (!many) keys.emplace_back(rows->key());
   }
@@ -156,21 +161,21 @@ absl::Status DiskIndex::DeleteChunks(const std::string& prefix, RocksBatch& batc
   } else {
     for (const std::string& key : keys) batch.Delete(Family::kChunk, key);
   }
-  return absl::OkStatus();
+  return deleted;
 }
 
 absl::Status DiskIndex::DropRun(ContainerId container, RunId run) {
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(CommitLocked());
   RocksBatch batch;
-  std::vector<ChunkLocation> frees;
-  RETURN_IF_ERROR(DeleteChunks(RunPrefix(container, run), batch, frees));
+  ASSIGN_OR_RETURN(const Deleted deleted, DeleteChunks(RunPrefix(container, run), batch));
   RETURN_IF_ERROR(kv_.Write(batch));
   if (const auto lost = lost_.find(container); lost != lost_.end()) {
     lost->second.erase(lost->second.lower_bound({.run = run, .number = 0}),
                        lost->second.upper_bound({.run = run, .number = UINT32_MAX}));
   }
-  frees_.insert(frees_.end(), frees.begin(), frees.end());
+  frees_.insert(frees_.end(), deleted.places.begin(), deleted.places.end());
+  for (const auto& [partition, bytes] : deleted.bytes) CountStored(container, partition, -bytes);
   return absl::OkStatus();
 }
 
@@ -191,16 +196,21 @@ absl::StatusOr<std::vector<DiskIndex::RunOfPartition>> DiskIndex::ListRuns(Conta
   return runs;
 }
 
-absl::StatusOr<uint64_t> DiskIndex::StoredBytes(const ReplicaOnDisk& replica) const {
-  const std::string prefix(replica.container.bytes());
-  auto chunks = kv_.NewIterator(Family::kChunk, prefix, PrefixEnd(prefix));
-  uint64_t bytes = 0;
-  for (chunks->Seek(prefix); chunks->Valid(); chunks->Next()) {
-    ASSIGN_OR_RETURN(const ChunkRow row, DecodeChunkRow(chunks->value()));
-    if (row.partition == replica.partition) bytes += row.size_bytes;
-  }
-  RETURN_IF_ERROR(chunks->status());
-  return bytes;
+uint64_t DiskIndex::StoredBytes(const ReplicaOnDisk& replica) const {
+  absl::MutexLock lock(&mutex_);
+  const auto container = stored_.find(replica.container);
+  if (container == stored_.end()) return 0;
+  const auto stored = container->second.find(replica.partition);
+  if (stored == container->second.end()) return 0;
+  return static_cast<uint64_t>(std::max<int64_t>(stored->second, 0));
+}
+
+void DiskIndex::CountStored(ContainerId container, PartitionId partition, int64_t bytes) {
+  if (bytes == 0) return;
+  auto& partitions = stored_[container];
+  if ((partitions[partition] += bytes) != 0) return;
+  partitions.erase(partition);
+  if (partitions.empty()) stored_.erase(container);
 }
 
 absl::Status DiskIndex::ClaimRun(const ReplicaOnDisk& replica, RunId run) {
@@ -210,12 +220,16 @@ absl::Status DiskIndex::ClaimRun(const ReplicaOnDisk& replica, RunId run) {
   auto chunks = kv_.NewIterator(Family::kChunk, prefix, PrefixEnd(prefix));
   chunks->Seek("");
   if (!chunks->Valid()) return chunks->status();
-  ASSIGN_OR_RETURN(ChunkRow row, DecodeChunkRow(chunks->value()));
+  ASSIGN_OR_RETURN(const ChunkRow row, DecodeChunkRow(chunks->value()));
   if (row.partition == replica.partition) return absl::OkStatus();
-  row.partition = replica.partition;
+  ChunkRow claimed = row;
+  claimed.partition = replica.partition;
   RocksBatch batch;
-  batch.Put(Family::kChunk, std::string(chunks->key()), EncodeChunkRow(row));
-  return kv_.Write(batch);
+  batch.Put(Family::kChunk, std::string(chunks->key()), EncodeChunkRow(claimed));
+  RETURN_IF_ERROR(kv_.Write(batch));
+  CountStored(replica.container, row.partition, -int64_t{row.size_bytes});
+  CountStored(replica.container, claimed.partition, claimed.size_bytes);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> DiskIndex::PlaceLost(const ReplicaOnDisk& replica, ChunkId chunk,

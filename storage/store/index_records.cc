@@ -118,6 +118,7 @@ absl::Status DiskIndex::AddEntry(Replica& replica, const Record& record) {
                              .body_offset = header.body_offset,
                              .extent = {}}));
   batched_chunks_.insert(std::move(key));
+  CountStored(replica.id.container, replica.id.partition, header.inline_size);
   ForgetLost(replica.id.container, {.run = header.inline_run, .number = 0});
   bodies_[record.location.life].push_back(
       {.container = replica.id.container, .run = header.inline_run});
@@ -137,6 +138,7 @@ absl::Status DiskIndex::AddTruncate(Replica& replica, LogIndex from) {
     if (!chunk.has_value()) continue;
     ASSIGN_OR_RETURN(const ChunkRow chunk_row, DecodeChunkRow(*chunk));
     AppendPlace(chunk_row, batched_frees_);
+    CountStored(replica.id.container, chunk_row.partition, -int64_t{chunk_row.size_bytes});
     batch_.Delete(Family::kChunk, key);
     ForgetLost(replica.id.container, {.run = row.inline_run, .number = 0});
     batched_chunks_.insert(key);  // what comes after in the batch must not go by the row
@@ -168,9 +170,11 @@ absl::Status DiskIndex::AddChunk(const Replica& replica, const ChunkPlaced& plac
       return absl::OkStatus();
     }
     AppendPlace(old, batched_frees_);
+    CountStored(replica.id.container, old.partition, -int64_t{old.size_bytes});
     row.first_written = old.first_written;
     row.partition = old.partition;
   }
+  CountStored(replica.id.container, row.partition, row.size_bytes);
   batch_.Put(Family::kChunk, key, EncodeChunkRow(row));
   batched_chunks_.insert(std::move(key));
   ForgetLost(replica.id.container, placed.chunk);
@@ -199,9 +203,11 @@ absl::Status DiskIndex::AddRemoval(ReplicaId id) {
   // The chunks are the container's: they go with its last replica. What only this one needed is
   // found by its siblings.
   if (owners.size() == 1) {
-    RETURN_IF_ERROR(
-        DeleteChunks(std::string(replica.id.container.bytes()), batch_, batched_frees_));
+    ASSIGN_OR_RETURN(const Deleted deleted,
+                     DeleteChunks(std::string(replica.id.container.bytes()), batch_));
+    batched_frees_.insert(batched_frees_.end(), deleted.places.begin(), deleted.places.end());
     lost_.erase(replica.id.container);
+    stored_.erase(replica.id.container);
   }
   DeleteStateAndLog(replica.id);
   for (const std::string& key :

@@ -528,7 +528,7 @@ std::vector<ChunkId> MemoryReplicaStorage::ListLost(std::optional<ChunkId> after
   return listed;
 }
 
-absl::StatusOr<uint64_t> MemoryReplicaStorage::StoredBytes() const {
+uint64_t MemoryReplicaStorage::StoredBytes() const {
   const MemoryChunks& shared = *disk_.chunks_;
   absl::MutexLock lock(&shared.mutex_);
   uint64_t bytes = 0;

@@ -174,7 +174,7 @@ class MemoryReplicaStorage : public ReplicaStorage {
   const RunNeeds* siblings() const override;
   void PlaceLost(ChunkId chunk, Done done) override;
   std::vector<ChunkId> ListLost(std::optional<ChunkId> after, size_t max) const override;
-  absl::StatusOr<uint64_t> StoredBytes() const override;
+  uint64_t StoredBytes() const override;
   uint64_t lost_chunks() const override { return ListLost(std::nullopt, SIZE_MAX).size(); }
   void BeginInstall(Done done) override;
   absl::Status LoadInstall(const std::vector<std::pair<std::string, std::string>>& rows) override;

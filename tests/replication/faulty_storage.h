@@ -119,7 +119,7 @@ class FaultyStorage : public storage::ReplicaStorage {
                                          size_t max) const override {
     return inner_->ListLost(after, max);
   }
-  absl::StatusOr<uint64_t> StoredBytes() const override { return inner_->StoredBytes(); }
+  uint64_t StoredBytes() const override { return inner_->StoredBytes(); }
   uint64_t lost_chunks() const override { return inner_->lost_chunks(); }
   void BeginInstall(Done done) override {
     if (!faults_.hold_begin) return inner_->BeginInstall(std::move(done));

@@ -31,7 +31,7 @@ TEST(ReplicaRebuild, ANewMembersChunksComeAtTheRateWhileWritesGoOn) {
   EXPECT_GT(taken, absl::Seconds(8)) << "10 MiB, of which 1 may come at once";
   EXPECT_LT(taken, absl::Seconds(14));
   EXPECT_GT(writes, 40u);
-  EXPECT_EQ(*group.replica(4).StoredBytes(), *group.replica(1).StoredBytes());
+  EXPECT_EQ(group.replica(4).StoredBytes(), group.replica(1).StoredBytes());
 }
 
 TEST(ReplicaRebuild, RowsCountToo) {

@@ -29,17 +29,15 @@ using tenancy::Redundancy;
 // What nodes would say of their replicas.
 class FakeNodes final : public PeerClient {
  public:
-  std::map<NodeId, absl::StatusOr<pb::NodeStatus>> GetNodeStatuses(
-      const std::vector<NodeId>& nodes, const pb::GetNodeStatusRequest& request,
-      absl::Duration) override {
+  std::map<NodeId, absl::StatusOr<pb::NodeStatus>> GetNodeStatuses(const std::vector<NodeId>& nodes,
+                                                                   const pb::GetNodeStatusRequest&,
+                                                                   absl::Duration) override {
+    ++asks;
     if (asked) asked();
     std::map<NodeId, absl::StatusOr<pb::NodeStatus>> answers;
     for (const NodeId& node : nodes) {
       pb::NodeStatus status;
-      for (pb::ReplicaStatus replica : replicas[node]) {
-        if (!request.with_stored_bytes()) replica.clear_stored_bytes();
-        *status.add_replicas() = std::move(replica);
-      }
+      for (const pb::ReplicaStatus& replica : replicas[node]) *status.add_replicas() = replica;
       answers.emplace(node, std::move(status));
     }
     return answers;
@@ -54,6 +52,7 @@ class FakeNodes final : public PeerClient {
 
   std::map<NodeId, std::vector<pb::ReplicaStatus>> replicas;
   std::function<void()> asked;  // before each answer
+  int asks = 0;
 
  private:
   static absl::Status Unused() { return absl::UnimplementedError("not of conversions"); }
@@ -79,16 +78,20 @@ class ConversionDriverTest : public testing::Test {
         *catalog_.store.Commit(tenant_, {{}, {catalog_.store.Put(key, tenancy::Encode(record))}}));
     for (const tenancy::PartitionRange& range : record.partitions) {
       partitions_.push_back(range.partition);
-      Write({PartitionKeyOf(range.partition),
-             EncodePartitionRecord({tenant_, record.id, "east", Redundancy::kZrs})});
-      GroupConfig config;
-      config.epoch = Epoch(1);
-      for (const char* node : {"1a", "2a", "3a"}) config.members.push_back(MemberOn(node));
-      config.leader = config.members.front().replica;
-      SetConfig(range.partition, config);
-      Report(range.partition, Redundancy::kZrs);
+      AddGroup(record.id, range.partition);
     }
     driver_ = MakeDriver("1a");
+  }
+
+  void AddGroup(ContainerId container, PartitionId partition) {
+    Write({PartitionKeyOf(partition),
+           EncodePartitionRecord({tenant_, container, "east", Redundancy::kZrs})});
+    GroupConfig config;
+    config.epoch = Epoch(1);
+    for (const char* node : {"1a", "2a", "3a"}) config.members.push_back(MemberOn(node));
+    config.leader = config.members.front().replica;
+    SetConfig(partition, config);
+    Report(partition, Redundancy::kZrs);
   }
 
   tenancy::ContainerRecord Record() { return *catalog_.containers.Get(tenant_, "photos"); }
@@ -186,9 +189,9 @@ class ConversionDriverTest : public testing::Test {
         catalog_.clock,
         {.interval = absl::Seconds(1), .max_moves = 2, .rate_window = absl::Minutes(1)}});
   }
-  void Start(Redundancy target = Redundancy::kLrs) {
-    const auto started =
-        conversions_.Start(tenant_, "photos", {target, Record().partition_generation, ""});
+  void Start(Redundancy target = Redundancy::kLrs, const std::string& container = "photos") {
+    const uint64_t generation = catalog_.containers.Get(tenant_, container)->partition_generation;
+    const auto started = conversions_.Start(tenant_, container, {target, generation, ""});
     ASSERT_TRUE(started.ok()) << started.status();
   }
   tenancy::ConversionProgress Progress() {
@@ -359,6 +362,20 @@ TEST_F(ConversionDriverTest, ACancellationInTheMiddleOfARoundWins) {
   EXPECT_EQ(Record().conversion->state, Conversion::State::kCancelling);
   driver_->Round();
   EXPECT_EQ(CountOf(Redundancy::kZrs), kPartitions);
+}
+
+// A node that hangs holds up the round once, however many conversions there are.
+TEST_F(ConversionDriverTest, NodesAreAskedOnceForAllConversions) {
+  ASSERT_TRUE(catalog_.CreateContainer(tenant_, "videos").ok());
+  const tenancy::ContainerRecord videos = *catalog_.containers.Get(tenant_, "videos");
+  const PartitionId partition = videos.partitions.front().partition;
+  AddGroup(videos.id, partition);
+  Start();
+  Start(Redundancy::kLrs, "videos");
+  driver_->Round();
+  EXPECT_EQ(nodes_.asks, 1);
+  EXPECT_EQ(CountOf(Redundancy::kLrs), 2u);
+  EXPECT_EQ(PolicyOf(partition), Redundancy::kLrs);
 }
 
 TEST_F(ConversionDriverTest, ProgressIsWhatReplicasHave) {

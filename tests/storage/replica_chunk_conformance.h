@@ -182,17 +182,17 @@ TYPED_TEST_P(ReplicaChunkConformance, AWriteUnderWayMakesALostChunkGood) {
 }
 
 TYPED_TEST_P(ReplicaChunkConformance, TellsTheBytesOfAllChunks) {
-  EXPECT_EQ(*this->storage().StoredBytes(), 0u);
+  EXPECT_EQ(this->storage().StoredBytes(), 0u);
   const RunId run = this->DrawRun();
   const RunId other = this->DrawRun();
   ASSERT_TRUE(this->WriteChunk({run, 0}, "12345").ok());
   ASSERT_TRUE(this->WriteChunk({run, 1}, "678").ok());
   ASSERT_TRUE(this->WriteChunk({other, 0}, "9").ok());
-  EXPECT_EQ(*this->storage().StoredBytes(), 9u);
+  EXPECT_EQ(this->storage().StoredBytes(), 9u);
   this->subject().Crash();
-  EXPECT_EQ(*this->storage().StoredBytes(), 9u);
+  EXPECT_EQ(this->storage().StoredBytes(), 9u);
   ASSERT_TRUE(this->storage().DropRun(run).ok());
-  EXPECT_EQ(*this->storage().StoredBytes(), 1u);
+  EXPECT_EQ(this->storage().StoredBytes(), 1u);
 }
 
 REGISTER_TYPED_TEST_SUITE_P(ReplicaChunkConformance, ACrashUndoesATrimOnlyWithTheDropsAfterIt,

@@ -44,7 +44,7 @@ class FakeReplica : public replication::Replica {
       std::function<void(absl::StatusOr<replication::StateComparison>)> done) override {
     done(absl::UnavailableError("it is alone"));
   }
-  absl::StatusOr<uint64_t> StoredBytes() const override { return 0; }
+  uint64_t StoredBytes() const override { return 0; }
   void OnMessage(replication::PeerMessage) override {}
   bool HasMember(ReplicaId, const NodeId&) const override { return true; }
   void OnConfigHint() override {}
