@@ -107,6 +107,7 @@ DiskStoreImpl::~DiskStoreImpl() {
   }
   // The checkpointer may be waiting for it, and it for space.
   if (pipeline_ != nullptr) pipeline_->Stop();
+  if (kv_ != nullptr) kv_->StopWaiting();
 }
 
 absl::Status DiskStoreImpl::Open() {
@@ -173,6 +174,8 @@ absl::Status DiskStoreImpl::OpenRows() {
   rocks.folder = options_.rocks_folder;
   rocks.ciphers = options_.file_ciphers;
   rocks.base_env = options_.rocks_env;
+  // What it could not give back, the next checkpoint gives.
+  rocks.no_space = [this] { ballast_->Release().IgnoreError(); };
   rocks.memory = options_.memory;
   rocks.memtable_bytes = options_.memtable_bytes;
   ASSIGN_OR_RETURN(kv_, RocksKv::Open(rocks));

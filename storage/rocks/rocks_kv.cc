@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/check.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/filter_policy.h"
@@ -24,6 +25,8 @@ constexpr double kBloomBitsPerKey = 10;
 // A strand applies entries: a flush that is slow must have made this many memtables before writes
 // wait for it.
 constexpr int kMaxMemtables = 6;
+// Between looks whether it has made room.
+constexpr absl::Duration kFlushIsAhead = absl::Milliseconds(1);
 // Of what a flush writes beside the rows: prefixes of files, manifest.
 constexpr uint64_t kFlushMarginBytes = 1 << 20;
 
@@ -58,8 +61,7 @@ rocksdb::ColumnFamilyOptions MakeFamilyOptions(const RocksOptions& options, cons
   return family;
 }
 
-// RocksDB's own recovery from a full disk flushes while others do, and then waits for ever (7.8):
-// only Flush recovers.
+// A sync that failed is never retried.
 class NoRecoveryByItself : public rocksdb::EventListener {
  public:
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
@@ -104,14 +106,25 @@ std::shared_ptr<RocksMemory> MakeRocksMemory(size_t block_cache_bytes, size_t me
   return std::make_shared<Memory>(block_cache_bytes, memtables_bytes);
 }
 
+// RocksDB's background threads are the process's. One DB's may all be waiting for space.
+void RocksKv::Rep::AddThreads() {
+  has_threads = true;
+  const int dbs = ++open_dbs;
+  for (const auto priority : {rocksdb::Env::Priority::LOW, rocksdb::Env::Priority::HIGH}) {
+    // And those of a DB that is not one of these.
+    env->IncBackgroundThreadsIfNeeded(dbs + 1, priority);
+  }
+}
+
 RocksKv::Rep::~Rep() {
+  if (has_threads) --open_dbs;
   for (rocksdb::ColumnFamilyHandle* handle : handles) {
     if (handle != nullptr) db->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
   }
 }
 
 RocksKv::RocksKv(std::shared_ptr<Rep> rep) : rep_(std::move(rep)) {}
-RocksKv::~RocksKv() = default;
+RocksKv::~RocksKv() { StopWaiting(); }
 
 absl::StatusOr<std::unique_ptr<RocksKv>> RocksKv::Open(const RocksOptions& options) {
   CHECK_INVARIANT(options.ciphers != nullptr, "a DB has no ciphers for its files");
@@ -119,7 +132,9 @@ absl::StatusOr<std::unique_ptr<RocksKv>> RocksKv::Open(const RocksOptions& optio
   auto rep = std::make_shared<Rep>();
   rep->memory = options.memory != nullptr ? options.memory
                                           : MakeRocksMemory(kOwnCacheBytes, kOwnMemtablesBytes);
-  rep->env = NewEncryptedEnv(base, *options.ciphers);
+  rep->gate = std::make_shared<SpaceGate>(options.no_space);
+  rep->gated_env = rocksdb::NewCompositeEnv(NewGatedFileSystem(base->GetFileSystem(), rep->gate));
+  rep->env = NewEncryptedEnv(rep->gated_env.get(), *options.ciphers);
   const Memory& memory = static_cast<const Memory&>(*rep->memory);
 
   if (absl::Status status = RemoveUnnamedFiles(base, options.folder); !status.ok()) return status;
@@ -139,15 +154,24 @@ absl::StatusOr<std::unique_ptr<RocksKv>> RocksKv::Open(const RocksOptions& optio
       return absl::DataLossError("RocksDB in " + options.folder + " has foreign column families");
     }
   }
+  rep->AddThreads();
+  rep->gate->Open();
   return std::unique_ptr<RocksKv>(new RocksKv(std::move(rep)));
 }
 
 absl::Status RocksKv::Write(const RocksBatch& batch) {
   rocksdb::WriteOptions options;
   options.disableWAL = true;
-  const rocksdb::Status status = rep_->db->Write(options, &batch.rep_->batch);
-  if (status.IsNoSpace()) rep_->was_full = true;
-  return FromRocks(status, "write rows");
+  // RocksDB would wait for a flush whatever that waits for.
+  options.no_slowdown = true;
+  while (true) {
+    const rocksdb::Status status = rep_->db->Write(options, &batch.rep_->batch);
+    if (!status.IsIncomplete()) return FromRocks(status, "write rows");
+    if (rep_->gate->waiting()) {
+      return absl::ResourceExhaustedError("write rows: no room in memory, no space to flush it to");
+    }
+    absl::SleepFor(kFlushIsAhead);
+  }
 }
 
 absl::Status RocksKv::CheckRoomToFlush() const {
@@ -167,23 +191,18 @@ absl::Status RocksKv::CheckRoomToFlush() const {
 }
 
 absl::Status RocksKv::Flush() {
+  if (!rep_->gate->is_open()) return absl::CancelledError("flush RocksDB: it is being closed");
   if (absl::Status room = CheckRoomToFlush(); !room.ok()) return room;
-  // After a full disk RocksDB refuses to write until it is told to go on. After any other failure
-  // it is not told: a sync that failed is never retried.
-  rocksdb::Status status;
-  if (rep_->was_full.exchange(false)) status = rep_->db->Resume();
   rocksdb::FlushOptions options;
   options.wait = true;
   options.allow_write_stall = true;
   const std::vector<rocksdb::ColumnFamilyHandle*> all(rep_->handles.begin(), rep_->handles.end());
-  if (status.ok()) status = rep_->db->Flush(options, all);
-  // RocksDB also waits for space by itself, and is busy meanwhile: the disk is still full.
-  if (status.IsBusy()) status = rocksdb::Status::NoSpace("waiting for space");
-  if (status.IsNoSpace()) rep_->was_full = true;
-  return FromRocks(status, "flush RocksDB");
+  return FromRocks(rep_->db->Flush(options, all), "flush RocksDB");
 }
 
-bool RocksKv::was_full() const { return rep_->was_full; }
+bool RocksKv::waits_for_space() const { return rep_->gate->waiting(); }
+
+void RocksKv::StopWaiting() { rep_->gate->Close(); }
 
 absl::StatusOr<std::optional<std::string>> RocksKv::Get(Family family, std::string_view key) const {
   std::string value;

@@ -66,10 +66,16 @@ struct RocksOptions {
   std::shared_ptr<RocksMemory> memory = nullptr;  // nullptr: a small one of its own
   size_t memtable_bytes = 4 << 20;                // of each family
   int max_open_files = 256;
+  // Called when RocksDB begins to wait for space, by its thread, one call at a time: it may make
+  // some room, and must not call the RocksKv. None after StopWaiting. May be empty.
+  std::function<void()> no_space = nullptr;
 };
 
 // Thread-safe. An error is never reported as absence (I10): DATA_LOSS is damage, RESOURCE_EXHAUSTED
 // a full disk, UNAVAILABLE any other failure of the disk.
+//
+// On a full disk what RocksDB does in the background waits until there is space. Rows are taken as
+// long as they have room in memory.
 class RocksKv {
  public:
   // Creates the DB if the folder has none. FAILED_PRECONDITION: not under this node key.
@@ -78,14 +84,18 @@ class RocksKv {
   // the files stay open until the last is gone.
   ~RocksKv();
 
-  // Visible at once; durable after the next Flush.
+  // Visible at once; durable after the next Flush. RESOURCE_EXHAUSTED: nothing was written, since
+  // there is room neither in memory nor to flush.
   absl::Status Write(const RocksBatch& batch);
-  // Makes everything written before durable, all families at one point. Blocks. After
-  // RESOURCE_EXHAUSTED it may be called again, when there is space: it is not begun without, since
-  // RocksDB refuses to write to memory, too, once it has found the disk full.
+  // Makes everything written before durable, all families at one point. Blocks, also for space that
+  // is gone once it has begun. RESOURCE_EXHAUSTED: it was not begun, for want of space. CANCELLED:
+  // after StopWaiting.
   absl::Status Flush();
-  // Since the last flush the disk was found full: writes are refused until a flush succeeds.
-  bool was_full() const;
+  // Something waits for space.
+  bool waits_for_space() const;
+  // Ends all waiting for space: what waits fails, and nothing can be written any more. Before the
+  // destruction, where another thread may be in Flush.
+  void StopWaiting();
 
   absl::StatusOr<std::optional<std::string>> Get(Family family, std::string_view key) const;
   // Of the newest state at creation. Keys in [lower, upper): call Seek first.

@@ -11,6 +11,7 @@
 #include "rocksdb/db.h"
 #include "rocksdb/write_batch.h"
 #include "storage/rocks/rocks_kv.h"
+#include "storage/rocks/space_gate.h"
 
 namespace meridian::storage {
 
@@ -28,13 +29,18 @@ inline uint32_t ColumnFamilyId(Family family) { return static_cast<uint32_t>(fam
 
 // Members are destroyed from the last to the first: the handles and the DB before what they use.
 struct RocksKv::Rep {
-  std::unique_ptr<rocksdb::Env> env;
+  std::shared_ptr<SpaceGate> gate;
+  std::unique_ptr<rocksdb::Env> gated_env;
+  std::unique_ptr<rocksdb::Env> env;  // over gated_env
   std::shared_ptr<RocksMemory> memory;
   std::unique_ptr<rocksdb::DB> db;
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> handles{};
-  std::atomic<bool> was_full{false};
+
+  bool has_threads = false;
+  static inline std::atomic<int> open_dbs{0};
 
   ~Rep();
+  void AddThreads();
   rocksdb::ColumnFamilyHandle* handle(Family family) const {
     return handles[static_cast<size_t>(family)];
   }

@@ -13,6 +13,7 @@ constexpr char kPath[] = "ballast";
 }  // namespace
 
 absl::Status Ballast::Take() {
+  absl::MutexLock lock(&mutex_);
   if (held_ || bytes_ == 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::unique_ptr<File> file, disk_.Open(kPath, {.create = true}));
   ASSIGN_OR_RETURN(const uint64_t size, file->Size());
@@ -32,6 +33,7 @@ absl::Status Ballast::Take() {
 }
 
 absl::StatusOr<bool> Ballast::Release() {
+  absl::MutexLock lock(&mutex_);
   if (!std::exchange(held_, false)) return false;
   const absl::Status removed = disk_.Remove(kPath);
   if (absl::IsNotFound(removed)) return false;  // somebody needed space and did it by hand

@@ -5,12 +5,15 @@
 
 #include <cstdint>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "storage/disk.h"
 
 namespace meridian::storage {
 
-// Not thread-safe. Its file is nothing that a disk needs: whatever a crash leaves of it is in
+// Thread-safe. Its file is nothing that a disk needs: whatever a crash leaves of it is in
 // order.
 class Ballast {
  public:
@@ -19,14 +22,15 @@ class Ballast {
 
   // Takes the space if it is not held and twice as much is free: what is won by deletes on a full
   // disk is first used for more of them.
-  absl::Status Take();
+  absl::Status Take() ABSL_LOCKS_EXCLUDED(mutex_);
   // Gives the space back. True if any was held.
-  absl::StatusOr<bool> Release();
+  absl::StatusOr<bool> Release() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   Disk& disk_;
   const uint64_t bytes_;
-  bool held_ = false;
+  absl::Mutex mutex_;
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace meridian::storage

@@ -76,7 +76,7 @@ void Checkpointer::Loop() {
       absl::MutexLock lock(&mutex_);
       while (!stopping_ && !kicked_ && flushes_.empty() && !due) {
         due = changed_.WaitWithTimeout(
-            &mutex_, pressure || parts_.kv.was_full() ? kRetryUnderPressure : interval_);
+            &mutex_, pressure || parts_.kv.waits_for_space() ? kRetryUnderPressure : interval_);
       }
       if (stopping_) return;
       flushes.swap(flushes_);
@@ -91,11 +91,11 @@ void Checkpointer::Loop() {
     // What fails for want of space is tried again until there is some; all else for a while, then
     // it is the disk's end: a journal that is never emptied holds all writers for ever.
     if (pressure) pressure = !EmptySegmentsOrFail().ok() && parts_.out_of_service.health().ok();
-    // After a full disk the rows can be written again only after a flush.
     if (due && !pressure) {
-      if (parts_.index.has_frees() || parts_.kv.was_full()) FlushAndFree().IgnoreError();
+      if (parts_.index.has_frees() || parts_.kv.waits_for_space()) FlushAndFree().IgnoreError();
       Compact().IgnoreError();
-      if (!parts_.kv.was_full() && !parts_.ballast.Take().ok()) parts_.out_of_service.Check();
+      const bool full = parts_.kv.waits_for_space();
+      if (!full && !parts_.ballast.Take().ok()) parts_.out_of_service.Check();
     }
   }
 }
@@ -120,9 +120,8 @@ bool Checkpointer::IsLost(const absl::Status& read) const {
 }
 
 absl::Status Checkpointer::EmptySegments() {
-  // RocksDB takes no rows after a full disk until a flush has succeeded, and what follows waits for
-  // rows.
-  if (parts_.kv.was_full()) RETURN_IF_ERROR(FlushAndFree());
+  // What follows waits for rows, which may have no room until they are flushed.
+  if (parts_.kv.waits_for_space()) RETURN_IF_ERROR(FlushAndFree());
   const std::vector<SegmentInfo> segments = parts_.journal.SegmentsInUse();
   // Records of earlier lives were durable before the last one began: now they are in the rows.
   RETURN_IF_ERROR(parts_.pipeline.WaitUntilIndexed());

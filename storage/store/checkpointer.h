@@ -37,7 +37,7 @@ class Checkpointer {
     const DataReader& reader;
     const SpaceGuard& space;
     OutOfService& out_of_service;
-    Ballast& ballast;  // used by the checkpointer alone
+    Ballast& ballast;
   };
   Checkpointer(Parts parts, absl::Duration interval);
   // Finishes the step it is at.

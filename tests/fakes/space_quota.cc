@@ -89,14 +89,15 @@ class QuotaWritableFile final : public rocksdb::FSWritableFileOwnerWrapper {
 
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
                            rocksdb::IODebugContext* dbg) override {
-    if (!quota_.Grow(*entry_, size_bytes_ + data.size())) {
-      // As RocksDB's own files report ENOSPC.
-      rocksdb::IOStatus full = rocksdb::IOStatus::NoSpace("the quota is used up");
-      full.SetRetryable(true);
-      return full;
-    }
+    rocksdb::IOStatus taken = Take(size_bytes_ + data.size());
+    if (!taken.ok()) return taken;
     size_bytes_ += data.size();
     return target()->Append(data, options, dbg);
+  }
+  rocksdb::IOStatus Allocate(uint64_t offset, uint64_t size, const rocksdb::IOOptions& options,
+                             rocksdb::IODebugContext* dbg) override {
+    rocksdb::IOStatus taken = Take(offset + size);
+    return taken.ok() ? target()->Allocate(offset, size, options, dbg) : taken;
   }
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
                            const rocksdb::DataVerificationInfo&,
@@ -105,6 +106,14 @@ class QuotaWritableFile final : public rocksdb::FSWritableFileOwnerWrapper {
   }
 
  private:
+  rocksdb::IOStatus Take(uint64_t to_bytes) {
+    if (quota_.Grow(*entry_, to_bytes)) return rocksdb::IOStatus::OK();
+    // As RocksDB's own files report ENOSPC.
+    rocksdb::IOStatus full = rocksdb::IOStatus::NoSpace("the quota is used up");
+    full.SetRetryable(true);
+    return full;
+  }
+
   const std::shared_ptr<SpaceQuota::Entry> entry_;
   SpaceQuota& quota_;
   uint64_t size_bytes_ = 0;
@@ -141,7 +150,7 @@ class QuotaFileSystem final : public rocksdb::FileSystemWrapper {
   }
   rocksdb::IOStatus GetFreeSpace(const std::string&, const rocksdb::IOOptions&, uint64_t* bytes,
                                  rocksdb::IODebugContext*) override {
-    *bytes = quota_.free_bytes();
+    *bytes = quota_.reported_free_bytes();
     return rocksdb::IOStatus::OK();
   }
 
@@ -164,6 +173,19 @@ void SpaceQuota::set_capacity_bytes(uint64_t bytes) {
 uint64_t SpaceQuota::free_bytes() const {
   absl::MutexLock lock(&mutex_);
   return capacity_bytes_ - std::min(capacity_bytes_, used_bytes_);
+}
+
+void SpaceQuota::set_reported_free_bytes(uint64_t bytes) {
+  absl::MutexLock lock(&mutex_);
+  reported_free_bytes_ = bytes;
+}
+
+uint64_t SpaceQuota::reported_free_bytes() const {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (reported_free_bytes_) return *reported_free_bytes_;
+  }
+  return free_bytes();
 }
 
 std::shared_ptr<SpaceQuota::Entry> SpaceQuota::Find(const std::string& path, uint64_t bytes) {

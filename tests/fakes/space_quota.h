@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -29,6 +30,9 @@ class SpaceQuota {
   // Somebody else takes what is free.
   void TakeRest();
   uint64_t free_bytes() const;
+  // What RocksDB's environment says is free, whatever is: somebody takes it right after.
+  void set_reported_free_bytes(uint64_t bytes);
+  uint64_t reported_free_bytes() const;
 
   // The file's entry; `bytes` if it is not known yet.
   std::shared_ptr<Entry> Find(const std::string& path, uint64_t bytes);
@@ -43,6 +47,7 @@ class SpaceQuota {
   mutable absl::Mutex mutex_;
   uint64_t capacity_bytes_ ABSL_GUARDED_BY(mutex_);
   uint64_t used_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::optional<uint64_t> reported_free_bytes_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<Entry>> files_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -1,13 +1,17 @@
 #include "storage/rocks/rocks_kv.h"
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <thread>
 
+#include "absl/synchronization/notification.h"
 #include "gtest/gtest.h"
 #include "tests/fakes/space_quota.h"
 #include "tests/storage/rocks/keystream_ciphers.h"
 #include "tests/temp_folder.h"
+#include "tests/until.h"
 
 namespace meridian::storage {
 namespace {
@@ -106,6 +110,69 @@ TEST_F(RocksKvTest, OnAFullDiskRowsAreTakenAndKeptUntilThereIsSpace) {
   kv = open();
   ASSERT_TRUE(kv.ok()) << kv.status();
   EXPECT_EQ(Get(**kv, Family::kState, "19"), "row");
+}
+
+// RocksDB's own flushes and compactions begin while there is space, and find none.
+TEST_F(RocksKvTest, WhatRunsInTheBackgroundWaitsForSpaceAndNobodyWaitsForIt) {
+  SpaceQuota quota(64 << 20);
+  const auto env = NewQuotaEnv(quota);
+  std::atomic<int> calls = 0;
+  RocksOptions options = {.folder = folder_.path(), .ciphers = &ciphers_, .base_env = env.get()};
+  options.memtable_bytes = 64 << 10;
+  options.no_space = [&calls] { ++calls; };
+  auto kv = RocksKv::Open(options);
+  ASSERT_TRUE(kv.ok()) << kv.status();
+  const std::string row(4 << 10, 'r');
+  const auto write = [&](int i) {
+    RocksBatch batch;
+    batch.Put(Family::kState, std::to_string(i), row);
+    return (*kv)->Write(batch);
+  };
+  int written = 0;
+  for (int round = 0; round < 3; ++round) {
+    quota.TakeRest();
+    absl::Status full;
+    while ((full = write(written)).ok()) ++written;
+    EXPECT_TRUE(absl::IsResourceExhausted(full)) << full;
+    EXPECT_TRUE((*kv)->waits_for_space());
+    EXPECT_TRUE(absl::IsResourceExhausted((*kv)->Flush()));
+    EXPECT_GT(calls, round);
+    quota.set_capacity_bytes(64 << 20);
+    ASSERT_TRUE(Until([&] { return write(written).ok(); }));
+    ++written;
+    const absl::Status flushed = (*kv)->Flush();
+    ASSERT_TRUE(flushed.ok()) << flushed;
+  }
+  EXPECT_GT(written, 3 * 16) << "as many as have room in memory";
+  kv->reset();
+  kv = RocksKv::Open(options);
+  ASSERT_TRUE(kv.ok()) << kv.status();
+  for (int i = 0; i < written; ++i) {
+    ASSERT_EQ(Get(**kv, Family::kState, std::to_string(i)), row) << i;
+  }
+}
+
+TEST_F(RocksKvTest, IsClosedWhileAFlushWaitsForSpace) {
+  SpaceQuota quota(64 << 20);
+  const auto env = NewQuotaEnv(quota);
+  RocksOptions options = {.folder = folder_.path(), .ciphers = &ciphers_, .base_env = env.get()};
+  absl::Notification waits;
+  // It is asked for room, has enough, and then it is gone.
+  options.no_space = [&] {
+    if (!waits.HasBeenNotified()) waits.Notify();
+  };
+  auto kv = RocksKv::Open(options);
+  ASSERT_TRUE(kv.ok()) << kv.status();
+  for (int i = 0; i < 2'000; ++i) Put(**kv, Family::kState, std::to_string(i), "row");
+  quota.set_reported_free_bytes(64 << 20);
+  quota.TakeRest();
+  absl::Status flushed;
+  std::thread flusher([&] { flushed = (*kv)->Flush(); });
+  waits.WaitForNotification();
+  (*kv)->StopWaiting();
+  flusher.join();
+  EXPECT_TRUE(absl::IsResourceExhausted(flushed)) << flushed;
+  EXPECT_TRUE(absl::IsCancelled((*kv)->Flush()));
 }
 
 TEST_F(RocksKvTest, KeepsFamiliesApart) {

@@ -1,0 +1,117 @@
+#include "storage/rocks/space_gate.h"
+
+#include <string>
+#include <utility>
+
+namespace meridian::storage {
+namespace {
+
+// Nothing tells that a file system has space again.
+constexpr absl::Duration kLookAgain = absl::Milliseconds(50);
+
+class GatedFile : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  GatedFile(std::unique_ptr<rocksdb::FSWritableFile> file, std::shared_ptr<SpaceGate> gate)
+      : FSWritableFileOwnerWrapper(std::move(file)), gate_(std::move(gate)) {}
+
+  // The space is taken first: what is appended is never appended in part. A file system that takes
+  // none beforehand may still fail, for good.
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                           rocksdb::IODebugContext* dbg) override {
+    rocksdb::IOStatus taken =
+        gate_->Await([&] { return target()->Allocate(size_bytes_, data.size(), options, dbg); });
+    if (taken.IsNoSpace()) return taken;
+    rocksdb::IOStatus status = target()->Append(data, options, dbg);
+    if (status.ok()) size_bytes_ += data.size();
+    return status;
+  }
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                           const rocksdb::DataVerificationInfo&,
+                           rocksdb::IODebugContext* dbg) override {
+    return Append(data, options, dbg);
+  }
+
+ private:
+  const std::shared_ptr<SpaceGate> gate_;
+  uint64_t size_bytes_ = 0;
+};
+
+class GatedFileSystem : public rocksdb::FileSystemWrapper {
+ public:
+  GatedFileSystem(std::shared_ptr<rocksdb::FileSystem> base, std::shared_ptr<SpaceGate> gate)
+      : FileSystemWrapper(std::move(base)), gate_(std::move(gate)) {}
+  const char* Name() const override { return "meridian.Gated"; }
+
+  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* result,
+                                    rocksdb::IODebugContext* dbg) override {
+    std::unique_ptr<rocksdb::FSWritableFile> file;
+    rocksdb::IOStatus status =
+        gate_->Await([&] { return target()->NewWritableFile(name, options, &file, dbg); });
+    if (status.ok()) *result = std::make_unique<GatedFile>(std::move(file), gate_);
+    return status;
+  }
+  rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to,
+                               const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* dbg) override {
+    return gate_->Await([&] { return target()->RenameFile(from, to, options, dbg); });
+  }
+
+ private:
+  const std::shared_ptr<SpaceGate> gate_;
+};
+
+}  // namespace
+
+void SpaceGate::Open() {
+  absl::MutexLock lock(&mutex_);
+  open_ = true;
+}
+
+void SpaceGate::Close() {
+  absl::MutexLock lock(&mutex_);
+  open_ = false;
+}
+
+bool SpaceGate::is_open() const {
+  absl::MutexLock lock(&mutex_);
+  return open_;
+}
+
+bool SpaceGate::waiting() const {
+  absl::MutexLock lock(&mutex_);
+  return waiting_ > 0;
+}
+
+bool SpaceGate::BeginToWait() {
+  absl::MutexLock lock(&mutex_);
+  if (!open_) return false;
+  if (++waiting_ == 1 && no_space_ != nullptr) no_space_();
+  return true;
+}
+
+rocksdb::IOStatus SpaceGate::Await(const std::function<rocksdb::IOStatus()>& attempt) {
+  rocksdb::IOStatus status = attempt();
+  if (!status.IsNoSpace() || !BeginToWait()) return status;
+  const auto closed = [this] {
+    mutex_.AssertReaderHeld();
+    return !open_;
+  };
+  bool may_wait = true;
+  while (may_wait) {
+    status = attempt();
+    if (!status.IsNoSpace()) break;
+    absl::MutexLock lock(&mutex_);
+    may_wait = !mutex_.AwaitWithTimeout(absl::Condition(&closed), kLookAgain);
+  }
+  absl::MutexLock lock(&mutex_);
+  --waiting_;
+  return status;
+}
+
+std::shared_ptr<rocksdb::FileSystem> NewGatedFileSystem(std::shared_ptr<rocksdb::FileSystem> base,
+                                                        std::shared_ptr<SpaceGate> gate) {
+  return std::make_shared<GatedFileSystem>(std::move(base), std::move(gate));
+}
+
+}  // namespace meridian::storage

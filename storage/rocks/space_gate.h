@@ -1,0 +1,49 @@
+// Lets RocksDB wait where a disk is full. It never hears of it: after one failed flush or
+// compaction, RocksDB 7.8 with atomic flushes may wait for ever for memtables that it has forgotten
+// to give back.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "rocksdb/file_system.h"
+
+namespace meridian::storage {
+
+// Thread-safe.
+class SpaceGate {
+ public:
+  // `no_space` is called, one call at a time and none after Close, by the first one that begins to
+  // wait: it may make some room, and must not wait for RocksDB. May be empty.
+  explicit SpaceGate(std::function<void()> no_space) : no_space_(std::move(no_space)) {}
+
+  // Begins to hold back what finds the disk full; until then that fails at once.
+  void Open() ABSL_LOCKS_EXCLUDED(mutex_);
+  // From now on nothing waits any more: what does, fails.
+  void Close() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool is_open() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Something waits for space.
+  bool waiting() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Repeats `attempt`, which does nothing where there is no space, until it says something else
+  // than that there is none.
+  rocksdb::IOStatus Await(const std::function<rocksdb::IOStatus()>& attempt)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  // False: do not wait.
+  bool BeginToWait() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const std::function<void()> no_space_;
+  mutable absl::Mutex mutex_;
+  bool open_ ABSL_GUARDED_BY(mutex_) = false;
+  int waiting_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+// `base`, of which every operation that takes space awaits it at the gate.
+std::shared_ptr<rocksdb::FileSystem> NewGatedFileSystem(std::shared_ptr<rocksdb::FileSystem> base,
+                                                        std::shared_ptr<SpaceGate> gate);
+
+}  // namespace meridian::storage
