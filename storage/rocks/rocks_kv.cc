@@ -61,7 +61,8 @@ rocksdb::ColumnFamilyOptions MakeFamilyOptions(const RocksOptions& options, cons
   return family;
 }
 
-// A sync that failed is never retried.
+// RocksDB's own recovery from a full disk flushes while others do, and then waits for ever (7.8):
+// only Flush recovers.
 class NoRecoveryByItself : public rocksdb::EventListener {
  public:
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
@@ -166,6 +167,7 @@ absl::Status RocksKv::Write(const RocksBatch& batch) {
   options.no_slowdown = true;
   while (true) {
     const rocksdb::Status status = rep_->db->Write(options, &batch.rep_->batch);
+    if (status.IsNoSpace()) rep_->was_full = true;
     if (!status.IsIncomplete()) return FromRocks(status, "write rows");
     if (rep_->gate->waiting()) {
       return absl::ResourceExhaustedError("write rows: no room in memory, no space to flush it to");
@@ -193,14 +195,21 @@ absl::Status RocksKv::CheckRoomToFlush() const {
 absl::Status RocksKv::Flush() {
   if (!rep_->gate->is_open()) return absl::CancelledError("flush RocksDB: it is being closed");
   if (absl::Status room = CheckRoomToFlush(); !room.ok()) return room;
+  // Only after a full disk: a sync that failed is never retried.
+  rocksdb::Status status;
+  if (rep_->was_full.exchange(false)) status = rep_->db->Resume();
   rocksdb::FlushOptions options;
   options.wait = true;
   options.allow_write_stall = true;
   const std::vector<rocksdb::ColumnFamilyHandle*> all(rep_->handles.begin(), rep_->handles.end());
-  return FromRocks(rep_->db->Flush(options, all), "flush RocksDB");
+  if (status.ok()) status = rep_->db->Flush(options, all);
+  // RocksDB also waits for space by itself, and is busy meanwhile: the disk is still full.
+  if (status.IsBusy()) status = rocksdb::Status::NoSpace("waiting for space");
+  if (status.IsNoSpace()) rep_->was_full = true;
+  return FromRocks(status, "flush RocksDB");
 }
 
-bool RocksKv::waits_for_space() const { return rep_->gate->waiting(); }
+bool RocksKv::waits_for_space() const { return rep_->was_full || rep_->gate->waiting(); }
 
 void RocksKv::StopWaiting() { rep_->gate->Close(); }
 

@@ -91,7 +91,7 @@ class RocksKv {
   // is gone once it has begun. RESOURCE_EXHAUSTED: it was not begun, for want of space. CANCELLED:
   // after StopWaiting.
   absl::Status Flush();
-  // Something waits for space.
+  // Something waits for space: rows may have no room until a flush has succeeded.
   bool waits_for_space() const;
   // Ends all waiting for space: what waits fails, and nothing can be written any more. Before the
   // destruction, where another thread may be in Flush.

@@ -36,6 +36,8 @@ struct RocksKv::Rep {
   std::unique_ptr<rocksdb::DB> db;
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> handles{};
 
+  // RocksDB met a full disk past the gate, and refuses to write until it is told to go on.
+  std::atomic<bool> was_full{false};
   bool has_threads = false;
   static inline std::atomic<int> open_dbs{0};
 

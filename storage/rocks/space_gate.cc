@@ -14,8 +14,8 @@ class GatedFile : public rocksdb::FSWritableFileOwnerWrapper {
   GatedFile(std::unique_ptr<rocksdb::FSWritableFile> file, std::shared_ptr<SpaceGate> gate)
       : FSWritableFileOwnerWrapper(std::move(file)), gate_(std::move(gate)) {}
 
-  // The space is taken first: what is appended is never appended in part. A file system that takes
-  // none beforehand may still fail, for good.
+  // The space is taken first: what is appended is never appended in part. Where a file system takes
+  // none beforehand, or not for good, the append itself may still fail, and cannot be repeated.
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
                            rocksdb::IODebugContext* dbg) override {
     rocksdb::IOStatus taken =

@@ -1,4 +1,4 @@
-// Lets RocksDB wait where a disk is full. It never hears of it: after one failed flush or
+// Lets RocksDB wait where a disk is full, in place of failing: after one failed flush or
 // compaction, RocksDB 7.8 with atomic flushes may wait for ever for memtables that it has forgotten
 // to give back.
 #pragma once
