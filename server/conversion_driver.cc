@@ -44,7 +44,10 @@ void ConversionDriver::Round() {
   if (!works.ok() || stopping_) return;  // the next one looks again
   // The records first, then what the leaders say: a group that was settled after its record was set
   // stays so (PlacementKeeper::PlanOf).
-  if (!ReadParts(*works).ok() || stopping_) return;
+  if (const absl::Status read = ReadParts(*works); !read.ok()) {
+    for (Work& work : *works) work.status = read;
+  }
+  if (stopping_) return;
   const NodeStatuses statuses = Ask(*works);
   std::map<tenancy::ConversionCatalog::Id, History> histories;
   for (Work& work : *works) {

@@ -66,8 +66,8 @@ void SplitKeeper::Turn() {
     if (!led) continue;
     const PartitionId partition = replica->identity().partition;
     Measure(*led);
-    samples[partition] = samples_[partition];
     const absl::Status status = TurnOf(*led, children[partition]);
+    samples[partition] = samples_[partition];  // with what the turn wrote
     // The group or the store is busy or away, or somebody was faster: the next turn goes on.
     if (status.ok() || absl::IsUnavailable(status) || absl::IsAborted(status)) continue;
     Log(LogLevel::kWarning, "split", "cannot split a group",

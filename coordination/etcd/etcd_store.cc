@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/callback_queue.h"
 #include "base/executor.h"
 #include "base/status.h"
 #include "coordination/etcd/announcement.h"
@@ -187,6 +188,7 @@ absl::Status Check(const EtcdOptions& options) {
 
 absl::StatusOr<std::unique_ptr<EtcdStore>> OpenEtcdStore(EtcdOptions options) {
   RETURN_IF_ERROR(Check(options));
+  KeepCallbackQueue();
   return std::make_unique<EtcdStoreImpl>(std::move(options));
 }
 

@@ -10,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/callback_queue.h"
 #include "base/check.h"
 #include "base/status.h"
 #include "meridian/internal/v1/transport.grpc.pb.h"
@@ -235,6 +236,7 @@ PeerLinkStatus TransportCore::GetLinkStatus(const NodeId& peer) {
 
 std::shared_ptr<grpc::Channel> TransportCore::MakeChannel(const NodeId& peer,
                                                           const std::string& address) const {
+  KeepCallbackQueue();
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxEnvelopeBytes);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);

@@ -24,9 +24,10 @@ constexpr size_t kArenaBlockBytes = 64 << 10;
 constexpr double kBloomBitsPerKey = 10;
 // A strand applies entries: a flush that is slow must have made this many memtables before writes
 // wait for it.
-constexpr int kMaxMemtables = 6;
-// Between looks whether it has made room.
-constexpr absl::Duration kFlushIsAhead = absl::Milliseconds(1);
+constexpr int kMaxMemtables = 7;
+// Between looks whether a flush has made room; and how long somebody may wait for it.
+constexpr absl::Duration kLookAgain = absl::Milliseconds(1);
+constexpr absl::Duration kMaxStall = absl::Seconds(1);
 // Of what a flush writes beside the rows: prefixes of files, manifest.
 constexpr uint64_t kFlushMarginBytes = 1 << 20;
 
@@ -56,15 +57,23 @@ rocksdb::ColumnFamilyOptions MakeFamilyOptions(const RocksOptions& options, cons
   family.max_write_buffer_number = kMaxMemtables;
   // Rows are ids, hashes and wrapped keys: they do not compress.
   family.compression = rocksdb::kNoCompression;
-  family.level0_slowdown_writes_trigger = 40;
+  // No slowing down, only stops: see Write.
+  family.level0_slowdown_writes_trigger = 80;
   family.level0_stop_writes_trigger = 80;
+  family.soft_pending_compaction_bytes_limit = 0;
   return family;
 }
 
 // RocksDB's own recovery from a full disk flushes while others do, and then waits for ever (7.8):
 // only Flush recovers.
-class NoRecoveryByItself : public rocksdb::EventListener {
+class BackgroundWork : public rocksdb::EventListener {
  public:
+  void OnSubcompactionBegin(const rocksdb::SubcompactionJobInfo&) override {
+    SpaceGate::SetCompacting(true);
+  }
+  void OnSubcompactionCompleted(const rocksdb::SubcompactionJobInfo&) override {
+    SpaceGate::SetCompacting(false);
+  }
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
                             bool* auto_recovery) override {
     *auto_recovery = false;
@@ -83,7 +92,7 @@ rocksdb::DBOptions MakeDbOptions(const RocksOptions& options, const Memory& memo
   db.write_buffer_manager = memory.write_buffers;
   db.max_open_files = options.max_open_files;
   db.max_background_jobs = 2;
-  db.listeners.push_back(std::make_shared<NoRecoveryByItself>());
+  db.listeners.push_back(std::make_shared<BackgroundWork>());
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
   db.use_direct_reads = false;
@@ -133,7 +142,9 @@ absl::StatusOr<std::unique_ptr<RocksKv>> RocksKv::Open(const RocksOptions& optio
   auto rep = std::make_shared<Rep>();
   rep->memory = options.memory != nullptr ? options.memory
                                           : MakeRocksMemory(kOwnCacheBytes, kOwnMemtablesBytes);
-  rep->gate = std::make_shared<SpaceGate>(options.no_space);
+  // What all memtables of one generation take.
+  const uint64_t floor_bytes = kFamilies * options.memtable_bytes + kFlushMarginBytes;
+  rep->gate = std::make_shared<SpaceGate>(floor_bytes, options.no_space);
   rep->gated_env = rocksdb::NewCompositeEnv(NewGatedFileSystem(base->GetFileSystem(), rep->gate));
   rep->env = NewEncryptedEnv(rep->gated_env.get(), *options.ciphers);
   const Memory& memory = static_cast<const Memory&>(*rep->memory);
@@ -165,14 +176,15 @@ absl::Status RocksKv::Write(const RocksBatch& batch) {
   options.disableWAL = true;
   // RocksDB would wait for a flush whatever that waits for.
   options.no_slowdown = true;
+  const absl::Time end = absl::Now() + kMaxStall;
   while (true) {
     const rocksdb::Status status = rep_->db->Write(options, &batch.rep_->batch);
     if (status.IsNoSpace()) rep_->was_full = true;
     if (!status.IsIncomplete()) return FromRocks(status, "write rows");
-    if (rep_->gate->waiting()) {
-      return absl::ResourceExhaustedError("write rows: no room in memory, no space to flush it to");
+    if (rep_->gate->waiting() || absl::Now() > end) {
+      return absl::ResourceExhaustedError("write rows: no room in memory until it is flushed");
     }
-    absl::SleepFor(kFlushIsAhead);
+    absl::SleepFor(kLookAgain);
   }
 }
 

@@ -66,8 +66,8 @@ struct RocksOptions {
   std::shared_ptr<RocksMemory> memory = nullptr;  // nullptr: a small one of its own
   size_t memtable_bytes = 4 << 20;                // of each family
   int max_open_files = 256;
-  // Called when RocksDB begins to wait for space, by its thread, one call at a time: it may make
-  // some room, and must not call the RocksKv. None after StopWaiting. May be empty.
+  // Called when a flush begins to wait for space, by RocksDB's thread, one call at a time: it may
+  // make some room, and must not call the RocksKv. None after StopWaiting. May be empty.
   std::function<void()> no_space = nullptr;
 };
 
@@ -85,7 +85,7 @@ class RocksKv {
   ~RocksKv();
 
   // Visible at once; durable after the next Flush. RESOURCE_EXHAUSTED: nothing was written, since
-  // there is room neither in memory nor to flush.
+  // memory has no room, and has had none for a second or cannot be flushed for want of space.
   absl::Status Write(const RocksBatch& batch);
   // Makes everything written before durable, all families at one point. Blocks, also for space that
   // is gone once it has begun. RESOURCE_EXHAUSTED: it was not begun, for want of space. CANCELLED:

@@ -9,17 +9,26 @@ namespace {
 // Nothing tells that a file system has space again.
 constexpr absl::Duration kLookAgain = absl::Milliseconds(50);
 
+thread_local bool compacting = false;
+
 class GatedFile : public rocksdb::FSWritableFileOwnerWrapper {
  public:
-  GatedFile(std::unique_ptr<rocksdb::FSWritableFile> file, std::shared_ptr<SpaceGate> gate)
-      : FSWritableFileOwnerWrapper(std::move(file)), gate_(std::move(gate)) {}
+  GatedFile(std::unique_ptr<rocksdb::FSWritableFile> file, rocksdb::FileSystem* fs,
+            std::string name, std::shared_ptr<SpaceGate> gate)
+      : FSWritableFileOwnerWrapper(std::move(file)),
+        fs_(fs),
+        name_(std::move(name)),
+        gate_(std::move(gate)) {}
 
   // The space is taken first: what is appended is never appended in part. Where a file system takes
   // none beforehand, or not for good, the append itself may still fail, and cannot be repeated.
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
                            rocksdb::IODebugContext* dbg) override {
-    rocksdb::IOStatus taken =
-        gate_->Await([&] { return target()->Allocate(size_bytes_, data.size(), options, dbg); });
+    rocksdb::IOStatus taken = gate_->Await([&] {
+      if (!MayTake(data.size(), options, dbg))
+        return rocksdb::IOStatus::NoSpace("kept for flushes");
+      return target()->Allocate(size_bytes_, data.size(), options, dbg);
+    });
     if (taken.IsNoSpace()) return taken;
     rocksdb::IOStatus status = target()->Append(data, options, dbg);
     if (status.ok()) size_bytes_ += data.size();
@@ -30,8 +39,20 @@ class GatedFile : public rocksdb::FSWritableFileOwnerWrapper {
                            rocksdb::IODebugContext* dbg) override {
     return Append(data, options, dbg);
   }
+  // As much as a whole file beforehand may be all that there is.
+  void PrepareWrite(size_t, size_t, const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {}
 
  private:
+  bool MayTake(uint64_t bytes, const rocksdb::IOOptions& options, rocksdb::IODebugContext* dbg) {
+    uint64_t free_bytes = 0;
+    // An environment that cannot tell is not one of a disk.
+    return !SpaceGate::IsCompacting() ||
+           !fs_->GetFreeSpace(name_, options, &free_bytes, dbg).ok() ||
+           free_bytes >= bytes + gate_->floor_bytes();
+  }
+
+  rocksdb::FileSystem* const fs_;
+  const std::string name_;
   const std::shared_ptr<SpaceGate> gate_;
   uint64_t size_bytes_ = 0;
 };
@@ -48,7 +69,7 @@ class GatedFileSystem : public rocksdb::FileSystemWrapper {
     std::unique_ptr<rocksdb::FSWritableFile> file;
     rocksdb::IOStatus status =
         gate_->Await([&] { return target()->NewWritableFile(name, options, &file, dbg); });
-    if (status.ok()) *result = std::make_unique<GatedFile>(std::move(file), gate_);
+    if (status.ok()) *result = std::make_unique<GatedFile>(std::move(file), target(), name, gate_);
     return status;
   }
   rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to,
@@ -86,9 +107,14 @@ bool SpaceGate::waiting() const {
 bool SpaceGate::BeginToWait() {
   absl::MutexLock lock(&mutex_);
   if (!open_) return false;
-  if (++waiting_ == 1 && no_space_ != nullptr) no_space_();
+  ++waiting_;
+  if (!compacting && no_space_ != nullptr) no_space_();
   return true;
 }
+
+void SpaceGate::SetCompacting(bool is) { compacting = is; }
+
+bool SpaceGate::IsCompacting() { return compacting; }
 
 rocksdb::IOStatus SpaceGate::Await(const std::function<rocksdb::IOStatus()>& attempt) {
   rocksdb::IOStatus status = attempt();

@@ -3,8 +3,10 @@
 // to give back.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -15,9 +17,12 @@ namespace meridian::storage {
 // Thread-safe.
 class SpaceGate {
  public:
-  // `no_space` is called, one call at a time and none after Close, by the first one that begins to
-  // wait: it may make some room, and must not wait for RocksDB. May be empty.
-  explicit SpaceGate(std::function<void()> no_space) : no_space_(std::move(no_space)) {}
+  // Compactions leave `floor_bytes` free: what they have written is of no use until they end, and
+  // they may never do, while each flush lets deletes win space. `no_space` is called, one call at a
+  // time and none after Close, by everything else that begins to wait: it may make some room, and
+  // must not wait for RocksDB. May be empty.
+  SpaceGate(uint64_t floor_bytes, std::function<void()> no_space)
+      : floor_bytes_(floor_bytes), no_space_(std::move(no_space)) {}
 
   // Begins to hold back what finds the disk full; until then that fails at once.
   void Open() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -26,6 +31,11 @@ class SpaceGate {
   bool is_open() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Something waits for space.
   bool waiting() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The calling thread compacts from now on, or does not any more.
+  static void SetCompacting(bool is);
+  static bool IsCompacting();
+  uint64_t floor_bytes() const { return floor_bytes_; }
 
   // Repeats `attempt`, which does nothing where there is no space, until it says something else
   // than that there is none.
@@ -36,6 +46,7 @@ class SpaceGate {
   // False: do not wait.
   bool BeginToWait() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  const uint64_t floor_bytes_;
   const std::function<void()> no_space_;
   mutable absl::Mutex mutex_;
   bool open_ ABSL_GUARDED_BY(mutex_) = false;

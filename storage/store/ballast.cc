@@ -1,7 +1,6 @@
 #include "storage/store/ballast.h"
 
 #include <memory>
-#include <utility>
 
 #include "base/status.h"
 
@@ -34,11 +33,12 @@ absl::Status Ballast::Take() {
 
 absl::StatusOr<bool> Ballast::Release() {
   absl::MutexLock lock(&mutex_);
-  if (!std::exchange(held_, false)) return false;
+  if (!held_) return false;
   const absl::Status removed = disk_.Remove(kPath);
-  if (absl::IsNotFound(removed)) return false;  // somebody needed space and did it by hand
-  RETURN_IF_ERROR(removed);
-  return true;
+  // Not found: somebody needed space and did it by hand.
+  if (!absl::IsNotFound(removed)) RETURN_IF_ERROR(removed);
+  held_ = false;
+  return removed.ok();
 }
 
 }  // namespace meridian::storage

@@ -152,6 +152,37 @@ TEST_F(RocksKvTest, WhatRunsInTheBackgroundWaitsForSpaceAndNobodyWaitsForIt) {
   }
 }
 
+// What a compaction has written wins no space until it has ended; a flush does.
+TEST_F(RocksKvTest, ACompactionWaitsWhileFlushesStillHaveRoom) {
+  SpaceQuota quota(64 << 20);
+  const auto env = NewQuotaEnv(quota);
+  std::atomic<int> calls = 0;
+  RocksOptions options = {.folder = folder_.path(), .ciphers = &ciphers_, .base_env = env.get()};
+  options.memtable_bytes = 256 << 10;  // so that 2 MiB are kept for flushes
+  options.no_space = [&calls] { ++calls; };
+  auto kv = RocksKv::Open(options);
+  ASSERT_TRUE(kv.ok()) << kv.status();
+  const std::string row(4 << 10, 'r');
+  const auto flush_some = [&](const std::string& from) {
+    for (int i = 0; i < 40; ++i) {
+      Put(**kv, Family::kState, std::to_string(i) + from, row);
+    }
+    return (*kv)->Flush();
+  };
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(flush_some(std::to_string(i)).ok());
+  const uint64_t used = (64 << 20) - quota.free_bytes();
+  quota.set_capacity_bytes(used + (1900 << 10));
+  ASSERT_TRUE(flush_some("fourth").ok());  // begins a compaction
+  ASSERT_TRUE(Until([&] { return (*kv)->waits_for_space(); }));
+  Put(**kv, Family::kState, "small", "row");
+  const absl::Status flushed = (*kv)->Flush();
+  EXPECT_TRUE(flushed.ok()) << flushed;
+  EXPECT_TRUE((*kv)->waits_for_space());
+  EXPECT_EQ(calls, 0);
+  quota.set_capacity_bytes(64 << 20);
+  EXPECT_TRUE(Until([&] { return !(*kv)->waits_for_space(); }));
+}
+
 TEST_F(RocksKvTest, IsClosedWhileAFlushWaitsForSpace) {
   SpaceQuota quota(64 << 20);
   const auto env = NewQuotaEnv(quota);
