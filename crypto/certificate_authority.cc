@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "crypto/openssl_handle.h"
 
 namespace meridian::crypto {
 namespace {
@@ -26,16 +27,6 @@ constexpr absl::Duration kClockSkew = absl::Hours(1);
 // RFC 5280, ub-common-name.
 constexpr size_t kMaxCommonNameBytes = 64;
 
-template <auto kFree>
-struct Free {
-  template <typename T>
-  void operator()(T* object) const {
-    kFree(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, Free<BIO_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Free<X509_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Free<X509_EXTENSION_free>>;
 using BigNumber = std::unique_ptr<BIGNUM, Free<BN_free>>;
 using Names = std::unique_ptr<GENERAL_NAMES, Free<GENERAL_NAMES_free>>;

@@ -11,20 +11,11 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status.h"
+#include "crypto/openssl_handle.h"
 
 namespace meridian::crypto {
 namespace {
 
-template <auto kFree>
-struct Free {
-  template <typename T>
-  void operator()(T* object) const {
-    kFree(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, Free<BIO_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Free<X509_free>>;
 using Store = std::unique_ptr<X509_STORE, Free<X509_STORE_free>>;
 using Verification = std::unique_ptr<X509_STORE_CTX, Free<X509_STORE_CTX_free>>;
 
@@ -42,7 +33,7 @@ Bio Reader(std::string_view pem) {
   return bio;
 }
 
-// All that are in `pem`, up to one that is none.
+// All that are in `pem`; none if one of them is cut off or damaged.
 Certificates ReadCertificates(std::string_view pem) {
   const Bio bio = Reader(pem);
   Certificates all(sk_X509_new_null());
@@ -50,7 +41,11 @@ Certificates ReadCertificates(std::string_view pem) {
   while (X509* const next = PEM_read_bio_X509(bio.get(), nullptr, NoPassphrase, nullptr)) {
     CHECK_INVARIANT(sk_X509_push(all.get(), next) > 0, "sk_X509_push");
   }
-  ERR_clear_error();  // of the end of the PEM
+  // Whole PEM ends where no further one begins.
+  const bool whole = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  ERR_clear_error();
+  if (!whole) all.reset(sk_X509_new_null());
+  CHECK_INVARIANT(all != nullptr, "sk_X509_new_null");
   return all;
 }
 

@@ -44,6 +44,9 @@ TEST_F(CertificateCheckTest, WhatIsDamagedOrOfTwoCertificatesIsNotUsable) {
   EXPECT_FALSE(Usable(half(ca_pem_), node_.certificate_pem, node_.private_key_pem));
   EXPECT_FALSE(Usable(ca_pem_, half(node_.certificate_pem), node_.private_key_pem));
   EXPECT_FALSE(Usable(ca_pem_, node_.certificate_pem, half(node_.private_key_pem)));
+  EXPECT_FALSE(Usable(ca_pem_ + half(NewAuthority()->certificate_pem()), node_.certificate_pem,
+                      node_.private_key_pem));
+  EXPECT_FALSE(Usable(ca_pem_, node_.certificate_pem + half(ca_pem_), node_.private_key_pem));
   EXPECT_FALSE(Usable("", node_.certificate_pem, node_.private_key_pem));
   EXPECT_FALSE(Usable(ca_pem_, "", node_.private_key_pem));
   EXPECT_FALSE(Usable(ca_pem_, node_.certificate_pem, ""));
