@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "base/status.h"
 #include "server/await.h"
 #include "server/piece_loader.h"
@@ -18,6 +19,9 @@ constexpr size_t kPieceBytes = 128 << 10;
 // Every replica of the child stands there after its install: one log position has one state.
 constexpr LogIndex kFirstIndex{1};
 
+// One disk must not hold up the replicas of the others.
+constexpr absl::Duration kDiskTime = absl::Seconds(30);
+
 using Done = std::function<void(absl::Status)>;
 
 absl::Status OnStrand(Executor& strand, const std::function<void(Done)>& task) {
@@ -26,11 +30,23 @@ absl::Status OnStrand(Executor& strand, const std::function<void(Done)>& task) {
   });
 }
 
+// Of what waits for the disk. `task` is begun in any case.
+absl::Status OnDisk(Executor& strand, const std::function<void(Done)>& task) {
+  const auto answer = AwaitUntil<absl::Status>(absl::Now() + kDiskTime, [&](const Done& done) {
+    OnStrand(strand, [&task, &done](const Done& begun) {
+      task(done);
+      begun(absl::OkStatus());
+    }).IgnoreError();
+  });
+  if (!answer) return absl::DeadlineExceededError("the disk takes too long to make a replica");
+  return *answer;
+}
+
 absl::Status Install(storage::ReplicaStorage& storage, objects::ChildRows rows, Executor& strand) {
-  RETURN_IF_ERROR(OnStrand(strand, [&](Done done) { storage.BeginInstall(std::move(done)); }));
+  RETURN_IF_ERROR(OnDisk(strand, [&](Done done) { storage.BeginInstall(std::move(done)); }));
   // Its log begins with an entry of the first epoch: no promise is below (I3).
   if (storage.recovered().hard_state.promised < kChildsFirstEpoch) {
-    RETURN_IF_ERROR(OnStrand(strand, [&](Done done) {
+    RETURN_IF_ERROR(OnDisk(strand, [&](Done done) {
       storage.Persist({.hard_state = storage::HardState{.promised = kChildsFirstEpoch}},
                       std::move(done));
     }));
@@ -43,7 +59,7 @@ absl::Status Install(storage::ReplicaStorage& storage, objects::ChildRows rows, 
     RETURN_IF_ERROR(loader.Add(std::move(piece)));
   }
   RETURN_IF_ERROR(loader.Finish());
-  return OnStrand(strand, [&](Done done) {
+  return OnDisk(strand, [&](Done done) {
     storage.FinishInstall(kFirstIndex, kChildsFirstEpoch, rows.timestamp(), std::move(done));
   });
 }

@@ -21,7 +21,8 @@ inline constexpr Epoch kChildsFirstEpoch{1};
 // child's replica is whole, durably, and begins at entry 1 of epoch 1, as all of its group's do.
 // FAILED_PRECONDITION: the parent's state does not hold the child's rows: it has not come to the
 // split yet, is past its end, or got a snapshot meanwhile. RESOURCE_EXHAUSTED: the disk is full.
-// May be called again after any error or crash.
+// DEADLINE_EXCEEDED: it takes longer than half a minute for one step. May be called again after any
+// error or crash.
 absl::Status BuildChild(storage::DiskStore& disk, ReplicaId child, PartitionId child_partition,
                         const replication::Replica& parent, absl::Duration retention,
                         Executor& strand);

@@ -380,6 +380,8 @@ void ServingNode::StartConversions() {
 void ServingNode::Stop() {
   // Calls that wait for a replica are answered by its end, so that the server's handlers return.
   if (host_ != nullptr) host_->BeginStop();
+  // And what waits for a disk by that one's, before anybody who does is waited for.
+  if (disks_ != nullptr) disks_->BeginStop();
   presence_.reset();
   splits_.reset();
   placement_.reset();

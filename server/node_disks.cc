@@ -51,6 +51,9 @@ class NodeDisks::OpenedDisk {
   const absl::Status& recorded() const { return recorded_; }
 
   storage::DiskStore& store() const { return *store_; }
+  void BeginStop() {
+    if (store_ != nullptr) store_->BeginStop();
+  }
 
  private:
   const crypto::NodeKey key_;
@@ -134,7 +137,16 @@ absl::StatusOr<std::unique_ptr<NodeDisks>> NodeDisks::Open(Options options, cryp
 
 NodeDisks::NodeDisks(NodeId node) : node_(std::move(node)) {}
 
-NodeDisks::~NodeDisks() { checkpointers_.clear(); }
+NodeDisks::~NodeDisks() {
+  BeginStop();
+  checkpointers_.clear();
+}
+
+void NodeDisks::BeginStop() {
+  for (const Slot& slot : slots_) {
+    if (slot.disk != nullptr) slot.disk->BeginStop();
+  }
+}
 
 std::vector<storage::DiskStore*> NodeDisks::stores() const {
   std::vector<storage::DiskStore*> stores;

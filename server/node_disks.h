@@ -63,6 +63,9 @@ class NodeDisks {
   // them does not answer; not all were asked.
   absl::Status RecordOpenings();
 
+  // DiskStore::BeginStop of every disk.
+  void BeginStop();
+
   // A checkpoint of every disk that is in service, all at once; waits until `deadline`, and logs of
   // those that have none. What is not done by then goes on until the destructor.
   void Checkpoint(absl::Time deadline);

@@ -46,16 +46,10 @@ void ReplicaHost::Start() {
 
 void ReplicaHost::BeginStop() {
   watch_.reset();
-  std::unique_ptr<Executor> worker;
-  {
-    absl::MutexLock lock(&mutex_);
-    stopping_ = true;
-    worker = std::move(worker_);
-  }
-  worker.reset();  // a round that runs comes to its end
   std::map<PartitionId, Hosted> hosted;
   {
     absl::MutexLock lock(&mutex_);
+    stopping_ = true;
     hosted.swap(hosted_);
   }
   for (auto& [partition, one] : hosted) Drop(std::move(one.replica));
@@ -63,6 +57,12 @@ void ReplicaHost::BeginStop() {
 
 void ReplicaHost::Stop() {
   BeginStop();
+  std::unique_ptr<Executor> worker;
+  {
+    absl::MutexLock lock(&mutex_);
+    worker = std::move(worker_);
+  }
+  worker.reset();  // a round that runs comes to its end
   absl::MutexLock lock(&mutex_);
   mutex_.Await(absl::Condition(
       +[](size_t* alive) { return *alive == 0; }, &alive_));
@@ -149,8 +149,9 @@ absl::Status ReplicaHost::TryReconcile() {
       return group.partition == waiting.first && group.parent;
     });
   });
-  RETURN_IF_ERROR(RemoveDeleted());
-  absl::Status result = RemoveUnnamed(groups);
+  absl::Status result = RemoveDeleted();
+  result.Update(RemoveUnnamed(groups));
+  std::map<DiskId, absl::Status> busy;
   for (const Group& group : groups) {
     std::shared_ptr<HostedReplica> changed;
     std::optional<ReplicaId> before;
@@ -177,7 +178,7 @@ absl::Status ReplicaHost::TryReconcile() {
     }
     if (changed != nullptr) environment_.strand.Post([changed] { changed->OnConfigHint(); });
     if (!open) continue;
-    const absl::Status opened = OpenGroup(group);
+    const absl::Status opened = OpenUnlessBusy(group, busy);
     absl::MutexLock lock(&mutex_);
     if (opened.ok()) {
       problems_.erase(group.partition);
@@ -258,6 +259,7 @@ absl::Status ReplicaHost::RemoveDeleted() {
       removed.insert(*partition);
     }
   }
+  absl::Status result;
   for (storage::DiskStore* disk : environment_.disks) {
     if (!disk->health().ok()) continue;
     for (const storage::ReplicaOnDisk& replica : disk->ListReplicas()) {
@@ -265,10 +267,12 @@ absl::Status ReplicaHost::RemoveDeleted() {
       if (DropHosted(replica.partition, replica.replica)) continue;
       const absl::Status status = disk->RemoveReplica(replica.replica, environment_.state_machine);
       // Still used by a running call: its end schedules the next round.
-      if (!status.ok() && !absl::IsFailedPrecondition(status)) return status;
+      if (status.ok() || absl::IsFailedPrecondition(status)) continue;
+      result.Update(status);
+      break;  // the disk's others at the next round
     }
   }
-  return absl::OkStatus();
+  return result;
 }
 
 bool ReplicaHost::DropHosted(PartitionId partition, ReplicaId replica) {
@@ -351,6 +355,17 @@ absl::Status ReplicaHost::RemoveUnnamed(storage::DiskStore& disk,
   return absl::OkStatus();
 }
 
+absl::Status ReplicaHost::OpenUnlessBusy(const Group& group, std::map<DiskId, absl::Status>& busy) {
+  const auto found = busy.find(group.local->disk);
+  if (found != busy.end()) return found->second;
+  const absl::Status opened = OpenGroup(group);
+  // The other disks' replicas do not wait for this one.
+  if (absl::IsResourceExhausted(opened) || absl::IsDeadlineExceeded(opened)) {
+    busy[group.local->disk] = opened;
+  }
+  return opened;
+}
+
 absl::Status ReplicaHost::OpenGroup(const Group& group) {
   storage::DiskStore* disk = FindDisk(group.local->disk);
   const ReplicaId replica = group.local->replica;
@@ -424,11 +439,15 @@ absl::Status ReplicaHost::OpenReplica(const Group& group, storage::DiskStore& di
             return;
           }
           std::shared_ptr<HostedReplica> hosted = MakeHosted(group, *std::move(storage));
+          bool stopping = false;
           {
             absl::MutexLock lock(&mutex_);
-            hosted_[group.partition] = {std::move(hosted), group.revision, group.config};
+            stopping = stopping_;
+            if (!stopping) {
+              hosted_[group.partition] = {std::move(hosted), group.revision, group.config};
+            }
           }
-          done(absl::OkStatus());
+          done(stopping ? absl::CancelledError("the node stops") : absl::OkStatus());
         });
       });
 }

@@ -68,7 +68,8 @@ class ReplicaHost {
   void Start();
   // Answers what waits in replicas with UNAVAILABLE, and opens no more. Not on the strand.
   void BeginStop() ABSL_LOCKS_EXCLUDED(mutex_);
-  // BeginStop; returns when no call uses a replica any more and all have been destroyed.
+  // BeginStop; returns when no call uses a replica any more and all have been destroyed. A round
+  // that waits for a disk comes to its end first: see DiskStore::BeginStop.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Nullptr: none here.
@@ -116,6 +117,9 @@ class ReplicaHost {
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Whether one was running; then its end schedules another round.
   bool DropHosted(PartitionId partition, ReplicaId replica) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Where something is to be done for `group`; `busy`: disks that had no room for another's, or did
+  // not answer, in this round.
+  absl::Status OpenUnlessBusy(const Group& group, std::map<DiskId, absl::Status>& busy);
   absl::Status OpenGroup(const Group& group);
   absl::Status OpenReplica(const Group& group, storage::DiskStore& disk);
   // Of a group that is being split off: makes its replica here from the parent's. True also if it

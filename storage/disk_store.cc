@@ -63,11 +63,14 @@ class DiskStoreImpl final : public DiskStore {
     return scrubber_ == nullptr ? ScrubStatus() : scrubber_->status();
   }
   absl::Status health() const override { return disk_.health(); }
+  void BeginStop() override;
 
  private:
   // The one that identity_ has.
   absl::Status RecordNextOpening();
   absl::Status OpenRows();
+  // A flush of the rows begins to wait for space. On a thread of RocksDB's.
+  void OnNoSpace();
   // A disk that was in use misses neither journal nor extents (P9): they would be made anew, empty.
   absl::Status CheckNothingIsMissing() const;
   absl::Status OpenJournal();
@@ -105,9 +108,22 @@ DiskStoreImpl::~DiskStoreImpl() {
     absl::MutexLock lock(&checkpointer_mutex_);
     to_kick_ = nullptr;
   }
+  BeginStop();
+}
+
+void DiskStoreImpl::BeginStop() {
   // The checkpointer may be waiting for it, and it for space.
   if (pipeline_ != nullptr) pipeline_->Stop();
   if (kv_ != nullptr) kv_->StopWaiting();
+  if (checkpointer_ != nullptr) checkpointer_->BeginStop();
+}
+
+void DiskStoreImpl::OnNoSpace() {
+  if (const absl::Status released = ballast_->Release().status(); !released.ok()) {
+    out_of_service_.Check();  // else the next checkpoint gives it back
+  }
+  absl::MutexLock lock(&checkpointer_mutex_);
+  if (to_kick_ != nullptr) to_kick_->OnNoSpace();
 }
 
 absl::Status DiskStoreImpl::Open() {
@@ -174,8 +190,7 @@ absl::Status DiskStoreImpl::OpenRows() {
   rocks.folder = options_.rocks_folder;
   rocks.ciphers = options_.file_ciphers;
   rocks.base_env = options_.rocks_env;
-  // What it could not give back, the next checkpoint gives.
-  rocks.no_space = [this] { ballast_->Release().IgnoreError(); };
+  rocks.no_space = [this] { OnNoSpace(); };
   rocks.memory = options_.memory;
   rocks.memtable_bytes = options_.memtable_bytes;
   ASSIGN_OR_RETURN(kv_, RocksKv::Open(rocks));
@@ -330,7 +345,9 @@ absl::Status DiskStoreImpl::RemoveReplica(ReplicaId replica, const StateMachine&
   ClaimRuns(replica, state_machine).IgnoreError();
   const absl::Status removed = pipeline_->AppendAndWait(RecordType::kReplicaRemoved, replica,
                                                         Buffer::FromString(EncodeEmpty()));
-  if (!removed.ok()) index_->CloseReplica(replica);
+  // Else it may be on its way out.
+  const bool later = absl::IsResourceExhausted(removed) || absl::IsDeadlineExceeded(removed);
+  if (!removed.ok() && !later) index_->CloseReplica(replica);
   return removed;
 }
 

@@ -167,7 +167,9 @@ class DiskStore {
   // then on. If it is refused itself, somebody has opened a copy: then it goes out of service.
   virtual absl::Status RecordOpening() = 0;
 
-  // These block on the journal's sync. ALREADY_EXISTS: the partition has a replica here.
+  // These block on the journal's sync, for half a minute at most, and not for space: what ends with
+  // RESOURCE_EXHAUSTED or DEADLINE_EXCEEDED may come to pass later, or be asked for again.
+  // ALREADY_EXISTS: the partition has a replica here.
   // `installing`: it begins as one whose snapshot install is not done (P6), after any crash too,
   // since its state is about to be copied from elsewhere; else as one that is empty and whole.
   virtual absl::Status CreateReplica(const ReplicaOnDisk& replica, bool installing) = 0;
@@ -198,6 +200,10 @@ class DiskStore {
   virtual ScrubStatus scrub() const = 0;
   // Not OK once the disk is out of service.
   virtual absl::Status health() const = 0;
+
+  // Before the destruction, where others may wait for the disk, or it for space: what waits is
+  // answered CANCELLED, and nothing more gets durable, as after a crash. Reads go on.
+  virtual void BeginStop() = 0;
 };
 
 }  // namespace meridian::storage

@@ -223,6 +223,8 @@ absl::Status RocksKv::Flush() {
 
 bool RocksKv::waits_for_space() const { return rep_->was_full || rep_->gate->waiting(); }
 
+bool RocksKv::flush_waits() const { return rep_->gate->flush_waiting(); }
+
 void RocksKv::StopWaiting() { rep_->gate->Close(); }
 
 absl::StatusOr<std::optional<std::string>> RocksKv::Get(Family family, std::string_view key) const {

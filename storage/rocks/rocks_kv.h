@@ -93,6 +93,8 @@ class RocksKv {
   absl::Status Flush();
   // Something waits for space: rows may have no room until a flush has succeeded.
   bool waits_for_space() const;
+  // A flush does, now: Flush would wait behind it.
+  bool flush_waits() const;
   // Ends all waiting for space: what waits fails, and nothing can be written any more. Before the
   // destruction, where another thread may be in Flush.
   void StopWaiting();

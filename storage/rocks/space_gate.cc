@@ -92,6 +92,8 @@ void SpaceGate::Open() {
 void SpaceGate::Close() {
   absl::MutexLock lock(&mutex_);
   open_ = false;
+  mutex_.Await(absl::Condition(
+      +[](bool* calling) { return !*calling; }, &calling_no_space_));
 }
 
 bool SpaceGate::is_open() const {
@@ -101,15 +103,40 @@ bool SpaceGate::is_open() const {
 
 bool SpaceGate::waiting() const {
   absl::MutexLock lock(&mutex_);
-  return waiting_ > 0;
+  return flushes_waiting_ + compactions_waiting_ > 0;
+}
+
+bool SpaceGate::flush_waiting() const {
+  absl::MutexLock lock(&mutex_);
+  return flushes_waiting_ > 0;
 }
 
 bool SpaceGate::BeginToWait() {
-  absl::MutexLock lock(&mutex_);
-  if (!open_) return false;
-  ++waiting_;
-  if (!compacting && no_space_ != nullptr) no_space_();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!open_) return false;
+    ++(compacting ? compactions_waiting_ : flushes_waiting_);
+  }
+  if (!compacting && no_space_ != nullptr) CallNoSpace();
   return true;
+}
+
+void SpaceGate::CallNoSpace() {
+  {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(
+        +[](bool* calling) { return !*calling; }, &calling_no_space_));
+    if (!open_) return;
+    calling_no_space_ = true;
+  }
+  no_space_();
+  absl::MutexLock lock(&mutex_);
+  calling_no_space_ = false;
+}
+
+void SpaceGate::EndWait() {
+  absl::MutexLock lock(&mutex_);
+  --(compacting ? compactions_waiting_ : flushes_waiting_);
 }
 
 void SpaceGate::SetCompacting(bool is) { compacting = is; }
@@ -130,8 +157,7 @@ rocksdb::IOStatus SpaceGate::Await(const std::function<rocksdb::IOStatus()>& att
     absl::MutexLock lock(&mutex_);
     may_wait = !mutex_.AwaitWithTimeout(absl::Condition(&closed), kLookAgain);
   }
-  absl::MutexLock lock(&mutex_);
-  --waiting_;
+  EndWait();
   return status;
 }
 

@@ -42,6 +42,7 @@ Checkpointer::~Checkpointer() {
     changed_.SignalAll();
   }
   thread_.join();
+  AnswerFlushes(absl::CancelledError("the disk is closed"));
 }
 
 void Checkpointer::Kick() {
@@ -50,10 +51,41 @@ void Checkpointer::Kick() {
   changed_.SignalAll();
 }
 
-void Checkpointer::FlushThen(std::function<void(absl::Status)> done) {
-  absl::MutexLock lock(&mutex_);
-  flushes_.push_back(std::move(done));
-  changed_.SignalAll();
+void Checkpointer::FlushThen(Done done) {
+  {
+    absl::ReleasableMutexLock lock(&mutex_);
+    if (stops_flushes_) {
+      lock.Release();
+      return done(absl::CancelledError("the disk is closed"));
+    }
+    flushes_.push_back(std::move(done));
+    changed_.SignalAll();
+  }
+  // Looked at after it was put in: either this or OnNoSpace sees the other.
+  if (parts_.kv.flush_waits()) OnNoSpace();
+}
+
+void Checkpointer::OnNoSpace() {
+  AnswerFlushes(absl::ResourceExhaustedError("a flush of the disk's rows waits for space"));
+}
+
+void Checkpointer::BeginStop() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stops_flushes_ = true;
+  }
+  AnswerFlushes(absl::CancelledError("the disk is closed"));
+}
+
+void Checkpointer::AnswerFlushes(const absl::Status& status) {
+  std::vector<Done> answered;
+  {
+    absl::MutexLock lock(&mutex_);
+    answered.swap(running_flushes_);
+    for (Done& done : flushes_) answered.push_back(std::move(done));
+    flushes_.clear();
+  }
+  for (const Done& done : answered) done(status);
 }
 
 uint64_t Checkpointer::checkpoints() const {
@@ -70,7 +102,7 @@ absl::Status Checkpointer::Run() {
 void Checkpointer::Loop() {
   bool pressure = false;
   while (true) {
-    std::vector<std::function<void(absl::Status)>> flushes;
+    bool flush = false;
     bool due = false;
     {
       absl::MutexLock lock(&mutex_);
@@ -79,15 +111,12 @@ void Checkpointer::Loop() {
             &mutex_, pressure || parts_.kv.waits_for_space() ? kRetryUnderPressure : interval_);
       }
       if (stopping_) return;
-      flushes.swap(flushes_);
+      flush = !flushes_.empty();
       pressure = pressure || kicked_;
       kicked_ = false;
     }
     absl::MutexLock lock(&run_mutex_);
-    if (!flushes.empty()) {
-      const absl::Status flushed = FlushAndFree();
-      for (const auto& done : flushes) done(flushed);
-    }
+    if (flush) FlushForWaiting();
     // What fails for want of space is tried again until there is some; all else for a while, then
     // it is the disk's end: a journal that is never emptied holds all writers for ever.
     if (pressure) pressure = !EmptySegmentsOrFail().ok() && parts_.out_of_service.health().ok();
@@ -98,6 +127,20 @@ void Checkpointer::Loop() {
       if (!full && !parts_.ballast.Take().ok()) parts_.out_of_service.Check();
     }
   }
+}
+
+void Checkpointer::FlushForWaiting() {
+  {
+    absl::MutexLock lock(&mutex_);
+    running_flushes_.swap(flushes_);
+  }
+  const absl::Status flushed = FlushAndFree();
+  std::vector<Done> done;
+  {
+    absl::MutexLock lock(&mutex_);
+    done.swap(running_flushes_);
+  }
+  for (const Done& one : done) one(flushed);
 }
 
 absl::Status Checkpointer::EmptySegmentsOrFail() {

@@ -45,8 +45,15 @@ class Checkpointer {
 
   // Soon, on its own thread: the journal has many segments in use.
   void Kick();
-  // Flushes the rows and calls `done` on its own thread; not after the destructor began.
-  void FlushThen(std::function<void(absl::Status)> done);
+  // Flushes the rows and calls `done`, on any thread; it must not block. RESOURCE_EXHAUSTED: there
+  // is no space, and the flush may come later by itself; CANCELLED: after BeginStop.
+  using Done = std::function<void(absl::Status)>;
+  void FlushThen(Done done);
+  // A flush waits for space: who waits for it goes on without. Must not be called under a lock that
+  // a `done` takes.
+  void OnNoSpace();
+  // From now on no flush is waited for. RocksKv::StopWaiting ends the one that runs.
+  void BeginStop();
   // The whole, now; blocks.
   absl::Status Run();
 
@@ -54,9 +61,13 @@ class Checkpointer {
 
  private:
   void Loop();
+  // Those that have been asked for, and wait or run.
+  void AnswerFlushes(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // Frees all segments but the last: inline bodies go to extents, log entries that were not
   // trimmed into rows; then a flush, then the release (P2).
   absl::Status EmptySegments() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
+  // For those of flushes_.
+  void FlushForWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   // Takes the disk out of service if it fails again and again for other reasons than space.
   absl::Status EmptySegmentsOrFail() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   // Whether what could not be read so is given up.
@@ -101,7 +112,10 @@ class Checkpointer {
   absl::CondVar changed_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool kicked_ ABSL_GUARDED_BY(mutex_) = false;
-  std::vector<std::function<void(absl::Status)>> flushes_ ABSL_GUARDED_BY(mutex_);
+  bool stops_flushes_ ABSL_GUARDED_BY(mutex_) = false;
+  // As many as strands and builders of replicas wait for.
+  std::vector<Done> flushes_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Done> running_flushes_ ABSL_GUARDED_BY(mutex_);
   uint64_t checkpoints_ ABSL_GUARDED_BY(mutex_) = 0;
 
   std::thread thread_;

@@ -1,10 +1,10 @@
 #include "storage/store/commit_pipeline.h"
 
 #include <memory>
+#include <optional>
 #include <utility>
 
-#include "absl/synchronization/notification.h"
-#include "absl/time/time.h"
+#include "absl/time/clock.h"
 #include "base/status.h"
 
 namespace meridian::storage {
@@ -45,7 +45,7 @@ void CommitPipeline::Start(Journal& journal) {
 
 absl::Status CommitPipeline::Reserve(uint64_t bytes) const {
   absl::MutexLock lock(&mutex_);
-  if (queued_bytes_ > 0 && queued_bytes_ + bytes > max_queued_bytes_) {
+  if (!stopping_ && queued_bytes_ > 0 && queued_bytes_ + bytes > max_queued_bytes_) {
     return absl::ResourceExhaustedError("too much is waiting for the disk's journal");
   }
   return absl::OkStatus();
@@ -63,22 +63,31 @@ void CommitPipeline::Append(RecordType type, ReplicaId owner, std::vector<Buffer
 }
 
 absl::Status CommitPipeline::AppendAndWait(RecordType type, ReplicaId owner, Buffer payload) {
-  absl::Notification indexed;
-  absl::Status result;
+  // Outlives a wait that was given up.
+  auto result = std::make_shared<std::optional<absl::Status>>();
   Completion completion;
   completion.type = type;
   completion.owner = owner;
   completion.head = payload;
   completion.on_strand = false;
-  completion.done = [&](absl::Status status) {
-    result = std::move(status);
-    indexed.Notify();
+  completion.done = [this, result](absl::Status status) {
+    absl::MutexLock lock(&mutex_);
+    *result = std::move(status);
+    changed_.SignalAll();
   };
   AppendRecord(
       {.type = static_cast<uint8_t>(type), .owner = owner, .payload = {std::move(payload)}},
       std::move(completion));
-  indexed.WaitForNotification();
-  return result;
+  const absl::Time end = absl::Now() + kMaxWait;
+  absl::MutexLock lock(&mutex_);
+  while (!result->has_value() && !waits_for_space_) {
+    if (changed_.WaitWithDeadline(&mutex_, end)) break;
+  }
+  if (result->has_value()) return **result;
+  if (waits_for_space_) {
+    return absl::ResourceExhaustedError("rows of journal records wait for space");
+  }
+  return absl::DeadlineExceededError("the disk's journal takes too long");
 }
 
 void CommitPipeline::AppendRecord(JournalRecord record, Completion completion) {
@@ -150,10 +159,7 @@ void CommitPipeline::Process(std::vector<Completion>& batch) {
 }
 
 void CommitPipeline::Cancel(std::vector<Completion>& batch) {
-  for (Completion& completion : batch) {
-    if (completion.on_strand || completion.done == nullptr) continue;
-    completion.done(absl::CancelledError("the disk is closed"));
-  }
+  Tell(batch, absl::CancelledError("the disk is closed"));
 }
 
 absl::Status CommitPipeline::Index(std::span<const DiskIndex::Record> records) {
@@ -174,10 +180,16 @@ absl::Status CommitPipeline::Index(std::span<const DiskIndex::Record> records) {
 
 void CommitPipeline::Answer(std::vector<Completion>& batch, const absl::Status& indexed) {
   if (!indexed.ok()) out_of_service_.Fail(absl::UnavailableError(indexed.ToString())).IgnoreError();
+  for (const Completion& completion : batch) {
+    if (!completion.result.ok()) out_of_service_.Check();
+  }
+  Tell(batch, indexed);
+}
+
+void CommitPipeline::Tell(std::vector<Completion>& batch, const absl::Status& told) {
   std::vector<std::pair<Done, absl::Status>> answers;
   for (Completion& completion : batch) {
-    absl::Status status = completion.result.ok() ? indexed : completion.result.status();
-    if (!status.ok()) out_of_service_.Check();
+    absl::Status status = completion.result.ok() ? told : completion.result.status();
     if (completion.done == nullptr) continue;
     if (completion.on_strand) {
       answers.emplace_back(std::move(completion.done), std::move(status));

@@ -13,6 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "base/buffer.h"
 #include "base/executor.h"
 #include "storage/disk.h"
@@ -32,18 +33,20 @@ class CommitPipeline {
                  uint64_t max_queued_bytes);
   // The journal has been destroyed before.
   ~CommitPipeline();
-  // Nothing is indexed after: what is left in the queue is dropped, who blocks is told CANCELLED.
+  // Nothing is indexed after: whoever waits is told CANCELLED. By one thread at a time.
   void Stop();
 
   // Before any Append; the journal may complete from then on.
   void Start(Journal& journal);
 
-  // RESOURCE_EXHAUSTED if so many more bytes should not be appended now.
+  // RESOURCE_EXHAUSTED if so many more bytes should not be appended now. OK once it is stopped.
   absl::Status Reserve(uint64_t bytes) const;
   // `done`, which may be null, runs on the strand, once the record is durable and in the rows.
   // After a record of a replica was refused, all its later ones are, so that its log has no gap.
   void Append(RecordType type, ReplicaId owner, std::vector<Buffer> payload, Done done);
-  // Blocks until it is durable and in the rows.
+  // Blocks until it is durable and in the rows, but not for space, nor longer than kMaxWait:
+  // RESOURCE_EXHAUSTED or DEADLINE_EXCEEDED, and it may come to pass later.
+  static constexpr absl::Duration kMaxWait = absl::Seconds(30);
   absl::Status AppendAndWait(RecordType type, ReplicaId owner, Buffer payload);
 
   // Blocks until all that was durable before this call is in the rows. CANCELLED: it stops first.
@@ -59,7 +62,7 @@ class CommitPipeline {
     ReplicaId owner;
     Buffer head;
     Done done;
-    bool on_strand = true;
+    bool on_strand = true;  // else any thread
     uint64_t bytes = 0;
     absl::StatusOr<Journal::Appended> result = absl::UnknownError("not written");
   };
@@ -69,9 +72,10 @@ class CommitPipeline {
   void Process(std::vector<Completion>& batch);
   // Waits for space as long as there is none.
   absl::Status Index(std::span<const DiskIndex::Record> records);
-  // Of what is dropped: the strand's callbacks may be gone, who blocks waits for an answer.
-  static void Cancel(std::vector<Completion>& batch);
+  void Cancel(std::vector<Completion>& batch);
   void Answer(std::vector<Completion>& batch, const absl::Status& indexed);
+  // `told` of each, or its own error.
+  void Tell(std::vector<Completion>& batch, const absl::Status& told);
 
   DiskIndex& index_;
   Executor& strand_;

@@ -138,6 +138,7 @@ absl::StatusOr<RecoveredReplica> DiskIndex::Recover(ReplicaId id) const {
   RecoveredReplica recovered;
   recovered.installing = replica.installing;
   ASSIGN_OR_RETURN(recovered.hard_state.promised, ReadPromise(id));
+  if (recovered.installing) return recovered;
   ASSIGN_OR_RETURN(const auto base, kv_.Get(Family::kMeta, BaseKey(id)));
   if (base.has_value()) {
     ASSIGN_OR_RETURN(const LogBase decoded, DecodeBase(*base));
@@ -204,10 +205,15 @@ absl::Status DiskIndex::FinishInstall(ReplicaId id, const AppliedPoint& applied,
   batch.Put(Family::kMeta, BaseKey(id), EncodeBase({.index = applied.index, .epoch = epoch}));
   batch.Delete(Family::kMeta, InstallKey(id));
   RETURN_IF_ERROR(kv_.Write(batch));
-  replica.installing = false;
   *replica.base = applied.index.value();
   replica.last = replica.packed_through = applied.index;
   return absl::OkStatus();
+}
+
+void DiskIndex::EndInstall(ReplicaId id) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = replicas_.find(id);
+  if (found != replicas_.end()) found->second.installing = false;
 }
 
 std::vector<ChunkLocation> DiskIndex::TakeFrees() {

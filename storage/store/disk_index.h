@@ -72,8 +72,10 @@ class DiskIndex {
   // The last applied entry that cannot be read any more, its body being dropped or damaged; the
   // log's base if all can.
   absl::StatusOr<LogIndex> LastUnreadableApplied(ReplicaId replica) const;
-  // The snapshot's rows are in: the replica stands at `applied`, its log begins after it.
+  // The snapshot's rows are in: the replica stands at `applied`, its log begins after it. It counts
+  // as one being installed until EndInstall, which follows a flush (P6).
   absl::Status FinishInstall(ReplicaId replica, const AppliedPoint& applied, Epoch epoch);
+  void EndInstall(ReplicaId replica);
 
   // ---- Log index
   // nullopt: no such entry (any more).

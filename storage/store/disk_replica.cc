@@ -420,7 +420,10 @@ void DiskReplica::FinishInstall(LogIndex index, Epoch epoch, Timestamp timestamp
 
 void DiskReplica::OnInstallFlushed(const absl::Status& status, const Done& done) {
   finishing_install_ = false;
-  if (!status.ok() && failure_.ok()) failure_ = status;
+  if (status.ok()) parts_.index.EndInstall(id_.replica);
+  installing_ = !status.ok();
+  // Of a full disk: it is still being installed, and is finished again.
+  if (!status.ok() && !absl::IsResourceExhausted(status) && failure_.ok()) failure_ = status;
   WriteDeferred();
   done(status);
 }

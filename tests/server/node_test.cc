@@ -19,6 +19,7 @@
 #include "server/cluster_records.h"
 #include "tests/crypto/memory_kms.h"
 #include "tests/crypto/testing.h"
+#include "tests/fakes/space_quota.h"
 #include "tests/temp_folder.h"
 #include "tests/tenancy/testing.h"
 #include "tests/until.h"
@@ -55,6 +56,7 @@ class NodeTest : public testing::Test {
       if (disk.ok()) opened_[root] = disk->get();
       return disk;
     };
+    options.disk.rocks_env = rocks_env_;
     options.server_resources = MakeServerResources(16, 16 << 20);
     return Node::Start(platform_, std::move(options));
   }
@@ -81,6 +83,7 @@ class NodeTest : public testing::Test {
       crypto::CertificateAuthority::Create("test", clock_);
   const Platform platform_{ClusterId::Draw(random_), clock_, random_, kms_, cluster_key_, store_,
                            /*dev=*/nullptr};
+  rocksdb::Env* rocks_env_ = nullptr;
   std::map<std::string, storage::Disk*> opened_;  // by folder
 };
 
@@ -135,6 +138,19 @@ TEST_F(NodeTest, ANodeThatIsToEndIsNotCountedOnAnyMore) {
   ASSERT_TRUE(Until([this] { return IsAlive(); }));
   (*node)->Drain(absl::Now() + absl::Seconds(10));
   EXPECT_TRUE(Until([this] { return !IsAlive(); }, absl::Seconds(20)));
+}
+
+TEST_F(NodeTest, ANodeWhoseDiskWaitsForSpaceStopsAllTheSame) {
+  storage::SpaceQuota quota(uint64_t{1} << 30);
+  const auto env = storage::NewQuotaEnv(quota);
+  rocks_env_ = env.get();
+  auto node = Start();
+  ASSERT_TRUE(node.ok()) << node.status();
+  // The checkpoints' flushes begin, and then there is no room for them.
+  quota.set_reported_free_bytes(1 << 30);
+  quota.TakeRest();
+  (*node)->Drain(absl::Now());
+  node->reset();
 }
 
 }  // namespace

@@ -22,6 +22,7 @@
 #include "storage/objects/records.h"
 #include "storage/posix_disk.h"
 #include "storage/rocks/node_file_ciphers.h"
+#include "tests/fakes/space_quota.h"
 #include "tests/temp_folder.h"
 #include "tests/until.h"
 
@@ -56,18 +57,7 @@ class Outbox final : public replication::Transport {
 class ReplicaHostTest : public testing::Test {
  protected:
   ReplicaHostTest() {
-    storage::DiskStoreOptions options;
-    options.cluster = ClusterId::Draw(random_);
-    options.node = "a";
-    options.strand = strand_.get();
-    options.clock = &clock_;
-    options.random = &random_;
-    options.file_ciphers = &file_ciphers_;
-    options.record_sealers = &record_sealers_;
-    options.rocks_folder = folder_.path() + "/rocks";
-    auto opened = storage::DiskStore::Open(*disk_, std::move(options));
-    EXPECT_TRUE(opened.ok()) << opened.status();
-    store_ = *std::move(opened);
+    store_ = OpenStore(*disk_, folder_.path(), nullptr);
 
     config_.epoch = Epoch(1);
     for (const auto& [replica, node] : {std::pair(self_, "a"), {b_, "b"}, {c_, "c"}}) {
@@ -79,14 +69,32 @@ class ReplicaHostTest : public testing::Test {
     Write(replication::GroupConfigKey(partition_), replication::EncodeGroupConfig(config_));
     StartHost(absl::Minutes(10));
   }
-  void StartHost(absl::Duration keep_unnamed) {
+  std::unique_ptr<storage::DiskStore> OpenStore(storage::Disk& disk, const std::string& folder,
+                                                rocksdb::Env* rocks_env) {
+    storage::DiskStoreOptions options;
+    options.cluster = cluster_;
+    options.node = "a";
+    options.strand = strand_.get();
+    options.clock = &clock_;
+    options.random = &random_;
+    options.file_ciphers = &file_ciphers_;
+    options.record_sealers = &record_sealers_;
+    options.rocks_folder = folder + "/rocks";
+    options.rocks_env = rocks_env;
+    auto opened = storage::DiskStore::Open(disk, std::move(options));
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    return *std::move(opened);
+  }
+  void StartHost(absl::Duration keep_unnamed, storage::DiskStore* other = nullptr) {
+    std::vector<storage::DiskStore*> disks{store_.get()};
+    if (other != nullptr) disks.push_back(other);
     host_ = std::make_unique<ReplicaHost>(ReplicaHost::Environment{"a",
                                                                    *strand_,
                                                                    clock_,
                                                                    random_,
                                                                    outbox_,
                                                                    coordination_,
-                                                                   {store_.get()},
+                                                                   disks,
                                                                    state_machine_,
                                                                    objects::EncodeAbortRun,
                                                                    {},
@@ -95,7 +103,9 @@ class ReplicaHostTest : public testing::Test {
     host_->Start();
   }
   ~ReplicaHostTest() override {
+    if (quota_store_ != nullptr) quota_store_->BeginStop();
     host_->Stop();
+    quota_store_.reset();
     store_.reset();
     strand_.reset();
   }
@@ -114,11 +124,15 @@ class ReplicaHostTest : public testing::Test {
   }
   // A group of one replica, here; its record says whose split it comes from.
   void MakeGroup(PartitionId partition, std::optional<PartitionId> parent) {
+    MakeGroup(partition, parent, *store_);
+  }
+  void MakeGroup(PartitionId partition, std::optional<PartitionId> parent,
+                 const storage::DiskStore& store) {
     PartitionRecord record{TenantId::Draw(random_), container_, "r"};
     record.parent = parent;
     replication::GroupConfig config;
     config.epoch = Epoch(1);
-    config.members = {{ReplicaId::Draw(random_), "a", store_->disk_id()}};
+    config.members = {{ReplicaId::Draw(random_), "a", store.disk_id()}};
     Write(PartitionKeyOf(partition), EncodePartitionRecord(record));
     Write(replication::GroupConfigKey(partition), replication::EncodeGroupConfig(config));
   }
@@ -154,6 +168,15 @@ class ReplicaHostTest : public testing::Test {
     put.mutable_put_version()->mutable_record()->set_manifest(objects::EncodeRecord(manifest));
     return Propose(partition, put);
   }
+  // `epoch`: the parent leads in it.
+  objects::pb::Outcome::Code Split(PartitionId parent, PartitionId child, const std::string& key,
+                                   uint64_t epoch) {
+    objects::pb::Command split;
+    split.mutable_split_partition()->set_child_partition_id(std::string(child.bytes()));
+    split.mutable_split_partition()->set_key(key);
+    split.mutable_split_partition()->set_epoch(epoch);
+    return Propose(parent, split);
+  }
   void Send(ReplicaId from, const NodeId& sender, const replication::CoreMessage& message) {
     replication::EncodedBody body = replication::EncodeBody(message);
     strand_->Post([=, this, body = std::move(body.body)] {
@@ -167,11 +190,17 @@ class ReplicaHostTest : public testing::Test {
 
   SystemClock clock_;
   SystemRandom random_;
+  const ClusterId cluster_ = ClusterId::Draw(random_);
   TempFolder folder_;
   const crypto::NodeKey node_key_{crypto::SecretKey::Draw(random_)};
   storage::NodeFileCiphers file_ciphers_{node_key_, random_};
   storage::NodeRecordSealers record_sealers_{node_key_};
   const std::unique_ptr<storage::Disk> disk_ = *storage::OpenPosixDisk(folder_.path());
+  // Of a second disk, whose rows are under a quota.
+  TempFolder quota_folder_;
+  storage::SpaceQuota quota_{uint64_t{1} << 30};
+  const std::unique_ptr<rocksdb::Env> quota_env_ = storage::NewQuotaEnv(quota_);
+  const std::unique_ptr<storage::Disk> quota_disk_ = *storage::OpenPosixDisk(quota_folder_.path());
   const std::unique_ptr<Executor> store_thread_ = MakeThreadExecutor("store");
   coordination::InMemoryCoordinationStore coordination_{*store_thread_};
   const objects::ObjectStateMachine state_machine_;
@@ -184,6 +213,7 @@ class ReplicaHostTest : public testing::Test {
   Outbox outbox_;
   std::unique_ptr<Executor> strand_ = MakeThreadExecutor("strand");
   std::unique_ptr<storage::DiskStore> store_;
+  std::unique_ptr<storage::DiskStore> quota_store_;  // null: none
   std::unique_ptr<ReplicaHost> host_;
 };
 
@@ -273,12 +303,7 @@ TEST_F(ReplicaHostTest, AChildBeginsWithItsParentsRowsOrNotAtAll) {
   ASSERT_TRUE(Until([&] { return Serves(parent); }));
   EXPECT_EQ(host_->Find(child), nullptr);
 
-  objects::pb::Command split;
-  split.mutable_split_partition()->set_child_partition_id(std::string(child.bytes()));
-  split.mutable_split_partition()->set_key("c");
-  // The parent has led twice.
-  split.mutable_split_partition()->set_epoch(3);
-  ASSERT_EQ(Propose(parent, split), objects::pb::Outcome::OK);
+  ASSERT_EQ(Split(parent, child, "c", 3), objects::pb::Outcome::OK);
   ASSERT_TRUE(Until([&] { return Serves(child); }));
   const auto view = host_->Find(child)->NewView();
   EXPECT_TRUE(objects::ObjectReader(*view).Newest("m")->has_value());
@@ -290,6 +315,31 @@ TEST_F(ReplicaHostTest, AChildBeginsWithItsParentsRowsOrNotAtAll) {
   StartHost(absl::Minutes(10));
   ASSERT_TRUE(Until([&] { return Serves(child); }));
   EXPECT_EQ(host_->Find(child)->NewView()->Get(objects::MetaKey())->has_value(), true);
+}
+
+TEST_F(ReplicaHostTest, AFullDiskHoldsUpNoReplicaOfAnother) {
+  quota_store_ = OpenStore(*quota_disk_, quota_folder_.path(), quota_env_.get());
+  host_->Stop();
+  StartHost(absl::Minutes(10), quota_store_.get());
+  const PartitionId parent = PartitionId::Draw(random_);
+  const PartitionId child = PartitionId::Draw(random_);
+  MakeGroup(parent, std::nullopt, *quota_store_);
+  MakeGroup(child, parent, *quota_store_);
+  ASSERT_TRUE(Until([&] { return Serves(parent); }));
+  ASSERT_EQ(PutEmpty(parent, "m"), objects::pb::Outcome::OK);
+  // A flush of the child's rows begins, and then there is no room for it.
+  quota_.set_reported_free_bytes(1 << 30);
+  quota_.TakeRest();
+  ASSERT_EQ(Split(parent, child, "c", 2), objects::pb::Outcome::OK);
+  EXPECT_TRUE(Until([&] { return absl::IsResourceExhausted(host_->Problems()[child]); }));
+  const PartitionId other = PartitionId::Draw(random_);
+  MakeGroup(other, std::nullopt);
+  EXPECT_TRUE(Until([&] { return Serves(other); }));
+  EXPECT_FALSE(Serves(child));
+
+  quota_.set_capacity_bytes(1 << 30);
+  EXPECT_TRUE(Until([&] { return Serves(child); }));
+  EXPECT_EQ(PutEmpty(child, "m"), objects::pb::Outcome::OK);
 }
 
 }  // namespace

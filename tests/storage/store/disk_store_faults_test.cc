@@ -2,12 +2,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "tests/fakes/fault_disk.h"
 #include "tests/fakes/fault_env.h"
+#include "tests/fakes/space_quota.h"
 #include "tests/storage/store/disk_store_harness.h"
 #include "tests/until.h"
 
@@ -405,6 +407,80 @@ TEST(DiskStoreFullRows, RecordsThatWaitForSpaceInRocksDbAreAllIndexed) {
             (std::vector<Epoch>{Epoch(1), Epoch(1), Epoch(2), Epoch(2), Epoch(2)}));
   const auto log = harness.storage().ReadLog(LogIndex(1), LogIndex(5), 1 << 20);
   EXPECT_TRUE(log.ok()) << log.status();
+}
+
+// What flushes need is said to be there, and gone once they begin.
+class DiskStoreWaitingFlush : public testing::Test {
+ protected:
+  DiskStoreWaitingFlush() {
+    harness_.options().rocks_env = env_.get();
+    harness_.Open();
+    quota_.set_reported_free_bytes(1 << 30);
+    quota_.TakeRest();
+  }
+  absl::Status PlaceLost() {
+    return harness_.Await([&](ReplicaStorage::Done done) {
+      harness_.storage().PlaceLost({.run = RunId::Draw(harness_.random()), .number = 0},
+                                   std::move(done));
+    });
+  }
+  absl::Status BeginInstall() {
+    return harness_.Await(
+        [&](ReplicaStorage::Done done) { harness_.storage().BeginInstall(std::move(done)); });
+  }
+  absl::Status FinishInstall() {
+    return harness_.Await([&](ReplicaStorage::Done done) {
+      harness_.storage().FinishInstall(LogIndex(1), Epoch(1), Timestamp(1001), std::move(done));
+    });
+  }
+
+  SpaceQuota quota_{uint64_t{1} << 30};
+  const std::unique_ptr<rocksdb::Env> env_ = NewQuotaEnv(quota_);
+  DiskStoreHarness harness_;
+};
+
+TEST_F(DiskStoreWaitingFlush, IsWaitedForByNobodyElse) {
+  EXPECT_TRUE(absl::IsResourceExhausted(PlaceLost()));
+  EXPECT_TRUE(absl::IsResourceExhausted(PlaceLost()));
+  quota_.set_capacity_bytes(1 << 30);
+  EXPECT_TRUE(Until([&] { return PlaceLost().ok(); }));
+}
+
+TEST_F(DiskStoreWaitingFlush, EndsWhenTheStoreStops) {
+  EXPECT_TRUE(absl::IsResourceExhausted(PlaceLost()));
+  absl::Status checkpoint;
+  std::thread checkpointer([&] { checkpoint = harness_.store().Checkpoint(); });
+  harness_.store().BeginStop();
+  checkpointer.join();
+  EXPECT_FALSE(checkpoint.ok());
+  EXPECT_FALSE(PlaceLost().ok());
+  EXPECT_TRUE(absl::IsCancelled(BeginInstall()));
+  EXPECT_TRUE(absl::IsCancelled(harness_.Persist({.hard_state = HardState{Epoch(2)}})));
+}
+
+// P6.
+TEST_F(DiskStoreWaitingFlush, LeavesAnInstallUndone) {
+  ASSERT_TRUE(BeginInstall().ok());
+  ASSERT_TRUE(harness_.storage().LoadInstall({{"a", "1"}}).ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(FinishInstall()));
+  harness_.CloseReplica();
+  harness_.OpenReplica();
+  EXPECT_TRUE(harness_.storage().recovered().installing);
+  EXPECT_EQ(harness_.storage().recovered().base_index, LogIndex(0));
+  ASSERT_TRUE(BeginInstall().ok());
+  ASSERT_TRUE(harness_.storage().LoadInstall({{"b", "2"}}).ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(FinishInstall()));
+  quota_.set_capacity_bytes(1 << 30);
+  ASSERT_TRUE(Until([&] { return FinishInstall().ok(); }));
+  PersistRequest request;
+  request.entries.push_back(DiskStoreHarness::Entry(1, 2));
+  ASSERT_TRUE(harness_.Persist(std::move(request)).ok());
+  harness_.Crash();
+  EXPECT_FALSE(harness_.storage().recovered().installing);
+  EXPECT_EQ(harness_.storage().recovered().base_index, LogIndex(1));
+  EXPECT_EQ(harness_.storage().recovered().epochs.size(), 1u);
+  EXPECT_EQ(*harness_.storage().NewView()->Get("a"), std::nullopt);
+  EXPECT_EQ(*harness_.storage().NewView()->Get("b"), "2");
 }
 
 // Records that follow a refused one of their replica count: replay shows them too.
