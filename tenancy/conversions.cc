@@ -76,9 +76,9 @@ absl::StatusOr<ContainerRecord> ConversionCatalog::SetState(TenantId tenant, std
       return NoConversionError("the container's redundancy is not being changed");
     }
     if (record.conversion->state == Conversion::State::kCancelling &&
-        state != record.conversion->state) {
+        state == Conversion::State::kPaused) {
       return ConversionUnderWayError(
-          "the conversion is being cancelled, which is not taken back: convert again at its end");
+          "the conversion is being cancelled: wait for its end, or resume it");
     }
     record.conversion->state = state;
     return absl::OkStatus();

@@ -35,8 +35,8 @@ class ConversionCatalog {
   // generation by now.
   absl::StatusOr<ContainerRecord> Start(TenantId tenant, std::string_view name,
                                         const NewConversion& conversion);
-  // OK if it is so already. NOT_FOUND; FAILED_PRECONDITION: there is none, or (Pause and Resume) it
-  // is being cancelled.
+  // OK if it is so already. NOT_FOUND; FAILED_PRECONDITION: there is none, or (Pause) it is being
+  // cancelled. Resume takes a cancellation back, too.
   absl::StatusOr<ContainerRecord> Pause(TenantId tenant, std::string_view name);
   absl::StatusOr<ContainerRecord> Resume(TenantId tenant, std::string_view name);
   absl::StatusOr<ContainerRecord> Cancel(TenantId tenant, std::string_view name);

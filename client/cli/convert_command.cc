@@ -77,7 +77,7 @@ void AddConvertCommand(CLI::App& group, Context& context) {
   what->add_option("--redundancy", options->redundancy, "What it is to have; returns at once")
       ->check(CLI::IsMember({"LRS", "ZRS", "GRS", "GZRS", "RA_GRS", "RA_GZRS"}));
   what->add_flag("--pause", options->pause, "Begin no further partition");
-  what->add_flag("--resume", options->resume, "Go on");
+  what->add_flag("--resume", options->resume, "Go on, also after --cancel");
   what->add_flag("--cancel", options->cancel, "Go back to what the container has had");
   what->require_option(0, 1);
   convert->add_flag("--wait", options->wait, "Until it has ended, with progress");

@@ -92,6 +92,14 @@ absl::StatusOr<bool> VersioningOn(v1::Versioning versioning) {
   return InvalidField("container.versioning", "must be VERSIONING_OFF or VERSIONING_ON");
 }
 
+std::vector<PartitionId> PartitionsOf(const ContainerRecord& container) {
+  std::vector<PartitionId> partitions;
+  for (const tenancy::PartitionRange& range : container.partitions) {
+    partitions.push_back(range.partition);
+  }
+  return partitions;
+}
+
 }  // namespace
 
 absl::StatusOr<v1::Container> ContainerOps::CreateContainer(
@@ -380,7 +388,7 @@ absl::StatusOr<v1::Container> ContainerOps::ConvertContainer(
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     ASSIGN_OR_RETURN(const ContainerRecord record, env_.containers.Get(tenant->id, path.container));
     if (!record.conversion && record.redundancy != target) {
-      RETURN_IF_ERROR(CheckPlaceable(record, target));
+      RETURN_IF_ERROR(CheckPlaceable(PartitionsOf(record), record.home_region, target));
     }
     const auto started = env_.conversions.Start(tenant->id, path.container,
                                                 {target, record.partition_generation, request_id});
@@ -392,19 +400,33 @@ absl::StatusOr<v1::Container> ContainerOps::ConvertContainer(
                "the container's partitions change too fast; nothing was done, try again");
 }
 
-absl::Status ContainerOps::CheckPlaceable(const ContainerRecord& container, Redundancy target) {
+absl::Status ContainerOps::CheckPlaceable(const std::vector<PartitionId>& partitions,
+                                          const std::string& region, Redundancy target) {
   const auto policy = PolicyOf(target);
   CHECK_INVARIANT(policy, "only what SupportedRedundancy lets pass is placed");
   const std::vector<DiskInPlan> disks = PlacementDisks(env_.view);
-  for (const tenancy::PartitionRange& range : container.partitions) {
+  for (const PartitionId partition : partitions) {
     GroupInPlan group;
     group.policy = *policy;
-    group.region = container.home_region;
-    if (const auto found = env_.view.FindGroup(range.partition)) group.config = found->config;
+    group.region = region;
+    if (const auto found = env_.view.FindGroup(partition)) group.config = found->config;
     const auto planned = PlanMembers(group, disks, absl::InfiniteDuration(), env_.store.random());
     if (!planned.ok()) return WithReason(planned.status(), v1::PLACEMENT_IMPOSSIBLE);
   }
   return absl::OkStatus();
+}
+
+absl::Status ContainerOps::CheckMayGoBack(TenantId tenant, std::string_view name) {
+  ASSIGN_OR_RETURN(const ContainerRecord record, env_.containers.Get(tenant, name));
+  if (!record.conversion || record.wanted_redundancy() == record.redundancy) {
+    return absl::OkStatus();  // for the catalog to judge
+  }
+  std::vector<PartitionId> begun = PartitionsOf(record);
+  std::erase_if(begun, [&](PartitionId partition) {
+    const std::optional<PartitionRecord> kept = env_.view.FindPartition(partition);
+    return !kept || kept->redundancy == record.redundancy;
+  });
+  return CheckPlaceable(begun, record.home_region, record.redundancy);
 }
 
 absl::StatusOr<v1::Container> ContainerOps::Change(const Principal& principal,
@@ -413,6 +435,9 @@ absl::StatusOr<v1::Container> ContainerOps::Change(const Principal& principal,
   ASSIGN_OR_RETURN(const ContainerPath path, ParseContainerName("name", name));
   ASSIGN_OR_RETURN(const auto tenant,
                    env_.authorizer.AuthorizeTenant(principal, path.tenant, Access::kManage));
+  if (change == &tenancy::ConversionCatalog::Cancel) {
+    RETURN_IF_ERROR(CheckMayGoBack(tenant->id, path.container));
+  }
   ASSIGN_OR_RETURN(const ContainerRecord record,
                    (env_.conversions.*change)(tenant->id, path.container));
   return Describe(tenant->name, record);

@@ -75,8 +75,10 @@ class ContainerOps {
   absl::StatusOr<v1::Container> Describe(const std::string& tenant,
                                          const tenancy::ContainerRecord& record);
   // FAILED_PRECONDITION: a partition cannot be placed by the policy.
-  absl::Status CheckPlaceable(const tenancy::ContainerRecord& container,
+  absl::Status CheckPlaceable(const std::vector<PartitionId>& partitions, const std::string& region,
                               tenancy::Redundancy target);
+  // FAILED_PRECONDITION: what a conversion has begun to move cannot go back.
+  absl::Status CheckMayGoBack(TenantId tenant, std::string_view name);
   // Pause, Resume or Cancel.
   using ChangeConversion = absl::StatusOr<tenancy::ContainerRecord> (tenancy::ConversionCatalog::*)(
       TenantId, std::string_view);

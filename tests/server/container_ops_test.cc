@@ -285,6 +285,52 @@ TEST_F(ContainerOpsTest, AMapThatChangesDuringADeletionIsTakenUp) {
   EXPECT_TRUE(HasRow(RemovedKeyOf(IdOf<PartitionId>(3)))) << "the new one went too";
 }
 
+// As a conversion left it: the partition is on its way to LRS or not, and only LRS can be kept.
+class CancelConversionTest : public ContainerOpsTest {
+ protected:
+  CancelConversionTest() {
+    for (const std::string node : {"a", "b", "c"}) {
+      NodeRecord record{
+          node + ":1", node + ":2", {DiskId::Draw(catalog_.random)}, "east", "east-1"};
+      catalog_.coordination.Overwrite(NodeKeyOf(node), EncodeNodeRecord(record));
+      catalog_.coordination.Overwrite(AliveKeyOf(node), "");
+    }
+    const uint64_t generation = catalog_.containers.Get(tenant_.id, "photos")->partition_generation;
+    EXPECT_TRUE(
+        conversions_.Start(tenant_.id, "photos", {tenancy::Redundancy::kLrs, generation, ""}).ok());
+  }
+  void KeepPartition(tenancy::Redundancy redundancy) {
+    const tenancy::ContainerRecord container = *catalog_.containers.Get(tenant_.id, "photos");
+    catalog_.coordination.Overwrite(
+        PartitionKeyOf(First()),
+        EncodePartitionRecord({tenant_.id, container.id, "east", redundancy}));
+    EXPECT_TRUE(Until([&] {
+      const auto record = view_.FindPartition(First());
+      return view_.alive().size() == 3 && record && record->redundancy == redundancy;
+    }));
+  }
+  absl::StatusOr<v1::Container> Cancel() {
+    v1::CancelConversionRequest request;
+    request.set_name("tenants/acme/containers/photos");
+    return ops_.CancelConversion(principal_, request);
+  }
+};
+
+TEST_F(CancelConversionTest, WhatCouldNotGoBackIsNotTurnedRound) {
+  KeepPartition(tenancy::Redundancy::kLrs);
+  const absl::Status refused = Cancel().status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_EQ(catalog_.containers.Get(tenant_.id, "photos")->wanted_redundancy(),
+            tenancy::Redundancy::kLrs);
+}
+
+TEST_F(CancelConversionTest, WhatHasNotMovedNeedsNoPlace) {
+  KeepPartition(tenancy::Redundancy::kZrs);
+  const auto cancelled = Cancel();
+  ASSERT_TRUE(cancelled.ok()) << cancelled.status();
+  EXPECT_EQ(cancelled->conversion().state(), v1::Conversion::CANCELLING);
+}
+
 TEST_F(ContainerOpsTest, VersioningIsAnsweredOnceThePartitionKnowsOfIt) {
   leaders_.RefuseVersioning(3);
   ASSERT_TRUE(SetVersioning(v1::VERSIONING_ON).ok());

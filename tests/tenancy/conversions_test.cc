@@ -52,12 +52,23 @@ TEST_F(ConversionsTest, WhatIsCancelledEndsWithTheOldRedundancy) {
   EXPECT_TRUE(Cancel().ok());
   EXPECT_EQ(Record().wanted_redundancy(), Redundancy::kZrs);
   EXPECT_TRUE(absl::IsFailedPrecondition(Pause()));
-  EXPECT_TRUE(absl::IsFailedPrecondition(Resume()));
   EXPECT_TRUE(absl::IsFailedPrecondition(Start(Redundancy::kLrs).status()));
   ASSERT_TRUE(End().ok());
   EXPECT_EQ(Record().redundancy, Redundancy::kZrs);
   EXPECT_TRUE(absl::IsFailedPrecondition(Cancel()));
   EXPECT_TRUE(Start(Redundancy::kLrs).ok());
+}
+
+// The old redundancy may not be to be had any more.
+TEST_F(ConversionsTest, ACancellationIsTakenBack) {
+  ASSERT_TRUE(Start(Redundancy::kLrs).ok());
+  ASSERT_TRUE(Cancel().ok());
+  const uint64_t cancelling = Record().partition_generation;
+  ASSERT_TRUE(Resume().ok());
+  EXPECT_EQ(Record().wanted_redundancy(), Redundancy::kLrs);
+  EXPECT_TRUE(absl::IsAborted(conversions_.End(Id(), cancelling).status()));
+  ASSERT_TRUE(End().ok());
+  EXPECT_EQ(Record().redundancy, Redundancy::kLrs);
 }
 
 TEST_F(ConversionsTest, PausesAndGoesOn) {
