@@ -119,6 +119,12 @@ absl::StatusOr<PartitionRecord> DecodePartitionRecord(std::string_view encoded) 
   return record;
 }
 
+std::optional<ContainerId> ContainerOfPartitionRecord(std::string_view encoded) {
+  pb::PartitionRecord proto;
+  if (!proto.ParseFromArray(encoded.data(), static_cast<int>(encoded.size()))) return std::nullopt;
+  return ContainerId::FromBytes(proto.container_id());
+}
+
 std::string AliveKeyOf(const NodeId& node) { return kAliveKeyPrefix + node; }
 
 std::string DrainKeyOf(const NodeId& node) { return kDrainKeyPrefix + node; }

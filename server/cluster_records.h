@@ -70,6 +70,8 @@ std::string PartitionKeyOf(PartitionId partition);
 std::string EncodePartitionRecord(const PartitionRecord& record);
 // As DecodeNodeRecord.
 absl::StatusOr<PartitionRecord> DecodePartitionRecord(std::string_view encoded);
+// Whose it is, also of a record that this program cannot decode; nullopt: not even that is told.
+std::optional<ContainerId> ContainerOfPartitionRecord(std::string_view encoded);
 
 // "removed/<partition hex>", written (with any value) in the transaction that deletes the group. A
 // node removes a replica's data only if it finds this: a configuration that is merely missing is no

@@ -17,6 +17,9 @@ namespace {
 constexpr char kHeldUp[] =
     "a replica cannot be placed; `meridian cluster status` tells administrators why";
 
+constexpr char kUnreadable[] =
+    "the record of a partition cannot be read; the log tells administrators which";
+
 namespace pb = ::meridian::internal::v1;
 using tenancy::ContainerRecord;
 using tenancy::Conversion;
@@ -55,6 +58,10 @@ void ConversionDriver::Round() {
     const ContainerRecord& record = work.container.record;
     const tenancy::ConversionCatalog::Id id{record.tenant, record.id};
     History& history = histories[id] = std::move(histories_[id]);
+    if (work.status.ok() && !work.unreadable.ok()) {
+      work.status = ShowStandstill(work);
+      work.status.Update(work.unreadable);
+    }
     if (work.status.ok()) work.status = Carry(work, statuses, history);
     if (!work.status.ok() && work.status != history.error) {
       Log(LogLevel::kWarning, "conversion", "a container's conversion waits",
@@ -72,7 +79,8 @@ absl::StatusOr<std::vector<ConversionDriver::Work>> ConversionDriver::FindWork()
     if (stopping_) break;
     auto container = env_.containers.FindById(id.tenant, id.container);
     if (!container.ok() || !*container || !(*container)->record.conversion) continue;
-    if (IsCarriedHere((*container)->record)) works.push_back({**std::move(container), {}, {}});
+    if (IsCarriedHere((*container)->record))
+      works.emplace_back().container = **std::move(container);
   }
   return works;
 }
@@ -88,24 +96,60 @@ absl::Status ConversionDriver::ReadParts(std::vector<Work>& works) {
   for (const Work& work : works) found[work.container.record.id];
   if (found.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const auto rows, ListFrom(env_.store.coordination(), kPartitionKeyPrefix));
+  Unreadable unreadable;
   for (const coordination::KeyValue& row : rows) {
-    ASSIGN_OR_RETURN(PartitionRecord record, DecodePartitionRecord(row.value));
     const std::optional<PartitionId> partition = PartitionOfKey(kPartitionKeyPrefix, row.key);
-    const auto container = found.find(record.container);
-    if (!partition || container == found.end()) continue;
+    if (!partition) continue;
+    absl::StatusOr<PartitionRecord> record = DecodePartitionRecord(row.value);
+    if (!record.ok()) {
+      const absl::Status status = Annotate(record.status(), row.key);
+      const auto owner = ContainerOfPartitionRecord(row.value);
+      if (owner) unreadable.owned[*owner] = status;
+      if (!owner) unreadable.strays[*partition] = status;
+      continue;
+    }
+    const auto container = found.find(record->container);
+    if (container == found.end()) continue;
     Part& part = container->second[*partition];
     part.partition = *partition;
-    part.record = std::move(record);
+    part.record = *std::move(record);
     part.revision = row.mod_revision;
     if (const auto group = env_.view.FindGroup(*partition)) part.config = group->config;
   }
+  Assign(std::move(unreadable), works);
   for (Work& work : works) {
+    if (!work.unreadable.ok()) continue;
     const ContainerRecord& record = work.container.record;
     auto parts = OrderParts(record, std::move(found[record.id]));
     work.status = parts.status();
     if (parts.ok()) work.parts = *std::move(parts);
   }
   return absl::OkStatus();
+}
+
+void ConversionDriver::Assign(Unreadable unreadable, std::vector<Work>& works) {
+  for (Work& work : works) {
+    const ContainerRecord& record = work.container.record;
+    const auto owned = unreadable.owned.find(record.id);
+    if (owned != unreadable.owned.end()) work.unreadable = owned->second;
+    for (const tenancy::PartitionRange& range : record.partitions) {
+      const auto stray = unreadable.strays.extract(range.partition);
+      if (!stray.empty()) work.unreadable = stray.mapped();
+    }
+  }
+  if (unreadable.strays.empty()) return;
+  for (Work& work : works) work.stray = unreadable.strays.begin()->second;
+}
+
+absl::Status ConversionDriver::ShowStandstill(const Work& work) {
+  const ContainerRecord& record = work.container.record;
+  const tenancy::ConversionCatalog::Id id{record.tenant, record.id};
+  ASSIGN_OR_RETURN(const auto before, env_.conversions.FindProgress(id));
+  tenancy::ConversionProgress progress = before.value_or(tenancy::ConversionProgress());
+  progress.partitions_total = static_cast<uint32_t>(record.partitions.size());
+  progress.estimated_end.reset();
+  progress.problem = kUnreadable;
+  return env_.conversions.PutProgress(id, progress);
 }
 
 absl::StatusOr<ConversionDriver::Parts> ConversionDriver::OrderParts(
@@ -153,9 +197,12 @@ absl::Status ConversionDriver::Carry(Work& work, const NodeStatuses& statuses, H
   if (!paused) RETURN_IF_ERROR(BeginParts(work.container, parts));
   MeasureParts(statuses, parts, history);
   const tenancy::ConversionCatalog::Id id{record.tenant, record.id};
-  RETURN_IF_ERROR(env_.conversions.PutProgress(id, ProgressOf(parts, history)));
+  tenancy::ConversionProgress progress = ProgressOf(parts, history);
+  if (!work.stray.ok() && progress.problem.empty()) progress.problem = kUnreadable;
+  RETURN_IF_ERROR(env_.conversions.PutProgress(id, progress));
   const bool all = std::all_of(parts.begin(), parts.end(), [](const Part& p) { return p.done; });
   if (paused || !all) return absl::OkStatus();
+  RETURN_IF_ERROR(work.stray);
   const absl::Status ended = env_.conversions.End(id, record.partition_generation).status();
   // Another change came between: decided anew.
   return absl::IsAborted(ended) || absl::IsNotFound(ended) ? absl::OkStatus() : ended;

@@ -87,6 +87,15 @@ class ConversionDriver {
     tenancy::StoredContainer container;
     Parts parts;
     absl::Status status;
+    // Partition records that cannot be read: of its own, so that it stands still; or of nobody
+    // knows whom, maybe of a child of its that is not in its map yet, so that it does not end.
+    absl::Status unreadable;
+    absl::Status stray;
+  };
+  // Partition records that cannot be read.
+  struct Unreadable {
+    std::map<ContainerId, absl::Status> owned;
+    std::map<PartitionId, absl::Status> strays;  // nobody knows whose
   };
   using NodeStatuses = std::map<NodeId, absl::StatusOr<internal::v1::NodeStatus>>;
 
@@ -94,6 +103,10 @@ class ConversionDriver {
   absl::StatusOr<std::vector<Work>> FindWork();
   // With the parts of each, or why they cannot be told.
   absl::Status ReadParts(std::vector<Work>& works);
+  // What of them concerns which of `works`.
+  static void Assign(Unreadable unreadable, std::vector<Work>& works);
+  // Of one whose records cannot be read.
+  absl::Status ShowStandstill(const Work& work);
   static absl::StatusOr<Parts> OrderParts(const tenancy::ContainerRecord& container,
                                           std::map<PartitionId, Part> found);
   // The nodes of leaders and learners.

@@ -63,38 +63,67 @@ std::vector<pb::NodeStatus> AskMembers(PeerClient& peers, const Groups& groups) 
   return answers;
 }
 
+// Chunks that replicas lack, by the ids of those that are in service, answer, and are not being
+// installed.
+using Whole = std::map<std::string, uint64_t>;
+
+// That the group's replica on the disk lacks: as many as that need not be saved. 0 if it does not
+// tell.
+uint64_t LackedBy(const GroupConfig& config, DiskId disk, const Whole& whole) {
+  uint64_t lacked = 0;
+  for (const auto* set : {&config.members, &config.joint_old}) {
+    for (const Member& member : *set) {
+      const auto found = whole.find(std::string(member.replica.bytes()));
+      if (member.disk == disk && found != whole.end()) lacked = found->second;
+    }
+  }
+  return lacked;
+}
+
+// The nodes of replicas that are no copies, if the others are not a quorum of each set.
+std::set<std::string> MissingCopies(const GroupConfig& config, DiskId disk, const Whole& whole) {
+  const uint64_t lacked = LackedBy(config, disk, whole);
+  std::set<std::string> missing;
+  bool enough = true;
+  for (const auto* set : {&config.members, &config.joint_old}) {
+    size_t others = 0;
+    for (const Member& member : *set) {
+      if (member.disk == disk) continue;
+      const auto found = whole.find(std::string(member.replica.bytes()));
+      if (found != whole.end() && found->second <= lacked) {
+        ++others;
+      } else {
+        missing.insert(member.node);
+      }
+    }
+    enough = enough && (set->empty() || others > set->size() / 2);
+  }
+  return enough ? std::set<std::string>() : missing;
+}
+
 // Each group has a quorum of each of its member sets on other disks, whole, in service and
 // answering now: such a quorum has everything that the group has committed.
 absl::Status CheckOtherCopies(PeerClient& peers, DiskId disk, const Groups& groups) {
   if (groups.empty()) return absl::OkStatus();
-  std::set<std::string> whole;
+  Whole whole;
   for (const pb::NodeStatus& node : AskMembers(peers, groups)) {
     for (const pb::ReplicaStatus& replica : node.replicas()) {
-      if (replica.problem().empty() && !replica.installing()) whole.insert(replica.replica_id());
+      const bool told = replica.has_installing() && !replica.installing();
+      if (told && replica.problem().empty()) {
+        whole[replica.replica_id()] = replica.chunks_without_copy();
+      }
     }
   }
   for (const auto& [partition, config] : groups) {
-    std::set<std::string> missing;
-    bool enough = true;
-    for (const auto* set : {&config.members, &config.joint_old}) {
-      size_t others = 0;
-      for (const Member& member : *set) {
-        if (member.disk == disk) continue;
-        if (whole.contains(std::string(member.replica.bytes()))) {
-          ++others;
-        } else {
-          missing.insert(member.node);
-        }
-      }
-      enough = enough && (set->empty() || others > set->size() / 2);
-    }
-    if (enough) continue;
+    const std::set<std::string> missing = MissingCopies(config, disk, whole);
+    if (missing.empty()) continue;
     return Error(
         absl::StatusCode::kFailedPrecondition, v1::LAST_COPY,
         absl::StrCat("disk ", disk.ToHex(), " may have the last copy of something in ",
                      "partition ", partition.ToHex(), ": other replicas of it are on ",
                      absl::StrJoin(missing, " and "),
-                     ", and do not answer or are not whole: bring them back, or wait, first"));
+                     ", and do not answer, are not whole or lack chunks: bring them back, or wait, "
+                     "first"));
   }
   return absl::OkStatus();
 }

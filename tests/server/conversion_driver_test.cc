@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "replication/replica.h"
+#include "tests/server/fake_nodes.h"
 #include "tests/tenancy/testing.h"
 #include "tests/until.h"
 
@@ -25,38 +26,6 @@ using replication::GroupConfig;
 using replication::Member;
 using tenancy::Conversion;
 using tenancy::Redundancy;
-
-// What nodes would say of their replicas.
-class FakeNodes final : public PeerClient {
- public:
-  std::map<NodeId, absl::StatusOr<pb::NodeStatus>> GetNodeStatuses(const std::vector<NodeId>& nodes,
-                                                                   const pb::GetNodeStatusRequest&,
-                                                                   absl::Duration) override {
-    ++asks;
-    if (asked) asked();
-    std::map<NodeId, absl::StatusOr<pb::NodeStatus>> answers;
-    for (const NodeId& node : nodes) {
-      pb::NodeStatus status;
-      for (const pb::ReplicaStatus& replica : replicas[node]) *status.add_replicas() = replica;
-      answers.emplace(node, std::move(status));
-    }
-    return answers;
-  }
-  bool Reachable(const NodeId&) override { return true; }
-  absl::Status CheckEmpty(const tenancy::PartitionRange&, absl::Time) override { return Unused(); }
-  absl::StatusOr<int64_t> ClosePartition(const tenancy::PartitionRange&, absl::Time) override {
-    return Unused();
-  }
-  absl::Status ReopenPartition(PartitionId, absl::Time) override { return Unused(); }
-  absl::Status SetVersioning(PartitionId, bool, uint64_t, absl::Time) override { return Unused(); }
-
-  std::map<NodeId, std::vector<pb::ReplicaStatus>> replicas;
-  std::function<void()> asked;  // before each answer
-  int asks = 0;
-
- private:
-  static absl::Status Unused() { return absl::UnimplementedError("not of conversions"); }
-};
 
 // A container of three partitions, each a group of three replicas, all nodes alive.
 class ConversionDriverTest : public testing::Test {
@@ -432,6 +401,54 @@ TEST_F(ConversionDriverTest, SaysWhyItDoesNotGoOn) {
   nodes_.replicas.clear();
   driver_->Round();
   EXPECT_EQ(Progress().problem, "a partition has no leader");
+}
+
+// Of a newer program, say.
+TEST_F(ConversionDriverTest, AnUnreadableRecordHoldsUpItsOwnContainerOnly) {
+  ASSERT_TRUE(catalog_.CreateContainer(tenant_, "videos").ok());
+  const tenancy::ContainerRecord videos = *catalog_.containers.Get(tenant_, "videos");
+  const PartitionId partition = videos.partitions.front().partition;
+  AddGroup(videos.id, partition);
+  pb::PartitionRecord newer;
+  newer.set_format_version(2);
+  newer.set_container_id(std::string(videos.id.bytes()));
+  for (const std::string& record : {newer.SerializeAsString(), std::string("\xff")}) {
+    Write({PartitionKeyOf(partition), record});
+    const Redundancy target =
+        Record().redundancy == Redundancy::kZrs ? Redundancy::kLrs : Redundancy::kZrs;
+    if (!catalog_.containers.Get(tenant_, "videos")->conversion) Start(Redundancy::kLrs, "videos");
+    Start(target);
+    for (int round = 0; round < 10 && Record().conversion; ++round) {
+      driver_->Round();
+      for (const PartitionId part : partitions_) Report(part, PolicyOf(part));
+    }
+    EXPECT_EQ(Record().redundancy, target);
+    const auto progress = conversions_.FindProgress({tenant_, videos.id});
+    ASSERT_TRUE(progress.ok() && *progress) << progress.status();
+    EXPECT_FALSE((*progress)->problem.empty());
+  }
+  Write({PartitionKeyOf(partition),
+         EncodePartitionRecord({tenant_, videos.id, "east", Redundancy::kZrs})});
+  driver_->Round();
+  EXPECT_EQ(PolicyOf(partition), Redundancy::kLrs);
+  EXPECT_TRUE(conversions_.FindProgress({tenant_, videos.id})->value().problem.empty());
+}
+
+// It may be of a split's child that has the policy of before.
+TEST_F(ConversionDriverTest, NothingEndsWhileARecordIsThereThatIsNobodyKnowsWhose) {
+  const PartitionId stray = PartitionId::Draw(catalog_.random);
+  Write({PartitionKeyOf(stray), "\xff"});
+  Start();
+  for (int round = 0; round < 5; ++round) {
+    driver_->Round();
+    MoveAllThatMay();
+  }
+  EXPECT_EQ(CountOf(Redundancy::kLrs), kPartitions);
+  EXPECT_EQ(Record().redundancy, Redundancy::kZrs);
+  EXPECT_FALSE(Progress().problem.empty());
+  Write({PartitionKeyOf(stray), std::nullopt});
+  driver_->Round();
+  EXPECT_EQ(Record().redundancy, Redundancy::kLrs);
 }
 
 TEST_F(ConversionDriverTest, AStoreThatFailsInTheMiddleCostsTimeOnly) {

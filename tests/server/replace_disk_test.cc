@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "replication/replica.h"
 #include "server/cluster_records.h"
+#include "tests/server/fake_nodes.h"
 #include "tests/tenancy/testing.h"
 
 namespace meridian::server {
@@ -20,39 +21,6 @@ namespace {
 namespace pb = ::meridian::internal::v1;
 using replication::GroupConfig;
 using replication::Member;
-
-class FakeNodes final : public PeerClient {
- public:
-  std::map<NodeId, absl::StatusOr<pb::NodeStatus>> GetNodeStatuses(const std::vector<NodeId>& nodes,
-                                                                   const pb::GetNodeStatusRequest&,
-                                                                   absl::Duration) override {
-    std::map<NodeId, absl::StatusOr<pb::NodeStatus>> answers;
-    for (const NodeId& node : nodes) {
-      const auto replica = replicas.find(node);
-      if (replica == replicas.end()) {
-        answers.emplace(node, absl::UnavailableError("down"));
-        continue;
-      }
-      pb::NodeStatus status;
-      *status.add_replicas() = replica->second;
-      answers.emplace(node, std::move(status));
-    }
-    return answers;
-  }
-  bool Reachable(const NodeId&) override { return true; }
-  absl::Status CheckEmpty(const tenancy::PartitionRange&, absl::Time) override { return Unused(); }
-  absl::StatusOr<int64_t> ClosePartition(const tenancy::PartitionRange&, absl::Time) override {
-    return Unused();
-  }
-  absl::Status ReopenPartition(PartitionId, absl::Time) override { return Unused(); }
-  absl::Status SetVersioning(PartitionId, bool, uint64_t, absl::Time) override { return Unused(); }
-
-  // Of nodes that answer.
-  std::map<NodeId, pb::ReplicaStatus> replicas;
-
- private:
-  static absl::Status Unused() { return absl::UnimplementedError("not of disks"); }
-};
 
 // A group on the nodes a, b and c; a's disk is to go.
 class ReplaceDiskTest : public testing::Test {
@@ -64,12 +32,15 @@ class ReplaceDiskTest : public testing::Test {
     store_.Overwrite(DiskKeyOf(disk_), EncodeDiskRecord({"a", 1, OpeningId::Draw(random_)}));
     StoreGroup();
   }
-  // Whose node answers.
+  // Whose node answers that it is whole.
   Member NewMember(const NodeId& node) {
     Member member{ReplicaId::Draw(random_), node, DiskId::Draw(random_)};
-    nodes_.replicas[node].set_replica_id(std::string(member.replica.bytes()));
+    pb::ReplicaStatus& status = nodes_.replicas[node].emplace_back();
+    status.set_replica_id(std::string(member.replica.bytes()));
+    status.set_installing(false);
     return member;
   }
+  pb::ReplicaStatus& StatusOn(const NodeId& node) { return nodes_.replicas[node].front(); }
   void StoreGroup() {
     store_.Overwrite(replication::GroupConfigKey(partition_),
                      replication::EncodeGroupConfig(config_));
@@ -110,16 +81,16 @@ TEST_F(ReplaceDiskTest, BeginsWhileAQuorumIsWholeElsewhere) {
 }
 
 TEST_F(ReplaceDiskTest, AReplicaThatIsBeingInstalledIsNoCopy) {
-  nodes_.replicas["b"].set_installing(true);
+  StatusOn("b").set_installing(true);
   ExpectRefused("b");
-  nodes_.replicas["b"].set_installing(false);
+  StatusOn("b").set_installing(false);
   EXPECT_TRUE(Replace().ok());
 }
 
 TEST_F(ReplaceDiskTest, AReplicaThatIsOutOfServiceOrSilentIsNoCopy) {
-  nodes_.replicas["b"].set_problem("EIO");
+  StatusOn("b").set_problem("EIO");
   ExpectRefused("b");
-  nodes_.replicas.erase("b");
+  nodes_.down.insert("b");
   ExpectRefused("b");
 }
 
@@ -128,16 +99,36 @@ TEST_F(ReplaceDiskTest, InAJointConfigurationBothSetsHaveAWholeQuorumElsewhere) 
   config_.joint_old = config_.members;
   config_.members = {NewMember("d"), NewMember("e"), NewMember("f")};
   StoreGroup();
-  nodes_.replicas["c"].set_installing(true);
+  StatusOn("c").set_installing(true);
   ExpectRefused("c");
-  nodes_.replicas["c"].set_installing(false);
-  nodes_.replicas["d"].set_installing(true);
+  StatusOn("c").set_installing(false);
+  StatusOn("d").set_installing(true);
   EXPECT_TRUE(Replace().ok());
+}
+
+// An older build does not say it: that is not known to be whole.
+TEST_F(ReplaceDiskTest, AReplicaOfWhichItIsNotToldWhetherItIsWholeIsNoCopy) {
+  StatusOn("b").clear_installing();
+  ExpectRefused("b");
+}
+
+TEST_F(ReplaceDiskTest, AReplicaThatLacksChunksIsNoCopyOfThem) {
+  StatusOn("b").set_chunks_without_copy(1);
+  ExpectRefused("b");
+  // What the disk has not either cannot be saved by leaving it in.
+  StatusOn("a").set_chunks_without_copy(1);
+  EXPECT_TRUE(Replace().ok());
+}
+
+TEST_F(ReplaceDiskTest, WhatASilentDiskHasIsNotKnownToBeLost) {
+  for (const char* node : {"a", "b"}) StatusOn(node).set_chunks_without_copy(1);
+  nodes_.down.insert("a");
+  ExpectRefused("b");
 }
 
 TEST_F(ReplaceDiskTest, OnceBegunItTellsThatCopiesAreMissing) {
   ASSERT_TRUE(Replace().ok());
-  nodes_.replicas["c"].set_installing(true);
+  StatusOn("c").set_installing(true);
   const auto goes_on = Replace();
   ASSERT_TRUE(goes_on.ok()) << goes_on.status();
   EXPECT_TRUE(absl::StrContains(goes_on->problem(), "last copy")) << goes_on->problem();
