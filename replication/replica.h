@@ -69,6 +69,9 @@ struct ReplicaOptions {
   size_t max_cached_log_bytes = 4 << 20;
   // Applied entries kept for members that lag; a member further behind needs a snapshot.
   uint64_t retained_log_entries = 16384;
+  // Likewise for one that answers, and for one that installs a snapshot: writes that come faster
+  // than a snapshot does must not leave it behind the log again, for ever.
+  uint64_t retained_for_answering = 262'144;
   absl::Duration garbage_interval = absl::Seconds(2);
   // A run that no state, log entry or running write knows for this long is aborted (P8).
   absl::Duration orphan_age = absl::Minutes(10);

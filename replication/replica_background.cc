@@ -69,7 +69,7 @@ void ReplicaDriver::Background(absl::Duration now) {
   if (core_.is_installing()) return;
   lost_search_.Tick(now);
   if (apply_to_ > applied_) ScheduleApply();
-  Trim();
+  Trim(now);
   ScanRecoveredLog();
   if (pins_scanned_ < pins_scan_end_) return;
   if (now >= next_garbage_) CollectGarbage(now);
@@ -77,12 +77,16 @@ void ReplicaDriver::Background(absl::Duration now) {
   CleanUp();
 }
 
-void ReplicaDriver::Trim() {
-  // Kept for members that lag, up to a bound; then they get a snapshot.
-  LogIndex keep_from = core_.freeable_index();
-  if (applied_ > LogIndex(options_.retained_log_entries)) {
-    keep_from = std::max(keep_from, applied_ - options_.retained_log_entries);
-  }
+void ReplicaDriver::Trim(absl::Duration now) {
+  // Kept for members that lag, up to a bound; then they get a snapshot. A leader's bound for those
+  // that are silent is the smaller one, and the others follow it by its freeable index.
+  const auto back = [this](uint64_t entries) {
+    return LogIndex(applied_.value() - std::min(applied_.value(), entries));
+  };
+  const LogIndex answering =
+      std::max(core_.awaited_from(now), back(options_.retained_for_answering));
+  const LogIndex keep_from =
+      std::max(core_.freeable_index(), std::min(answering, back(options_.retained_log_entries)));
   absl::Status trimmed = storage_->TrimTo(std::min(applied_, keep_from));
   if (!trimmed.ok() && !absl::IsResourceExhausted(trimmed)) {
     return Fail(Annotate(trimmed, "trimming the log"));

@@ -95,7 +95,7 @@ class ReplicaDriver final : public Replica {
 
   // Background work: replica_background.cc.
   void Background(absl::Duration now);
-  void Trim();
+  void Trim(absl::Duration now);
   void ScanRecoveredLog();
   void CollectGarbage(absl::Duration now);
   void FindOrphans(absl::Duration now);

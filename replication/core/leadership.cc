@@ -8,6 +8,10 @@
 #include "base/status.h"
 
 namespace meridian::replication {
+namespace {
+// A member that was heard within this time is waited for: a restart takes less.
+constexpr absl::Duration kAnsweringWithin = absl::Seconds(10);
+}  // namespace
 
 Leadership::Leadership(ReplicaId self, const GroupConfig& config, LogIndex start, LogIndex freeable,
                        absl::Duration now, const LeadershipOptions& options)
@@ -127,6 +131,19 @@ void Leadership::UpdateFreeable(LogIndex applied, const LogView& log) {
     }
   }
   freeable_ = std::max(freeable_, lowest);
+}
+
+LogIndex Leadership::AwaitedFrom(LogIndex commit, absl::Duration now) const {
+  LogIndex lowest = commit;
+  for (const auto& [id, peer] : peers_) {
+    if (Silence(peer, now) > kAnsweringWithin) continue;
+    if (peer.mode() != PeerProgress::Mode::kSnapshot) {
+      lowest = std::min(lowest, peer.match());
+    } else if (peer.snapshot_index()) {
+      lowest = std::min(lowest, *peer.snapshot_index());
+    }
+  }
+  return lowest;
 }
 
 void Leadership::AdvanceReads(LogIndex commit, std::vector<ConfirmedRead>& confirmed) {

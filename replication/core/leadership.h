@@ -91,6 +91,10 @@ class Leadership {
   void MeasurePace(const LogView& log, absl::Duration now);
   const MemberPace& pace() const { return pace_; }
 
+  // The last index before what members that answer still need of the log: they follow it, or will
+  // once the snapshot that is under way is there. Nothing above `commit`.
+  LogIndex AwaitedFrom(LogIndex commit, absl::Duration now) const;
+
   // Since the peer was last heard, or since this leadership began to ask again.
   absl::Duration Silence(const PeerProgress& peer, absl::Duration now) const;
   // nullptr: no such peer.

@@ -171,6 +171,10 @@ void ReplicaCore::FinishInstall(LogPosition last, Timestamp timestamp, absl::Dur
   election_deadline_ = now + RandomTimeout();
 }
 
+LogIndex ReplicaCore::awaited_from(absl::Duration now) const {
+  return leadership_ ? leadership_->AwaitedFrom(commit_, now) : freeable_;
+}
+
 std::optional<LogPosition> ReplicaCore::SnapshotPosition() const {
   if (!is_leader() || applied_ < freeable_) return std::nullopt;
   if (is_serving() && applied_ < leadership_->start()) return std::nullopt;

@@ -103,6 +103,8 @@ class ReplicaCore {
   LogIndex commit_index() const { return commit_; }
   // Every member has durably passed it, as far as this replica knows (P8).
   LogIndex freeable_index() const { return freeable_; }
+  // Leadership::AwaitedFrom; while another leads, freeable_index(): it goes by that one's.
+  LogIndex awaited_from(absl::Duration now) const;
   const LogView& log() const { return log_; }
   const Leadership* leadership() const { return leadership_.get(); }
   const ReplicaCounters& counters() const { return counters_; }

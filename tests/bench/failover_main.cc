@@ -70,7 +70,8 @@ absl::Status Run(const Options& options) {
   RETURN_IF_ERROR(AwaitHealthyLeader(admin, kContainer).status());
   const std::vector<std::string> violations = load.Check();
   if (!violations.empty()) return absl::DataLossError(absl::StrJoin(violations, "\n"));
-  RETURN_IF_ERROR(AwaitEqualReplicas(admin, kContainer));
+  // A replica may be moving to another node by then.
+  RETURN_IF_ERROR(AwaitEqualReplicas(admin, kContainer, absl::Minutes(15)));
   std::sort(pauses.begin(), pauses.end());
   const auto seconds = [](absl::Duration d) { return absl::ToDoubleSeconds(d); };
   std::cout << absl::StreamFormat(

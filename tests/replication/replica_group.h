@@ -46,6 +46,7 @@ class ReplicaGroup {
   static ReplicaOptions Options() {
     ReplicaOptions options;
     options.retained_log_entries = 16;
+    options.retained_for_answering = 16;
     options.garbage_interval = absl::Milliseconds(500);
     options.orphan_age = absl::Seconds(20);
     return options;

@@ -54,6 +54,35 @@ TEST(ReplicaRebuild, RowsCountToo) {
   EXPECT_GT(group.executor().MonotonicNow() - start, absl::Seconds(2)) << "4 MB of rows";
 }
 
+// Rows of 4 MiB, so that an install takes seconds; more is written meanwhile than is kept for
+// members that are silent.
+TEST(ReplicaRebuild, ASnapshotThatIsSlowerThanWritesIsTheLast) {
+  ReplicaOptions options = ReplicaGroup::Options();
+  options.retained_for_answering = 10'000;
+  ReplicaGroup group(3, options);
+  ASSERT_EQ(group.Leader(), 1);
+  for (int i = 0; i < 40; ++i) {
+    const std::string put = "put key" + std::to_string(i) + " " + std::string(100 << 10, 'v');
+    ASSERT_TRUE(group.Propose(1, put).ok());
+  }
+  group.RunFor(absl::Seconds(2));
+  group.ThrottleRebuilds(kRate);
+  group.Crash(2);
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(group.Propose(1, "put small v").ok());
+  group.RunFor(absl::Seconds(15));  // silent for long: the log goes on without it
+  group.Start(2);
+  const absl::Duration start = group.executor().MonotonicNow();
+  int writes = 0;
+  while (group.Status(2).applied_index + 5 < group.Status(1).applied_index) {
+    ASSERT_TRUE(group.Propose(1, "put small v").ok());
+    ++writes;
+    group.RunFor(absl::Milliseconds(20));
+    ASSERT_LT(group.executor().MonotonicNow() - start, absl::Seconds(30));
+  }
+  EXPECT_GT(writes, 50);
+  EXPECT_EQ(group.Status(2).counters.snapshots_installed, 1u);
+}
+
 // I1: a quorum may wait for it.
 TEST(ReplicaRebuild, AMemberThatWasAwayCatchesUpHoweverMuchIsOwed) {
   ReplicaGroup group(3);

@@ -25,6 +25,7 @@ replication::ReplicaOptions MakeReplicaOptions() {
   options.max_append_bytes = 4 << 10;
   options.max_cached_log_bytes = 8 << 10;
   options.retained_log_entries = 30;
+  options.retained_for_answering = 60;
   options.garbage_interval = absl::Milliseconds(400);
   options.orphan_age = absl::Seconds(3);
   return options;
