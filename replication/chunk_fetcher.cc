@@ -9,8 +9,12 @@
 
 namespace meridian::replication {
 namespace {
-// Bounds the memory that fetched chunks take: 1 MiB each.
-constexpr size_t kMaxAsked = 8;
+// Bounds the memory that fetched chunks take. Small ones come many at a time, or a replica with
+// many of them would be rebuilt at the speed of round trips; at most so many that a peer's queue of
+// reads takes them, and that they do no harm if they turn out to be large.
+constexpr size_t kMaxAskedBytes = 8 << 20;
+constexpr size_t kMinAsked = 8;
+constexpr size_t kMaxAsked = 32;
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(500);
 constexpr absl::Duration kMaxRetry = absl::Seconds(5);
 // How long a peer that did not answer is asked after all others: else each chunk would wait for it,
@@ -98,6 +102,7 @@ void ChunkFetcher::Fetch(storage::ChunkId chunk, absl::Duration deadline,
   Wanted& wanted = wanted_[chunk];
   if (wanted.reads.empty()) wanted.sure_rounds_of_reads = 0;
   wanted.reads.push_back({deadline, std::move(done)});
+  reads_wait_ = true;
   AskMore();
 }
 
@@ -108,17 +113,26 @@ void ChunkFetcher::Seek(storage::ChunkId chunk) {
 
 void ChunkFetcher::AskMore() {
   if (peers_.peers().empty()) return;
-  absl::Duration now = hooks_.now();
+  const absl::Duration now = hooks_.now();
+  const size_t max_asked = MaxAsked();
+  bool reads_seen = false;
   for (auto& [chunk, wanted] : wanted_) {
+    if (asked_ >= max_asked && !reads_wait_) return;
+    reads_seen |= !wanted.reads.empty();
     if (wanted.asked || now < wanted.not_before) continue;
     // Reads, of which few can be waiting, do not queue behind catching up. A write of the chunk
     // that is under way here is as good as a peer's copy.
-    if (wanted.reads.empty() && (asked_ >= kMaxAsked || storing_.contains(chunk))) continue;
+    if (wanted.reads.empty() && (asked_ >= max_asked || storing_.contains(chunk))) continue;
     if (!PassThrottle(wanted)) continue;
     wanted.asked = true;
     ++asked_;
     BeginRound(chunk, wanted);
   }
+  reads_wait_ = reads_seen;
+}
+
+size_t ChunkFetcher::MaxAsked() const {
+  return std::clamp(kMaxAskedBytes / large_bytes_, kMinAsked, kMaxAsked);
 }
 
 void ChunkFetcher::BeginRound(storage::ChunkId chunk, Wanted& wanted) {
@@ -191,6 +205,7 @@ void ChunkFetcher::OnReply(ReplicaId from, ChunkFetchReply reply) {
     return;
   }
   Settle(wanted, reply.ciphertext.size());
+  large_bytes_ = std::max(reply.ciphertext.size(), large_bytes_ - large_bytes_ / 8);
   auto info = storage_.StatChunk(reply.chunk);
   if (!info.ok()) return hooks_.disk_failed(info.status());
   bool repair = info->has_value();

@@ -148,6 +148,7 @@ class ChunkFetcher {
   // One chunk less for each of `tickets`; calls those that miss none any more.
   void Complete(const std::set<Ticket>& tickets);
   void Drop(std::map<storage::ChunkId, Wanted>::iterator it);
+  size_t MaxAsked() const;
   absl::Duration RetryAfter(const Wanted& wanted) const;
 
   const PeerLink& peers_;
@@ -163,6 +164,9 @@ class ChunkFetcher {
   bool throttled_ = false;  // the throttle is to call AskMore
   // Of the last one that went through the throttle: the next ones are like it, most likely.
   size_t chunk_bytes_ = size_t{1} << 20;
+  // About the largest of those that came last.
+  size_t large_bytes_ = size_t{1} << 20;
+  bool reads_wait_ = false;  // a chunk may be wanted for a read
   // The throttle holds it weakly: it outlives this.
   const std::shared_ptr<char> alive_ = std::make_shared<char>();
   Counters counters_;

@@ -83,6 +83,22 @@ TEST(ReplicaRebuild, ASnapshotThatIsSlowerThanWritesIsTheLast) {
   EXPECT_EQ(group.Status(2).counters.snapshots_installed, 1u);
 }
 
+TEST(ReplicaRebuild, SmallChunksComeManyAtATime) {
+  ReplicaGroup group(3);
+  ASSERT_EQ(group.Leader(), 1);
+  constexpr int kChunks = 1000;
+  for (int i = 0; i < kChunks; ++i) ASSERT_TRUE(group.PutRun(1, group.NewRun(), 1, "small").ok());
+  group.RunFor(absl::Seconds(2));
+  group.Add(4);
+  const absl::Duration start = group.executor().MonotonicNow();
+  group.replica(1).ChangeMembers({MemberOf(1), MemberOf(2), MemberOf(4)},
+                                 [](const absl::Status& status) { EXPECT_TRUE(status.ok()); });
+  group.RunUntil([&] { return group.Status(1).config.members.back() == MemberOf(4); });
+  // Simulated time; 180 ms with eight at a time.
+  EXPECT_LT(group.executor().MonotonicNow() - start, absl::Milliseconds(100));
+  EXPECT_EQ(group.replica(4).StoredBytes(), group.replica(1).StoredBytes());
+}
+
 // I1: a quorum may wait for it.
 TEST(ReplicaRebuild, AMemberThatWasAwayCatchesUpHoweverMuchIsOwed) {
   ReplicaGroup group(3);
