@@ -21,13 +21,14 @@ constexpr const char* kFamilyNames[kFamilies] = {"default", "log", "state", "chu
 constexpr size_t kOwnCacheBytes = 4 << 20;
 constexpr size_t kOwnMemtablesBytes = 16 << 20;
 constexpr size_t kArenaBlockBytes = 64 << 10;
-constexpr double kBloomBitsPerKey = 10;
 // A strand applies entries: a flush that is slow must have made this many memtables before writes
 // wait for it.
 constexpr int kMaxMemtables = 7;
 // Between looks whether a flush has made room; and how long somebody may wait for it.
 constexpr absl::Duration kLookAgain = absl::Milliseconds(1);
 constexpr absl::Duration kMaxStall = absl::Seconds(1);
+// Of a part of a table's filter or index.
+constexpr uint64_t kMetadataBlockBytes = 16 << 10;
 // Of what a flush writes beside the rows: prefixes of files, manifest.
 constexpr uint64_t kFlushMarginBytes = 1 << 20;
 
@@ -47,8 +48,13 @@ rocksdb::ColumnFamilyOptions MakeFamilyOptions(const RocksOptions& options, cons
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
   table.whole_key_filtering = true;
   // Counted in the shared cache, so that memory stays within its bound however many rows there are.
+  // In parts: the whole filter of a large file takes most of a MiB, and where they do not all fit,
+  // each lookup would read one.
   table.cache_index_and_filter_blocks = true;
   table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.metadata_block_size = kMetadataBlockBytes;
 
   rocksdb::ColumnFamilyOptions family;
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));

@@ -15,6 +15,8 @@
 
 namespace meridian::storage {
 
+inline constexpr double kBloomBitsPerKey = 10;
+
 inline rocksdb::Slice ToSlice(std::string_view s) { return {s.data(), s.size()}; }
 inline std::string_view FromSlice(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
 absl::Status FromRocks(const rocksdb::Status& status, std::string_view what);
