@@ -406,10 +406,15 @@ absl::StatusOr<bool> ReplicaHost::PrepareChild(const Group& group, storage::Disk
       return true;
     }
     // The parent's replica came to the split by a snapshot, without the rows: its promise may be
-    // what the child's other replicas need to choose a leader.
+    // what the child's other replicas need to choose a leader. By one view: the split may have been
+    // applied since it was tried to build, and then the rows are there.
     const std::unique_ptr<storage::KvReader> state = parent->NewView();
     ASSIGN_OR_RETURN(const auto split, objects::FindSplit(*state));
-    if (split && split->child_partition_id() == group.partition.bytes()) return true;
+    if (split && split->child_partition_id() == group.partition.bytes()) {
+      return absl::IsFailedPrecondition(
+          objects::ChildRows::Open(*state, group.partition, environment_.request_retention)
+              .status());
+    }
   }
   return !group.config.leader.is_nil();
 }

@@ -317,6 +317,22 @@ TEST_F(ReplicaHostTest, AChildBeginsWithItsParentsRowsOrNotAtAll) {
   EXPECT_EQ(host_->Find(child)->NewView()->Get(objects::MetaKey())->has_value(), true);
 }
 
+// As it is being looked for its rows, too: then it must not be taken for one that has none to come.
+TEST_F(ReplicaHostTest, AChildIsBuiltWheneverItsSplitIsApplied) {
+  const PartitionId parent = PartitionId::Draw(random_);
+  MakeGroup(parent, std::nullopt);
+  ASSERT_TRUE(Until([&] { return Serves(parent); }));
+  for (char key = 'z'; key > 'a'; --key) {
+    const PartitionId child = PartitionId::Draw(random_);
+    MakeGroup(child, parent);
+    ASSERT_EQ(Split(parent, child, std::string(1, key), 2), objects::pb::Outcome::OK);
+    ASSERT_TRUE(Until([&] { return Serves(child); })) << key;
+    objects::pb::Command finish;
+    finish.mutable_finish_split()->set_child_partition_id(std::string(child.bytes()));
+    ASSERT_EQ(Propose(parent, finish), objects::pb::Outcome::OK);
+  }
+}
+
 TEST_F(ReplicaHostTest, AFullDiskHoldsUpNoReplicaOfAnother) {
   quota_store_ = OpenStore(*quota_disk_, quota_folder_.path(), quota_env_.get());
   host_->Stop();
