@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "base/id.h"
 #include "base/status.h"
 #include "meridian/internal/v1/cluster.pb.h"
 #include "server/cluster_records.h"
@@ -16,6 +15,7 @@ namespace meridian::server {
 namespace {
 
 constexpr uint32_t kRecordVersion = 1;
+constexpr int kMaxAttempts = 3;
 
 int64_t RevisionOf(const std::optional<coordination::KeyValue>& row) {
   return row ? row->mod_revision : 0;
@@ -72,6 +72,25 @@ absl::Status CheckClusterFormat(ClusterFormat cluster, ClusterFormat newest) {
   return absl::FailedPreconditionError(absl::StrCat(
       "the cluster's format version is ", cluster.value(), ", the newest of this program is ",
       newest.value(), ": the cluster was upgraded for good, start the newer program"));
+}
+
+absl::Status ReserveClusterFormat(coordination::CoordinationStore& store, const NodeId& node,
+                                  ClusterFormat newest) {
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    ASSIGN_OR_RETURN(const auto format, GetFrom(store, kFormatKey));
+    ASSIGN_OR_RETURN(const ClusterFormat cluster, DecodeClusterFormat(format));
+    RETURN_IF_ERROR(CheckClusterFormat(cluster, newest));
+    ASSIGN_OR_RETURN(const auto row, GetFrom(store, NodeKeyOf(node)));
+    if (!row) return absl::OkStatus();  // nothing is here that it could misread
+    ASSIGN_OR_RETURN(NodeRecord record, DecodeNodeRecord(row->value));
+    if (record.newest_format <= newest) return absl::OkStatus();
+    record.newest_format = newest;
+    const absl::Status reserved = CommitTo(
+        store, {.compares = {{kFormatKey, RevisionOf(format)}, {row->key, row->mod_revision}},
+                .writes = {{row->key, EncodeNodeRecord(record)}, {kPublishedKey, node}}});
+    if (!absl::IsAborted(reserved)) return reserved;
+  }
+  return absl::UnavailableError("the node's record changes too fast; try again");
 }
 
 absl::StatusOr<FormatUpgrade> UpgradeClusterFormat(coordination::CoordinationStore& store,

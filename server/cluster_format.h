@@ -1,9 +1,10 @@
 // The cluster's format version in the coordination store, and how it is raised.
 //
 // Each node publishes, with its record, the newest version that its build can write, under the
-// condition that the cluster's is not above: a build that is too old never becomes a node. Raising
-// it has the condition that no node has published since all were looked at. So no node runs that
-// cannot read what is written, whatever is started or raised at the same time.
+// condition that the cluster's is not above: a build that is too old never becomes a node. One that
+// is put back says so before it opens a disk. Raising has the condition that no node has published
+// since all were looked at. So no node runs that cannot read what is written, whatever is started
+// or raised at the same time.
 #pragma once
 
 #include <optional>
@@ -12,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/cluster_format.h"
+#include "base/id.h"
 #include "coordination/coordination_store.h"
 
 namespace meridian::server {
@@ -28,6 +30,12 @@ absl::StatusOr<ClusterFormat> DecodeClusterFormat(const std::optional<coordinati
 // FAILED_PRECONDITION, saying what to do, if a build whose newest version is `newest` must not run
 // in a cluster of version `cluster`.
 absl::Status CheckClusterFormat(ClusterFormat cluster, ClusterFormat newest);
+
+// By a node that starts, before it reads or writes anything else: if its record is of a newer
+// build, the record says from now on that this one is `newest`. FAILED_PRECONDITION as
+// CheckClusterFormat. UNAVAILABLE: try again. Blocks.
+absl::Status ReserveClusterFormat(coordination::CoordinationStore& store, const NodeId& node,
+                                  ClusterFormat newest);
 
 struct FormatUpgrade {
   ClusterFormat from;

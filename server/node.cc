@@ -68,7 +68,9 @@ class ServingNode final : public Node {
 
   absl::Status Start() {
     strand_ = MakeThreadExecutor(options_.id);
-    RETURN_IF_ERROR(CheckFormat());
+    // Before anything is read that may be of a later version.
+    RETURN_IF_ERROR(
+        ReserveClusterFormat(platform_.coordination, options_.id, kNewestClusterFormat));
     rebuild_throttle_ =
         std::make_unique<replication::RebuildThrottle>(*strand_, options_.rebuild_rate);
     RETURN_IF_ERROR(OpenDisks());
@@ -122,7 +124,6 @@ class ServingNode final : public Node {
   }
 
  private:
-  absl::Status CheckFormat();
   absl::Status OpenDisks();
   absl::Status StartTransport();
   void StartReplicas();
@@ -171,14 +172,6 @@ class ServingNode final : public Node {
   std::unique_ptr<ConversionDriver> conversions_;
   std::unique_ptr<Periodic> conversion_rounds_;
 };
-
-// Before anything is read that may be of a later version. Publish looks again: it may be raised
-// meanwhile.
-absl::Status ServingNode::CheckFormat() {
-  ASSIGN_OR_RETURN(const auto row, GetFrom(platform_.coordination, kFormatKey));
-  ASSIGN_OR_RETURN(const ClusterFormat cluster, DecodeClusterFormat(row));
-  return CheckClusterFormat(cluster, kNewestClusterFormat);
-}
 
 absl::Status ServingNode::OpenDisks() {
   NodeDisks::Options disks;

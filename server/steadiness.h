@@ -17,7 +17,8 @@ class Steadiness {
  public:
   // Of a member that is heard: each heartbeat is answered.
   static constexpr absl::Duration kMaxSilence = absl::Seconds(1);
-  // Of entries; about as many are on the way to a member that keeps up.
+  // So old is what a member that keeps up may lack; or so many entries, where few are written.
+  static constexpr absl::Duration kMaxLagTime = absl::Seconds(1);
   static constexpr uint64_t kMaxLag = 1000;
 
   // What the leader says now.
@@ -26,7 +27,11 @@ class Steadiness {
   bool Holds(absl::Duration at_least) const;
 
  private:
+  // By what was appended since the last Note.
+  uint64_t MaxLag(const replication::ReplicaStatus& status, absl::Duration now) const;
+
   Epoch epoch_;
+  LogIndex last_;
   std::optional<absl::Duration> since_;
   absl::Duration noted_;
 };

@@ -133,8 +133,12 @@ absl::Status DiskStoreImpl::Open() {
     RETURN_IF_ERROR(taken);
   }
   // To open a disk takes space, too.
-  ASSIGN_OR_RETURN(const uint64_t free_bytes, disk_.FreeBytes());
-  if (free_bytes < options_.ballast_bytes) RETURN_IF_ERROR(ballast_->Release().status());
+  const absl::StatusOr<uint64_t> free_bytes = disk_.FreeBytes();
+  if (absl::IsNotFound(free_bytes.status())) return free_bytes.status();
+  // What cannot be told now says nothing of the disk.
+  if (free_bytes.ok() && *free_bytes < options_.ballast_bytes) {
+    RETURN_IF_ERROR(ballast_->Release().status());
+  }
   ASSIGN_OR_RETURN(identity_, ClaimDisk(disk_, options_.cluster, options_.node, *options_.random));
   RETURN_IF_ERROR(RecordNextOpening());
   RETURN_IF_ERROR(CheckNothingIsMissing());

@@ -38,7 +38,9 @@ class MemberPace {
   void Advance(const std::vector<Member>& voters, const DurableIndex& durable, LogIndex last,
                absl::Duration now);
 
-  bool IsSlow(ReplicaId voter) const { return SlowRounds(voter) >= kSlowRounds; }
+  bool IsSlow(ReplicaId voter, absl::Duration now) const {
+    return now < ended_ + kLately && SlowRounds(voter) >= kSlowRounds;
+  }
   bool WasSlowLately(ReplicaId voter, absl::Duration now) const {
     return now < ended_ + kLately && SlowRounds(voter) > 0;
   }

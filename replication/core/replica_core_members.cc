@@ -161,7 +161,7 @@ absl::Status ReplicaCore::OfferLeadership(ReplicaId to, absl::Duration now) {
 // if it gets it back all the same.
 void ReplicaCore::OfferToFaster(absl::Duration now) {
   const MemberPace& pace = leadership_->pace();
-  if (!pace.IsSlow(self_) || now < next_offer_to_faster_ || !config_.joint_old.empty()) return;
+  if (!pace.IsSlow(self_, now) || now < next_offer_to_faster_ || !config_.joint_old.empty()) return;
   if (!OfferLeadership(pace.fastest(), now).ok()) return;
   next_offer_to_faster_ = now + kPauseOfOffers;
 }

@@ -42,8 +42,10 @@ absl::StatusOr<CertificatePem> ReadFiles(const pb::TlsFiles& files, const Check&
     return absl::InvalidArgumentError(absl::StrCat("others than its owner may read ",
                                                    files.private_key(), ": run chmod 600 on it"));
   }
+  // The key that is used is the first in both files.
+  const std::string keys = absl::StrCat(pem.certificate, "\n", pem.private_key);
   RETURN_IF_ERROR(Annotate(
-      crypto::CheckUsable(pem.ca_certificate, {pem.certificate, pem.private_key}),
+      crypto::CheckUsable(pem.ca_certificate, {pem.certificate, keys}),
       absl::StrCat(files.ca_certificate(), ", ", files.certificate(), ", ", files.private_key())));
   RETURN_IF_ERROR(check(pem));
   return pem;

@@ -74,6 +74,8 @@ rocksdb::ColumnFamilyOptions MakeFamilyOptions(const RocksOptions& options, cons
 // only Flush recovers.
 class BackgroundWork : public rocksdb::EventListener {
  public:
+  // `was_full` outlives the DB.
+  explicit BackgroundWork(std::atomic<bool>& was_full) : was_full_(was_full) {}
   void OnSubcompactionBegin(const rocksdb::SubcompactionJobInfo&) override {
     SpaceGate::SetCompacting(true);
   }
@@ -84,10 +86,17 @@ class BackgroundWork : public rocksdb::EventListener {
                             bool* auto_recovery) override {
     *auto_recovery = false;
   }
+  // Past the gate: where a file system takes no space beforehand.
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
+    if (error->IsNoSpace()) was_full_ = true;
+  }
+
+ private:
+  std::atomic<bool>& was_full_;
 };
 
 rocksdb::DBOptions MakeDbOptions(const RocksOptions& options, const Memory& memory,
-                                 rocksdb::Env* env) {
+                                 rocksdb::Env* env, std::atomic<bool>& was_full) {
   rocksdb::DBOptions db;
   db.env = env;
   db.create_if_missing = true;
@@ -98,7 +107,7 @@ rocksdb::DBOptions MakeDbOptions(const RocksOptions& options, const Memory& memo
   db.write_buffer_manager = memory.write_buffers;
   db.max_open_files = options.max_open_files;
   db.max_background_jobs = 2;
-  db.listeners.push_back(std::make_shared<BackgroundWork>());
+  db.listeners.push_back(std::make_shared<BackgroundWork>(was_full));
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
   db.use_direct_reads = false;
@@ -162,8 +171,9 @@ absl::StatusOr<std::unique_ptr<RocksKv>> RocksKv::Open(const RocksOptions& optio
   }
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(MakeDbOptions(options, memory, rep->env.get()),
-                                                   options.folder, families, &handles, &db);
+  const rocksdb::Status status =
+      rocksdb::DB::Open(MakeDbOptions(options, memory, rep->env.get(), rep->was_full),
+                        options.folder, families, &handles, &db);
   if (!status.ok()) return FromRocks(status, "open RocksDB in " + options.folder);
   rep->db.reset(db);
   for (size_t i = 0; i < kFamilies; ++i) {

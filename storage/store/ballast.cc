@@ -19,8 +19,10 @@ absl::Status Ballast::Take() {
   // One of an earlier life is taken over; what there is of another size goes first.
   if (size != bytes_) {
     if (size > 0) RETURN_IF_ERROR(disk_.Remove(kPath));
-    ASSIGN_OR_RETURN(const uint64_t free_bytes, disk_.FreeBytes());
-    if (free_bytes < 2 * bytes_) return absl::OkStatus();
+    const absl::StatusOr<uint64_t> free_bytes = disk_.FreeBytes();
+    if (absl::IsUnavailable(free_bytes.status())) return absl::OkStatus();  // not to be told now
+    RETURN_IF_ERROR(free_bytes.status());
+    if (*free_bytes < 2 * bytes_) return absl::OkStatus();
     ASSIGN_OR_RETURN(const std::unique_ptr<File> made, disk_.Open(kPath, {.create = true}));
     const absl::Status taken = made->Preallocate(bytes_, /*fill=*/false);
     if (absl::IsResourceExhausted(taken)) return disk_.Remove(kPath);

@@ -39,10 +39,10 @@ class MemberPaceTest : public testing::Test {
 
 TEST_F(MemberPaceTest, AVoterThatIsSlowInManyRoundsInSuccessionIsSlow) {
   for (size_t i = 1; i < MemberPace::kSlowRounds; ++i) Round({slow_, fast_, 2 * fast_});
-  EXPECT_FALSE(pace_.IsSlow(IdOf(1)));
+  EXPECT_FALSE(pace_.IsSlow(IdOf(1), now_));
   EXPECT_TRUE(pace_.WasSlowLately(IdOf(1), now_));
   Round({slow_, fast_, 2 * fast_});
-  EXPECT_TRUE(pace_.IsSlow(IdOf(1)));
+  EXPECT_TRUE(pace_.IsSlow(IdOf(1), now_));
   EXPECT_FALSE(pace_.WasSlowLately(IdOf(2), now_));
   EXPECT_EQ(pace_.fastest(), IdOf(2));
 }
@@ -52,7 +52,7 @@ TEST_F(MemberPaceTest, OneGoodRoundEndsIt) {
   Round({fast_, fast_, fast_});
   EXPECT_FALSE(pace_.WasSlowLately(IdOf(1), now_));
   for (size_t i = 1; i < MemberPace::kSlowRounds; ++i) Round({slow_, fast_, fast_});
-  EXPECT_FALSE(pace_.IsSlow(IdOf(1)));
+  EXPECT_FALSE(pace_.IsSlow(IdOf(1), now_));
 }
 
 TEST_F(MemberPaceTest, WhereAllAreSlowNobodyIs) {
@@ -69,20 +69,21 @@ TEST_F(MemberPaceTest, ADelayThatNobodyNoticesDoesNotCount) {
 
 TEST_F(MemberPaceTest, AVoterThatDoesNotAnswerHoldsNoRoundUp) {
   for (size_t i = 0; i < MemberPace::kSlowRounds; ++i) Round({slow_, fast_, absl::Hours(1)});
-  EXPECT_TRUE(pace_.IsSlow(IdOf(1)));
-  EXPECT_TRUE(pace_.IsSlow(IdOf(3)));
+  EXPECT_TRUE(pace_.IsSlow(IdOf(1), now_));
+  EXPECT_TRUE(pace_.IsSlow(IdOf(3), now_));
   EXPECT_EQ(pace_.fastest(), IdOf(2));
 }
 
 TEST_F(MemberPaceTest, WithoutEntriesNothingIsMeasuredAndTheLastRoundIsForgotten) {
-  Round({slow_, fast_, fast_});
+  for (size_t i = 0; i < MemberPace::kSlowRounds; ++i) Round({slow_, fast_, fast_});
+  EXPECT_TRUE(pace_.IsSlow(IdOf(1), now_));
   EXPECT_TRUE(pace_.WasSlowLately(IdOf(1), now_));
   for (int i = 0; i < 30; ++i) {
     now_ += absl::Seconds(1);
     Advance();
   }
   EXPECT_FALSE(pace_.WasSlowLately(IdOf(1), now_));
-  EXPECT_FALSE(pace_.IsSlow(IdOf(1)));
+  EXPECT_FALSE(pace_.IsSlow(IdOf(1), now_));
 }
 
 }  // namespace

@@ -84,6 +84,23 @@ TEST_F(ClusterFormatTest, ARaiseWhileANodeStartsIsNotOverlooked) {
   EXPECT_EQ(Stored(), ClusterFormat(2));
 }
 
+// It opens its disks before it publishes.
+TEST_F(ClusterFormatTest, ABuildThatIsPutBackKeepsItFromBeingRaisedAsSoonAsItStarts) {
+  ASSERT_TRUE(Start("a", 2).ok());
+  ASSERT_TRUE(Start("b", 2).ok());
+  store_.before_commit = [this] {
+    EXPECT_TRUE(ReserveClusterFormat(store_, "b", ClusterFormat(1)).ok());
+  };
+  EXPECT_TRUE(absl::IsAborted(Upgrade()));
+  const absl::Status refused = Upgrade();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_NE(refused.ToString().find("b (1)"), std::string::npos) << refused;
+  ASSERT_TRUE(Start("b", 2).ok());
+  store_.before_commit = [this] { EXPECT_TRUE(Upgrade().ok()); };
+  EXPECT_TRUE(absl::IsFailedPrecondition(ReserveClusterFormat(store_, "b", ClusterFormat(1))));
+  EXPECT_EQ(Stored(), ClusterFormat(2));
+}
+
 TEST_F(ClusterFormatTest, ARecordThatIsNoneIsDamage) {
   store_.Overwrite(kFormatKey, "\xff\xff");
   EXPECT_TRUE(absl::IsDataLoss(Start("a", 1)));

@@ -24,6 +24,7 @@ class SteadinessTest : public testing::Test {
   void Pass(absl::Duration time) {
     for (const absl::Duration end = now_ + time; now_ < end;) {
       now_ += absl::Seconds(2);
+      status_.last_index = status_.last_index + 2 * per_second_;
       group_.Note(status_, now_);
     }
   }
@@ -37,7 +38,10 @@ class SteadinessTest : public testing::Test {
     Pass(absl::Seconds(2));
     EXPECT_TRUE(group_.Holds(kLong));
   }
-  void SetWell() { status_ = well_; }
+  void SetWell() {
+    well_.last_index = status_.last_index;
+    status_ = well_;
+  }
 
   SeededRandom random_{1};
   const ReplicaId other_ = ReplicaId::Draw(random_);
@@ -45,6 +49,7 @@ class SteadinessTest : public testing::Test {
   replication::ReplicaStatus status_;
   replication::ReplicaStatus well_;
   absl::Duration now_ = absl::Seconds(77);
+  uint64_t per_second_ = 0;  // entries
   Steadiness group_;
 
   void SetUp() override {
@@ -72,6 +77,16 @@ TEST_F(SteadinessTest, EndsWithAMemberThatIsSilent) {
 // It answers, and would be needed if another went.
 TEST_F(SteadinessTest, EndsWithAMemberThatLags) {
   status_.lag[other_] = Steadiness::kMaxLag + 1;
+  ExpectBeginsAnew();
+}
+
+// As many are on the way to a member that keeps up.
+TEST_F(SteadinessTest, WhereMuchIsWrittenALagIsMeasuredInTime) {
+  per_second_ = 10'000;
+  status_.lag[other_] = 9'000;
+  Pass(absl::Seconds(2));
+  EXPECT_TRUE(group_.Holds(kLong));
+  status_.lag[other_] = 10'001;
   ExpectBeginsAnew();
 }
 
