@@ -124,7 +124,9 @@ class AtRest : public testing::Test {
     const auto profile = MakeTenantWithContainer(administrator_, planted_.tenant.hex,
                                                  planted_.container.hex, v1::ZRS);
     ASSERT_TRUE(profile.ok()) << profile.status();
-    MakeTitles();
+    const absl::Status titled =
+        MakeTitledTenant(administrator_, planted_.tenant_title.hex, planted_.key_title.base64);
+    ASSERT_TRUE(titled.ok()) << titled;
     search_.Add("access key", profile->access_key.substr(profile->access_key.size() - 40));
     Client client(*profile);
     v1::WriteSpec spec = SpecOf(planted_.name.hex);
@@ -160,19 +162,6 @@ class AtRest : public testing::Test {
     std::string back;
     ASSERT_TRUE(client.ReadObject(read, *MakeStringSink(&back)).ok());
     EXPECT_TRUE(back == large);
-  }
-
-  // What people call things, beside their names.
-  void MakeTitles() {
-    Admin admin(administrator_);
-    v1::CreateTenantRequest tenant;
-    tenant.set_tenant_id("titled");
-    tenant.mutable_tenant()->set_display_name(planted_.tenant_title.hex);
-    ASSERT_TRUE(admin.CreateTenant(tenant).ok());
-    v1::CreateAccessKeyRequest key;
-    key.set_parent("tenants/titled");
-    key.mutable_access_key()->set_display_name(planted_.key_title.base64);
-    ASSERT_TRUE(admin.CreateAccessKey(key).ok());
   }
 
   // A node comes back from its disk, and the others send it what it missed.

@@ -74,7 +74,9 @@ class ProcessAtRest : public testing::Test {
                                                  planted_.container.hex, v1::ZRS);
     ASSERT_TRUE(profile.ok()) << profile.status();
     search_.Add("access key", profile->access_key.substr(profile->access_key.size() - 40));
-    MakeTitles();
+    const absl::Status titled =
+        MakeTitledTenant(administrator_, planted_.tenant_title.hex, planted_.key_title.base64);
+    ASSERT_TRUE(titled.ok()) << titled;
     Client client(*profile);
     v1::WriteSpec spec;
     spec.set_container(planted_.ContainerName());
@@ -98,19 +100,6 @@ class ProcessAtRest : public testing::Test {
     removal.set_container(spec.container());
     removal.set_name(planted_.other_name.base64);
     EXPECT_TRUE(client.DeleteObject(removal).ok());
-  }
-
-  // What people call things, beside their names.
-  void MakeTitles() {
-    Admin admin(administrator_);
-    v1::CreateTenantRequest tenant;
-    tenant.set_tenant_id("titled");
-    tenant.mutable_tenant()->set_display_name(planted_.tenant_title.hex);
-    ASSERT_TRUE(admin.CreateTenant(tenant).ok());
-    v1::CreateAccessKeyRequest key;
-    key.set_parent("tenants/titled");
-    key.mutable_access_key()->set_display_name(planted_.key_title.base64);
-    ASSERT_TRUE(admin.CreateAccessKey(key).ok());
   }
 
   std::map<std::string, std::string> FoundIn(const std::string& process) const {

@@ -132,4 +132,17 @@ absl::StatusOr<Profile> MakeTenantWithContainer(const Profile& administrator,
   return profile;
 }
 
+absl::Status MakeTitledTenant(const Profile& administrator, const std::string& tenant_title,
+                              const std::string& key_title) {
+  Admin admin(administrator);
+  v1::CreateTenantRequest tenant;
+  tenant.set_tenant_id("titled");
+  tenant.mutable_tenant()->set_display_name(tenant_title);
+  RETURN_IF_ERROR(admin.CreateTenant(tenant).status());
+  v1::CreateAccessKeyRequest key;
+  key.set_parent("tenants/titled");
+  key.mutable_access_key()->set_display_name(key_title);
+  return admin.CreateAccessKey(key).status();
+}
+
 }  // namespace meridian

@@ -61,4 +61,8 @@ absl::StatusOr<Profile> MakeTenantWithContainer(const Profile& administrator,
                                                 const std::string& container,
                                                 v1::Redundancy redundancy);
 
+// Makes the tenant "titled" with an access key: what people call things, beside their names.
+absl::Status MakeTitledTenant(const Profile& administrator, const std::string& tenant_title,
+                              const std::string& key_title);
+
 }  // namespace meridian
