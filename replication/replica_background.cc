@@ -83,8 +83,10 @@ void ReplicaDriver::Trim(absl::Duration now) {
   const auto back = [this](uint64_t entries) {
     return LogIndex(applied_.value() - std::min(applied_.value(), entries));
   };
-  const LogIndex answering =
-      std::max(core_.awaited_from(now), back(options_.retained_for_answering));
+  // On a disk that is full nobody's history is worth more than what clients want to write.
+  const uint64_t most = storage_->AdmitNewData().ok() ? options_.retained_for_answering
+                                                      : options_.retained_log_entries;
+  const LogIndex answering = std::max(core_.awaited_from(now), back(most));
   const LogIndex keep_from =
       std::max(core_.freeable_index(), std::min(answering, back(options_.retained_log_entries)));
   absl::Status trimmed = storage_->TrimTo(std::min(applied_, keep_from));
