@@ -108,6 +108,11 @@ void Leadership::OnReply(ReplicaId from, const AppendReply& reply, const LogView
     peer.OnRejected(reply.rejected_prev, retry_after);
   }
   peer.OnMatch(reply.match);
+  // What it was sent begins above the freeable index: it holds the entries up to there, waits for
+  // their chunks, and an earlier leader has given it up, or that index would not be what it is.
+  if (!reply.rejected && peer.mode() != PeerProgress::Mode::kSnapshot && peer.match() < freeable_) {
+    peer.NeedsSnapshot();
+  }
 }
 
 std::optional<LogIndex> Leadership::CountCommit(const LogView& log) const {

@@ -137,8 +137,7 @@ class DiskIndex {
                                                        size_t max) const;
   // Makes the replica's partition the one that ListRuns names. May be undone by a crash.
   absl::Status ClaimRun(const ReplicaOnDisk& replica, RunId run);
-  // Of the chunks whose rows name the replica's partition, from ScanChunks on. A body that came by
-  // an install and then again with its log entry counts twice until the next opening.
+  // Of the chunks whose rows name the replica's partition, from ScanChunks on.
   uint64_t StoredBytes(const ReplicaOnDisk& replica) const;
   // The row of a chunk that has none says that it is lost. Whether there was none.
   absl::StatusOr<bool> PlaceLost(const ReplicaOnDisk& replica, ChunkId chunk, Timestamp now);
@@ -171,6 +170,9 @@ class DiskIndex {
   absl::Status CommitLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddLocked(const Record& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddEntry(Replica& replica, const Record& record)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Frees what the row of a body says, if there is one: it comes again, with its entry.
+  absl::Status FreeBody(ContainerId container, const std::string& key)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddTruncate(Replica& replica, LogIndex from) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddChunk(const Replica& replica, const ChunkPlaced& placed)

@@ -97,6 +97,8 @@ absl::Status DiskIndex::AddEntry(Replica& replica, const Record& record) {
   if (header.index <= replica.last) {
     return absl::DataLossError(absl::StrCat("log entry ", header.index.value(), " comes twice"));
   }
+  std::string key = ChunkKey(replica.id.container, {.run = header.inline_run, .number = 0});
+  if (header.inline_size > 0) RETURN_IF_ERROR(FreeBody(replica.id.container, key));
   batch_.Put(Family::kLog, LogKey(replica.id, header.index),
              EncodeLogRow({.place = EntryPlace::kJournal,
                            .epoch = header.epoch,
@@ -107,7 +109,6 @@ absl::Status DiskIndex::AddEntry(Replica& replica, const Record& record) {
   replica.last = header.index;
   if (header.inline_size == 0) return absl::OkStatus();
 
-  std::string key = ChunkKey(replica.id.container, {.run = header.inline_run, .number = 0});
   batch_.Put(Family::kChunk, key,
              EncodeChunkRow({.place = ChunkPlace::kJournal,
                              .size_bytes = header.inline_size,
@@ -122,6 +123,18 @@ absl::Status DiskIndex::AddEntry(Replica& replica, const Record& record) {
   ForgetLost(replica.id.container, {.run = header.inline_run, .number = 0});
   bodies_[record.location.life].push_back(
       {.container = replica.id.container, .run = header.inline_run});
+  return absl::OkStatus();
+}
+
+// Since the install of a snapshot by a leader that knew less, before it. What fails here has
+// changed nothing: the record is added again.
+absl::Status DiskIndex::FreeBody(ContainerId container, const std::string& key) {
+  if (batched_chunks_.contains(key)) RETURN_IF_ERROR(CommitLocked());
+  ASSIGN_OR_RETURN(const std::optional<std::string> present, kv_.Get(Family::kChunk, key));
+  if (!present.has_value()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const ChunkRow row, DecodeChunkRow(*present));
+  AppendPlace(row, batched_frees_);
+  CountStored(container, row.partition, -int64_t{row.size_bytes});
   return absl::OkStatus();
 }
 

@@ -658,6 +658,39 @@ TEST(ReplicaCore, AMemberBehindWhatMayBeFreedNeedsASnapshotOfANewLeaderToo) {
   EXPECT_EQ(cluster.Leader(), 2);
 }
 
+// P8: its log reaches far enough, but waits for chunks that may be gone.
+TEST(ReplicaCore, AMemberThatWaitsForChunksOfWhatMayBeFreedNeedsASnapshotOfANewLeaderToo) {
+  CoreCluster cluster(3);
+  cluster.StartAll();
+  cluster.Run(absl::Milliseconds(500));
+  cluster.node(3).hold_chunks = true;
+  for (int i = 0; i < 4; ++i) {
+    storage::LogEntry entry;
+    entry.chunks.push_back({RunId(), 0, 1});
+    ASSERT_TRUE(cluster.core(1).Propose(std::move(entry), Timestamp(0)).ok());
+  }
+  // 1 has been about to send 3 a snapshot, and told 2 what may be freed from then on.
+  LogIndex freeable;
+  cluster.filter = [&freeable](ReplicaId, ReplicaId to, CoreMessage& message) {
+    auto* append = std::get_if<Append>(&message);
+    if (append != nullptr && to == IdOf(2)) append->freeable = freeable;
+    return true;
+  };
+  cluster.Run(absl::Milliseconds(500));
+  freeable = cluster.core(2).commit_index();
+  cluster.Run(absl::Milliseconds(500));
+  ASSERT_EQ(cluster.core(2).freeable_index(), freeable);
+  ASSERT_EQ(cluster.core(3).log().last().index, freeable);
+  ASSERT_LT(cluster.core(3).log().durable_index(), freeable);
+  cluster.Crash(IdOf(1));
+  cluster.now += absl::Seconds(3);
+  cluster.core(2).Tick(cluster.now);  // 2 is the first to ask
+  cluster.Settle();
+  cluster.serve_snapshots = true;
+  cluster.Run(absl::Seconds(5));
+  EXPECT_EQ(cluster.Leader(), 2);
+}
+
 TEST(ReplicaCore, AFetchedLogOfAnEarlierCampaignIsIgnored) {
   CoreCluster cluster(3);
   cluster.StartAll();

@@ -335,6 +335,36 @@ TEST_F(DiskStoreTest, AReplicaThatBeginsAsInstallingIsNeverTakenForAnEmptyOne) {
   EXPECT_EQ(*storage->NewView()->Get("row"), "copied");
 }
 
+// The leader of the install knew less than one before it.
+TEST_F(DiskStoreTest, ABodyThatComesAgainAfterAnInstallTakesOnePlace) {
+  harness_.Open();
+  const RunId run = RunId::Draw(harness_.random());
+  const std::string body(20'000, 'b');
+  const auto write = [&] {
+    PersistRequest request;
+    request.entries.push_back(harness_.WithBody(harness_.Entry(1, 2), run, body));
+    ASSERT_TRUE(harness_.Persist(std::move(request)).ok());
+    harness_.RollSegment();
+    ASSERT_TRUE(harness_.store().Checkpoint().ok());
+  };
+  ASSERT_TRUE(harness_.Persist({.entries = {harness_.Entry(1, 1)}}).ok());
+  write();
+  const uint64_t live_bytes = harness_.store().Stats()->chunk_live_bytes;
+  EXPECT_GE(live_bytes, body.size());
+  ASSERT_TRUE(
+      harness_.Await([&](auto done) { harness_.storage().BeginInstall(std::move(done)); }).ok());
+  ASSERT_TRUE(harness_
+                  .Await([&](auto done) {
+                    harness_.storage().FinishInstall(LogIndex(1), Epoch(1), Timestamp(1001),
+                                                     std::move(done));
+                  })
+                  .ok());
+  write();
+  EXPECT_EQ(harness_.store().Stats()->chunk_live_bytes, live_bytes);
+  EXPECT_EQ(harness_.storage().StoredBytes(), body.size());
+  EXPECT_EQ(harness_.storage().ReadChunk({.run = run, .number = 0}, 0, body.size())->view(), body);
+}
+
 TEST_F(DiskStoreTest, AReplicaIsOpenOnce) {
   harness_.Open();
   const ReplicaId replica = harness_.replica().replica;
