@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/id.h"
+#include "base/status.h"
 #include "client/errors.h"
 #include "tests/simulation/checker.h"
 #include "tests/until.h"
@@ -49,6 +50,7 @@ Workload::Workload(const Profile& profile, Options options)
     : options_(std::move(options)), client_(profile) {
   for (int i = 0; i < options_.writers; ++i) threads_.emplace_back([this, i] { RunWriter(i); });
   for (int i = 0; i < options_.readers; ++i) threads_.emplace_back([this, i] { RunReader(i); });
+  for (int i = 0; i < options_.listers; ++i) threads_.emplace_back([this] { RunLister(); });
 }
 
 void Workload::Stop() {
@@ -101,18 +103,44 @@ void Workload::RunReader(int reader) {
   }
 }
 
+void Workload::RunLister() {
+  while (!stop_) {
+    std::set<std::string> before;
+    {
+      absl::MutexLock lock(&mutex_);
+      before = standing_;
+    }
+    std::vector<std::string> violations;
+    const auto listed = List(violations);
+    if (!listed.ok()) NoteError("a list", listed.status());
+    absl::MutexLock lock(&mutex_);
+    for (const std::string& name : before) {
+      if (!listed.ok() || listed->contains(name) || !standing_.contains(name)) continue;
+      violations.push_back(name + " was not listed");
+    }
+    list_violations_.insert(list_violations_.end(), violations.begin(), violations.end());
+  }
+}
+
 void Workload::PutOwned(int writer, int number, SeededRandom& random, std::deque<Owned>& owned) {
   const std::string name = absl::StrCat(options_.prefix, "own-", writer, "-", number);
   const size_t size = random.Uniform(12) == 0 ? kChunkedBytes : kInlineBytes;
   const auto written = Put(name, {.size = size});
   // What was not answered may take effect later, and is left alone.
-  if (written.ok()) owned.push_back({name, TimestampOf(*written)});
+  if (!written.ok()) return;
+  owned.push_back({name, TimestampOf(*written)});
+  absl::MutexLock lock(&mutex_);
+  standing_.insert(name);
 }
 
 void Workload::DeleteOwned(std::deque<Owned>& owned) {
   if (owned.empty()) return;
   const Owned object = std::move(owned.front());
   owned.pop_front();
+  {
+    absl::MutexLock lock(&mutex_);
+    standing_.erase(object.name);
+  }
   v1::DeleteObjectRequest request;
   request.set_container(options_.container);
   request.set_name(object.name);
@@ -366,22 +394,29 @@ void Workload::CheckListing(std::vector<std::string>& violations) {
     }
     for (const std::string& name : unsure) expected.erase(name);
   }
+  const auto listed = List(violations);
+  if (!listed.ok()) violations.push_back("listing: " + listed.status().ToString());
+  for (const auto& [name, there] : expected) {
+    if (!listed.ok() || listed->contains(name) == there) continue;
+    violations.push_back(name + (there ? " is not listed" : " is listed, but not there"));
+  }
+  absl::MutexLock lock(&mutex_);
+  violations.insert(violations.end(), list_violations_.begin(), list_violations_.end());
+}
+
+absl::StatusOr<std::set<std::string>> Workload::List(std::vector<std::string>& violations) {
   v1::ListObjectsRequest request;
   request.set_container(options_.container);
   request.set_prefix(options_.prefix);
   auto objects = client_.ListObjects(request);
   std::set<std::string> listed;
   while (true) {
-    const auto entry = objects.Next();
-    if (!entry.ok()) violations.push_back("listing: " + entry.status().ToString());
-    if (!entry.ok() || !entry->has_value()) break;
-    const std::string& name = (*entry)->name;
-    if (!listed.empty() && name <= *listed.rbegin()) violations.push_back(name + " out of order");
-    listed.insert(name);
-  }
-  for (const auto& [name, there] : expected) {
-    if (listed.contains(name) == there) continue;
-    violations.push_back(name + (there ? " is not listed" : " is listed, but not there"));
+    ASSIGN_OR_RETURN(const auto entry, objects.Next());
+    if (!entry.has_value()) return listed;
+    if (!listed.empty() && entry->name <= *listed.rbegin()) {
+      violations.push_back(entry->name + " out of order");
+    }
+    listed.insert(entry->name);
   }
 }
 

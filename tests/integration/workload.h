@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -38,6 +39,8 @@ class Workload {
     int writers = 8;
     // They read all of these.
     int readers = 2;
+    // They list them all, again and again.
+    int listers = 0;
     // Of a call, retries included.
     absl::Duration timeout = absl::Seconds(60);
   };
@@ -75,8 +78,8 @@ class Workload {
 
   // After Stop, with the cluster able to serve: reads back every name, lists them all, and tells
   // what was wrong since the beginning. Empty if every acknowledged write is there with its bytes,
-  // each condition was decided once, and no read returned anything older than what was acknowledged
-  // before it began.
+  // each condition was decided once, no read returned anything older than what was acknowledged
+  // before it began, and no list missed or repeated what was there all the time.
   std::vector<std::string> Check();
 
  private:
@@ -98,6 +101,7 @@ class Workload {
 
   void RunWriter(int writer);
   void RunReader(int reader);
+  void RunLister();
   void PutOwned(int writer, int number, SeededRandom& random, std::deque<Owned>& owned);
   void DeleteOwned(std::deque<Owned>& owned);
   void PutShared(SeededRandom& random);
@@ -129,6 +133,8 @@ class Workload {
   void ReadAllBack(const std::vector<std::string>& names);
   simulation::History MakeHistory() const;
   void CheckListing(std::vector<std::string>& violations);
+  // All names, in order and each once, or what was wrong.
+  absl::StatusOr<std::set<std::string>> List(std::vector<std::string>& violations);
 
   const Options options_;
   Client client_;
@@ -143,6 +149,10 @@ class Workload {
   std::vector<std::string> errors_ ABSL_GUARDED_BY(mutex_);
   // Written lately, for readers.
   std::deque<std::string> recent_ ABSL_GUARDED_BY(mutex_);
+  // Objects that were written and nobody has begun to delete, for listers; and what those found
+  // wrong.
+  std::set<std::string> standing_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> list_violations_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::thread> threads_;
 };
 

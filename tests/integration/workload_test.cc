@@ -56,6 +56,28 @@ TEST_F(WorkloadTest, FindsAWriteThatWasLost) {
   EXPECT_TRUE(Finds(workload_->SharedName(), "did not see the object"));
 }
 
+TEST_F(WorkloadTest, FindsAnObjectThatAListMisses) {
+  Workload listed(profile_, {.container = kContainer, .prefix = "listed/", .listers = 1});
+  ASSERT_TRUE(listed.Advances(50));
+  EXPECT_EQ(listed.errors(), std::vector<std::string>());
+  v1::ListObjectsRequest request;
+  request.set_container(kContainer);
+  request.set_prefix("listed/own-");
+  // Behind its back.
+  const auto entry = client_->ListObjects(request).Next();
+  ASSERT_TRUE(entry.ok() && *entry) << entry.status();
+  v1::DeleteObjectRequest removal;
+  removal.set_container(kContainer);
+  removal.set_name((*entry)->name);
+  ASSERT_TRUE(client_->DeleteObject(removal).ok());
+  ASSERT_TRUE(listed.Advances(100));
+  bool found = false;
+  for (const std::string& violation : listed.Check()) {
+    found |= violation == (*entry)->name + " was not listed";
+  }
+  EXPECT_TRUE(found);
+}
+
 TEST_F(WorkloadTest, FindsAVersionThatNobodyWrote) {
   workload_->Stop();
   ASSERT_TRUE(Put(*client_, kContainer, workload_->SharedName(), "another's").ok());
