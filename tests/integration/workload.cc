@@ -104,7 +104,9 @@ void Workload::RunReader(int reader) {
 }
 
 void Workload::RunLister() {
-  while (!stop_) {
+  bool last = false;  // a whole list after the last write
+  while (!last) {
+    last = stop_;
     std::set<std::string> before;
     {
       absl::MutexLock lock(&mutex_);
