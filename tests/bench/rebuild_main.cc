@@ -40,7 +40,8 @@ struct Options {
 constexpr size_t kSmallBytes = 4 << 10;
 constexpr size_t kLargeBytes = 4 << 20;
 constexpr uint64_t kSmallObjects = 1024;
-constexpr int kMaxContainers = 20;
+constexpr int kContainers = 4;
+constexpr absl::Duration kBalancePatience = absl::Minutes(3);
 constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 constexpr absl::Duration kPatience = absl::Minutes(30);
 
@@ -66,16 +67,26 @@ class Workspace {
     profile_.tenant = made.name();
     profile_.access_key = created.secret();
     client_ = std::make_unique<Client>(profile_);
-    for (int i = 0; i < kMaxContainers; ++i) {
+    std::vector<std::string> containers;
+    for (int i = 0; i < kContainers; ++i) {
       v1::CreateContainerRequest request;
       request.set_parent(made.name());
       request.set_container_id(absl::StrFormat("c%d", i));
       request.mutable_container()->set_redundancy(v1::ZRS);
       ASSIGN_OR_RETURN(const v1::Container container, client_->CreateContainer(request));
-      container_ = container.name();
-      ASSIGN_OR_RETURN(const v1::Group group, FindGroup());
-      ASSIGN_OR_RETURN(moving_, MovingNode(group));
-      if (!moving_.empty() && moving_ != group.leader_node()) return absl::OkStatus();
+      containers.push_back(container.name());
+    }
+    // Leaders of new groups are in one zone, and are evened out within a minute.
+    const absl::Time end = absl::Now() + kBalancePatience;
+    while (absl::Now() < end) {
+      for (const std::string& container : containers) {
+        container_ = container;
+        ASSIGN_OR_RETURN(const v1::Group group, FindGroup());
+        ASSIGN_OR_RETURN(moving_, MovingNode(group));
+        const bool led = !group.leader_node().empty();
+        if (led && !moving_.empty() && moving_ != group.leader_node()) return absl::OkStatus();
+      }
+      absl::SleepFor(kPollInterval);
     }
     return absl::UnavailableError("no group has a replica that can move without its leader");
   }
