@@ -5,7 +5,6 @@
 #include <string>
 #include <string_view>
 
-#include "storage/kv.h"
 #include "storage/log_entry.h"
 #include "storage/objects/object_state_machine.h"
 #include "storage/objects/records.h"
@@ -20,8 +19,6 @@ struct ApplyContext {
   StateEditor& state;
   // The `m` row, written back if it has changed.
   pb::PartitionMeta& meta;
-  // Takes changes of rows that are this replica's own; those of `state` follow them.
-  storage::KvBatch& batch;
   // Of the object, or upload, that the command is about; empty: of none, or an upload that is not
   // here.
   std::string object_name = {};
@@ -31,7 +28,7 @@ struct ApplyContext {
   bool keep_versions() const {
     return meta.versioning_generation() > 0 ? meta.keep_versions() : command.keep_versions();
   }
-  // Whether this partition holds the name, and not another one (P7).
+  // Whether this partition holds the name, and not another one since a split (P7).
   bool Owns(std::string_view name) const {
     return name >= meta.range_start() && (meta.range_end().empty() || name < meta.range_end());
   }

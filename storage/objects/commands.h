@@ -27,9 +27,6 @@ absl::StatusOr<pb::Outcome> ApplyAbortUpload(const pb::AbortUpload& abort, Apply
 absl::StatusOr<pb::Outcome> ApplySplit(const pb::SplitPartition& split, ApplyContext& context);
 absl::StatusOr<pb::Outcome> ApplyFinishSplit(const pb::FinishSplit& finish, ApplyContext& context);
 pb::Outcome ApplyBeginFreeing(ApplyContext& context);
-// merge.cc
-absl::StatusOr<pb::Outcome> ApplyClose(const pb::ClosePartition& close, ApplyContext& context);
-absl::StatusOr<pb::Outcome> ApplyAbsorb(const pb::AbsorbPartition& absorb, ApplyContext& context);
 // object_state_machine.cc
 absl::StatusOr<pb::Outcome> ApplyAbortRun(const pb::AbortRun& abort, ApplyContext& context);
 

@@ -50,10 +50,6 @@ absl::StatusOr<pb::Outcome> CarryOut(ApplyContext& context) {
       return ApplyFinishSplit(command.finish_split(), context);
     case pb::Command::kBeginFreeing:
       return ApplyBeginFreeing(context);
-    case pb::Command::kClosePartition:
-      return ApplyClose(command.close_partition(), context);
-    case pb::Command::kAbsorbPartition:
-      return ApplyAbsorb(command.absorb_partition(), context);
     case pb::Command::KIND_NOT_SET:
       break;
   }
@@ -169,12 +165,8 @@ absl::StatusOr<std::string> ObjectStateMachine::Apply(const storage::LogEntry& e
   pb::PartitionMeta meta = stored.value_or(pb::PartitionMeta());
   const std::string meta_before = EncodeRecord(meta);
   if (!stored.has_value()) meta.set_runs_have_names(true);
-  ApplyContext context{.command = command,
-                       .entry = entry,
-                       .limits = limits_,
-                       .state = editor,
-                       .meta = meta,
-                       .batch = batch};
+  ApplyContext context{
+      .command = command, .entry = entry, .limits = limits_, .state = editor, .meta = meta};
   ASSIGN_OR_RETURN(pb::Outcome outcome, ApplyToContext(context));
   if (std::string meta_after = EncodeRecord(meta); meta_after != meta_before) {
     editor.Put(MetaKey(), std::move(meta_after));
@@ -268,9 +260,7 @@ absl::StatusOr<storage::StateMachine::RowFilter> ObjectStateMachine::SnapshotRow
 
 absl::StatusOr<std::optional<storage::KvBatch>> ObjectStateMachine::CleanUp(
     const storage::KvReader& state, size_t max_rows) const {
-  storage::KvBatch changes;
-  ASSIGN_OR_RETURN(const bool any, CleanMoved(state, max_rows, changes));
-  return any ? std::optional(std::move(changes)) : std::nullopt;
+  return CleanMoved(state, max_rows);
 }
 
 }  // namespace meridian::objects

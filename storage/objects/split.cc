@@ -127,11 +127,14 @@ absl::Status KeepMovedRequest(ApplyContext& context, RequestId request) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> CleanMoved(const storage::KvReader& state, size_t max_rows,
-                                storage::KvBatch& batch) {
+absl::StatusOr<std::optional<storage::KvBatch>> CleanMoved(const storage::KvReader& state,
+                                                           size_t max_rows) {
   ASSIGN_OR_RETURN(const std::optional<std::string> row, state.Get(MovedKey()));
-  if (!row.has_value() || row->empty() || row->front() != kCleaning) return false;
+  if (!row.has_value() || row->empty() || row->front() != kCleaning) {
+    return std::optional<storage::KvBatch>();
+  }
   ASSIGN_OR_RETURN(const NameRange owned, ObjectReader(state).Owned());
+  storage::KvBatch batch;
   const std::string passed = row->substr(1);
   size_t looked_at = 0;
   for (const Tag tag : kTagsByValue) {
@@ -142,14 +145,14 @@ absl::StatusOr<bool> CleanMoved(const storage::KvReader& state, size_t max_rows,
       if (!is_owned) batch.Delete(std::string(it->key()));
       if (++looked_at == max_rows) {
         batch.Put(MovedKey(), kCleaning + std::string(it->key()));
-        return true;
+        return std::optional(std::move(batch));
       }
     }
     RETURN_IF_ERROR(it->status());
   }
   DeleteForeignNames(owned, batch);
   batch.Delete(MovedKey());
-  return true;
+  return std::optional(std::move(batch));
 }
 
 absl::StatusOr<std::optional<PartitionId>> KeptFor(const storage::KvReader& state) {

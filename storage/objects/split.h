@@ -39,8 +39,8 @@ absl::Status KeepMovedRequest(ApplyContext& context, RequestId request);
 // The child for whose replica on this disk the rows that moved are kept; nullopt: none.
 absl::StatusOr<std::optional<PartitionId>> KeptFor(const storage::KvReader& state);
 
-// As StateMachine::CleanUp, into `batch`; false: nothing is left to be cleaned up.
-absl::StatusOr<bool> CleanMoved(const storage::KvReader& state, size_t max_rows,
-                                storage::KvBatch& batch);
+// As StateMachine::CleanUp.
+absl::StatusOr<std::optional<storage::KvBatch>> CleanMoved(const storage::KvReader& state,
+                                                           size_t max_rows);
 
 }  // namespace meridian::objects

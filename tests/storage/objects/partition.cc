@@ -183,24 +183,6 @@ pb::Command Partition::FinishSplit(PartitionId child) {
   return command;
 }
 
-pb::Command Partition::Close(PartitionId into) {
-  pb::Command command = NewCommand();
-  command.mutable_close_partition()->set_into_partition_id(std::string(into.bytes()));
-  command.mutable_close_partition()->set_epoch(1);
-  return command;
-}
-
-pb::Command Partition::Absorb(const NameRange& names, const pb::ClosedPartition& closed) {
-  pb::Command command = NewCommand();
-  pb::AbsorbPartition& absorb = *command.mutable_absorb_partition();
-  absorb.set_start(names.start);
-  absorb.set_end(names.end);
-  absorb.set_timestamp_us(closed.timestamp_us());
-  absorb.set_request_floor_us(closed.request_floor_us());
-  absorb.set_epoch(1);
-  return command;
-}
-
 absl::StatusOr<ChildRows::Rows> Partition::RowsOf(PartitionId child, size_t piece_bytes) const {
   const std::unique_ptr<storage::KvReader> view = NewView();
   ASSIGN_OR_RETURN(ChildRows source, ChildRows::Open(*view, child, limits_.retention));

@@ -56,9 +56,6 @@ class Partition {
 
   pb::Command Split(std::string_view key, PartitionId child);
   pb::Command FinishSplit(PartitionId child);
-  pb::Command Close(PartitionId into);
-  // Of these names of a partition that has been closed.
-  pb::Command Absorb(const NameRange& names, const pb::ClosedPartition& closed);
   // The child's rows as this partition's state holds them; FAILED_PRECONDITION: it does not.
   absl::StatusOr<ChildRows::Rows> RowsOf(PartitionId child, size_t piece_bytes = 1 << 20) const;
   // Begins with these rows, as after the installation of a child's replica or a snapshot.
