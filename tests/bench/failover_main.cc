@@ -26,7 +26,8 @@ namespace meridian::bench {
 namespace {
 
 constexpr char kContainer[] = "tenants/bench/containers/zonal";
-// After a kill.
+// After a kill, for which the pauses between writes are looked at: one that lasts longer counts as
+// what has passed of it.
 constexpr absl::Duration kWindow = absl::Seconds(15);
 
 struct Options {

@@ -9,6 +9,14 @@ namespace {
 constexpr uint64_t kRate = 1 << 20;
 const std::string kBytes(256 << 10, 'c');
 
+void PutRowsOf4MiB(ReplicaGroup& group) {
+  for (int i = 0; i < 40; ++i) {
+    const std::string put = "put key" + std::to_string(i) + " " + std::string(100 << 10, 'v');
+    ASSERT_TRUE(group.Propose(1, put).ok());
+  }
+  group.RunFor(absl::Seconds(2));
+}
+
 TEST(ReplicaRebuild, ANewMembersChunksComeAtTheRateWhileWritesGoOn) {
   ReplicaGroup group(3);
   ASSERT_EQ(group.Leader(), 1);
@@ -37,11 +45,7 @@ TEST(ReplicaRebuild, ANewMembersChunksComeAtTheRateWhileWritesGoOn) {
 TEST(ReplicaRebuild, RowsCountToo) {
   ReplicaGroup group(3);
   ASSERT_EQ(group.Leader(), 1);
-  for (int i = 0; i < 40; ++i) {
-    const std::string put = "put key" + std::to_string(i) + " " + std::string(100 << 10, 'v');
-    ASSERT_TRUE(group.Propose(1, put).ok());
-  }
-  group.RunFor(absl::Seconds(2));
+  PutRowsOf4MiB(group);
   group.ThrottleRebuilds(kRate);
   group.Add(4);
   const absl::Duration start = group.executor().MonotonicNow();
@@ -61,11 +65,7 @@ TEST(ReplicaRebuild, ASnapshotThatIsSlowerThanWritesIsTheLast) {
   options.retained_for_answering = 10'000;
   ReplicaGroup group(3, options);
   ASSERT_EQ(group.Leader(), 1);
-  for (int i = 0; i < 40; ++i) {
-    const std::string put = "put key" + std::to_string(i) + " " + std::string(100 << 10, 'v');
-    ASSERT_TRUE(group.Propose(1, put).ok());
-  }
-  group.RunFor(absl::Seconds(2));
+  PutRowsOf4MiB(group);
   group.ThrottleRebuilds(kRate);
   group.Crash(2);
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(group.Propose(1, "put small v").ok());
@@ -81,6 +81,24 @@ TEST(ReplicaRebuild, ASnapshotThatIsSlowerThanWritesIsTheLast) {
   }
   EXPECT_GT(writes, 50);
   EXPECT_EQ(group.Status(2).counters.snapshots_installed, 1u);
+}
+
+// Of members that were heard a moment ago the log waits for more, but not on a full disk.
+TEST(ReplicaRebuild, AFullDiskKeepsNoMoreOfTheLogForAMemberThatWasJustHeard) {
+  for (const bool full : {false, true}) {
+    ReplicaOptions options = ReplicaGroup::Options();
+    options.retained_for_answering = 10'000;
+    ReplicaGroup group(3, options);
+    ASSERT_EQ(group.Leader(), 1);
+    group.Crash(2);
+    group.faults(1).refuses_new_data = full;
+    for (int i = 0; i < 100; ++i) ASSERT_TRUE(group.Propose(1, "put small v").ok());
+    group.RunFor(absl::Seconds(1));
+    group.Start(2);
+    const LogIndex last = group.Status(1).last_index;
+    group.RunUntil([&] { return group.Status(2).applied_index >= last; });
+    EXPECT_EQ(group.Status(2).counters.snapshots_installed, full ? 1u : 0u);
+  }
 }
 
 TEST(ReplicaRebuild, SmallChunksComeManyAtATime) {
