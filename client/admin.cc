@@ -144,6 +144,12 @@ absl::StatusOr<v1::UpgradeFormatResponse> Admin::UpgradeFormat(bool check_only,
               &Stubs::cluster, &Cluster::UpgradeFormat, request);
 }
 
+absl::StatusOr<v1::RecoverGroupResponse> Admin::RecoverGroup(const v1::RecoverGroupRequest& request,
+                                                             const CallOptions& options) {
+  return Call(*session_, SlowPlan("recover group", request.partition_id(), options),
+              &Stubs::cluster, &Cluster::RecoverGroup, request);
+}
+
 PageIterator<v1::Group> Admin::ListGroups(const v1::ListGroupsRequest& request,
                                           const CallOptions& options) {
   return PageIterator<v1::Group>(

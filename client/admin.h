@@ -63,6 +63,10 @@ class Admin {
   // what it would do.
   absl::StatusOr<v1::UpgradeFormatResponse> UpgradeFormat(bool check_only,
                                                           const CallOptions& options = {});
+  // Of a group that has lost its quorum for good: tells, or, with `accept_data_loss`, does.
+  // ABORTED: it is not as it was shown.
+  absl::StatusOr<v1::RecoverGroupResponse> RecoverGroup(const v1::RecoverGroupRequest& request,
+                                                        const CallOptions& options = {});
   PageIterator<v1::Group> ListGroups(const v1::ListGroupsRequest& request,
                                      const CallOptions& options = {});
 

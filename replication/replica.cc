@@ -285,8 +285,13 @@ ReplicaStatus ReplicaDriver::StatusNow() const {
   status.leader = core_.leader();
   status.epoch = core_.promised();
   status.last_index = core_.log().last().index;
+  status.durable_index = core_.log().durable_index();
+  status.durable_epoch = core_.log().EpochAt(status.durable_index).value_or(Epoch());
+  status.last_time = std::max(core_.log().last_timestamp(), applied_timestamp_);
   status.commit_index = core_.commit_index();
   status.applied_index = applied_;
+  status.applied_time = applied_timestamp_;
+  status.freeable_index = core_.freeable_index();
   status.corrupt_chunks = corrupt_chunks_;
   status.repaired_chunks = fetcher_.counters().repaired;
   status.chunks_awaited = fetcher_.awaited();

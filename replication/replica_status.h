@@ -21,8 +21,17 @@ struct ReplicaStatus {
   ReplicaId leader;  // nil if unknown
   Epoch epoch;
   LogIndex last_index;
+  // The end of what is durable here with all that it references, as adoption compares it, and the
+  // time that the leader gave the log's last entry.
+  Epoch durable_epoch;
+  LogIndex durable_index;
+  Timestamp last_time;
   LogIndex commit_index;
   LogIndex applied_index;
+  Timestamp applied_time;
+  // What a leader has told that every member had; above the own log's end if this one was left to a
+  // snapshot.
+  LogIndex freeable_index;
   uint64_t corrupt_chunks = 0;
   uint64_t repaired_chunks = 0;
   // Chunks that entries, or a snapshot's rows, wait for here. A count that stays says that a voter

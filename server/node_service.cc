@@ -47,8 +47,13 @@ pb::ReplicaStatus Describe(HostedReplica& replica, const pb::GetNodeStatusReques
   proto.set_is_serving(status->is_serving);
   proto.set_epoch(status->epoch.value());
   proto.set_last_index(status->last_index.value());
+  proto.set_durable_epoch(status->durable_epoch.value());
+  proto.set_durable_index(status->durable_index.value());
+  proto.set_last_time_us(status->last_time.value());
   proto.set_commit_index(status->commit_index.value());
   proto.set_applied_index(status->applied_index.value());
+  proto.set_applied_time_us(status->applied_time.value());
+  proto.set_freeable_index(status->freeable_index.value());
   proto.set_corrupt_chunks(status->corrupt_chunks);
   proto.set_repaired_chunks(status->repaired_chunks);
   proto.set_chunks_without_copy(status->chunks_without_copy);

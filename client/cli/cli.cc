@@ -46,6 +46,7 @@ int Main(int argc, const char* const* argv, std::ostream& out, std::ostream& err
   AddClusterCommands(app, context);
   AddNodeCommands(app, context);
   AddDiskCommands(app, context);
+  AddGroupCommands(app, context);
   AddScrubCommands(app, context);
   AddDevCommands(app, context);
   AddCaCommands(app, context);

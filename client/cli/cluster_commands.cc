@@ -23,34 +23,6 @@ std::string NodeLine(const v1::Node& node) {
   return line;
 }
 
-std::string GroupLines(const v1::Group& group) {
-  std::string lines =
-      absl::StrFormat("%s  %s %s  %s  epoch %d, leader %s", group.container(),
-                      v1::Redundancy_Name(group.redundancy()), group.region(),
-                      v1::Group::Health_Name(group.health()), group.epoch(),
-                      group.leader_node().empty() ? std::string("none") : group.leader_node());
-  for (const v1::Replica& replica : group.members()) {
-    lines += absl::StrFormat("\n  %-12s ", replica.node());
-    lines += replica.reachable()
-                 ? absl::StrFormat("applied %d, committed %d, durable %d", replica.applied_index(),
-                                   replica.commit_index(), replica.durable_index())
-                 : std::string("does not answer");
-    if (replica.chunks_awaited() > 0) {
-      lines += absl::StrFormat(", waits for %d chunks", replica.chunks_awaited());
-    }
-    if (replica.chunks_without_copy() > 0) {
-      lines += absl::StrFormat(", lacks %d chunks", replica.chunks_without_copy());
-    }
-    if (!replica.state_digest().empty()) lines += "  " + replica.state_digest();
-  }
-  for (const v1::Replica& replica : group.learners()) {
-    lines += absl::StrFormat("\n  %-12s catching up, applied %d", replica.node(),
-                             replica.applied_index());
-  }
-  if (!group.placement_problem().empty()) lines += "\n  " + Printable(group.placement_problem());
-  return lines;
-}
-
 void PrintNodes(Context& context, const v1::ListNodesResponse& nodes) {
   for (const v1::Node& node : nodes.nodes()) {
     context.Print(NodeLine(node), Json{{"node", ToJson(node)}});
@@ -154,7 +126,7 @@ absl::Status Status(Context& context, bool with_digest) {
   for (;;) {
     ASSIGN_OR_RETURN(const std::optional<v1::Group> group, groups.Next());
     if (!group) return absl::OkStatus();
-    context.Print(GroupLines(*group), Json{{"group", ToJson(*group)}});
+    context.Print(GroupText(*group), Json{{"group", ToJson(*group)}});
   }
 }
 

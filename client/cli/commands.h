@@ -22,6 +22,7 @@ void AddGetCommand(CLI::App& app, Context& context);
 void AddClusterCommands(CLI::App& app, Context& context);
 void AddNodeCommands(CLI::App& app, Context& context);
 void AddDiskCommands(CLI::App& app, Context& context);
+void AddGroupCommands(CLI::App& app, Context& context);
 void AddScrubCommands(CLI::App& app, Context& context);
 void AddDevCommands(CLI::App& app, Context& context);
 void AddCaCommands(CLI::App& app, Context& context);

@@ -154,6 +154,37 @@ std::string Dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+std::string GroupText(const v1::Group& group) {
+  std::string lines =
+      absl::StrFormat("%s  %s  %s %s  %s  epoch %d, leader %s", group.partition_id(),
+                      group.container(), v1::Redundancy_Name(group.redundancy()), group.region(),
+                      v1::Group::Health_Name(group.health()), group.epoch(),
+                      group.leader_node().empty() ? std::string("none") : group.leader_node());
+  for (const v1::Replica& replica : group.members()) {
+    lines += absl::StrFormat("\n  %-12s ", replica.node());
+    lines += replica.reachable()
+                 ? absl::StrFormat("applied %d, committed %d, durable %d", replica.applied_index(),
+                                   replica.commit_index(), replica.durable_index())
+                 : std::string("does not answer");
+    if (replica.chunks_awaited() > 0) {
+      lines += absl::StrFormat(", waits for %d chunks", replica.chunks_awaited());
+    }
+    if (replica.chunks_without_copy() > 0) {
+      lines += absl::StrFormat(", lacks %d chunks", replica.chunks_without_copy());
+    }
+    if (!replica.state_digest().empty()) lines += "  " + replica.state_digest();
+  }
+  for (const v1::Replica& replica : group.learners()) {
+    lines += absl::StrFormat("\n  %-12s catching up, applied %d", replica.node(),
+                             replica.applied_index());
+  }
+  if (!group.placement_problem().empty()) lines += "\n  " + Printable(group.placement_problem());
+  for (const v1::GroupRecovery& recovery : group.recoveries()) {
+    lines += "\n  " + RecoveryText(recovery);
+  }
+  return lines;
+}
+
 Json ToJson(const v1::Tenant& tenant) {
   Json json;
   json["name"] = tenant.name();
@@ -254,6 +285,10 @@ Json ToJson(const v1::Group& group) {
   for (const v1::Replica& replica : group.members()) json["members"].push_back(ToJson(replica));
   json["learners"] = Json::array();
   for (const v1::Replica& replica : group.learners()) json["learners"].push_back(ToJson(replica));
+  json["recoveries"] = Json::array();
+  for (const v1::GroupRecovery& recovery : group.recoveries()) {
+    json["recoveries"].push_back(ToJson(recovery));
+  }
   if (group.has_comparison()) {
     const v1::GroupComparison& comparison = group.comparison();
     json["comparison"] =

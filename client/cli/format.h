@@ -33,6 +33,13 @@ std::string Dump(const Json& json);
 // How far a container's conversion is, or that it has none: "files: LRS -> ZRS, running, 42 % ...".
 std::string ConversionText(const v1::Container& container);
 
+// A group and its replicas, a line each; its recoveries, until they are acknowledged.
+std::string GroupText(const v1::Group& group);
+// That it went on without a quorum, and what that means.
+std::string RecoveryText(const v1::GroupRecovery& recovery);
+// Who is left of a group, what it would go on with, and what may be missing then.
+std::string RecoveryPlanText(const std::string& partition, const v1::RecoverGroupResponse& plan);
+
 Json ToJson(const v1::Tenant& tenant);
 Json ToJson(const v1::AccessKey& key);
 Json ToJson(const v1::Container& container);
@@ -40,5 +47,7 @@ Json ToJson(const v1::Object& object);
 Json ToJson(const v1::Disk& disk);
 Json ToJson(const v1::Node& node);
 Json ToJson(const v1::Group& group);
+Json ToJson(const v1::GroupRecovery& recovery);
+Json ToJson(const v1::RecoverGroupResponse& plan);
 
 }  // namespace meridian::cli

@@ -20,7 +20,8 @@ struct Member {
 struct GroupConfig {
   // Every swap raises it by one.
   Epoch epoch;
-  // Nil until the group has been led for the first time.
+  // Nil until the group has been led for the first time, and, at a higher epoch, in a configuration
+  // that an operator wrote after a quorum was lost for good (RecoveredConfig, P23).
   ReplicaId leader;
   // Of the process that swapped this configuration in (P1).
   SessionId session;
@@ -41,5 +42,15 @@ struct GroupConfig {
     return false;
   }
 };
+
+// The one that follows `lost`, of which no quorum will ever answer again: `survivor` is the only
+// voter, with the log that it has; every other member is out, and comes back as a new replica only
+// (P4, P23). Without a leader: the survivor swaps itself in.
+inline GroupConfig RecoveredConfig(const GroupConfig& lost, const Member& survivor) {
+  GroupConfig next;
+  next.epoch = lost.epoch + 1;
+  next.members.push_back(survivor);
+  return next;
+}
 
 }  // namespace meridian::replication

@@ -102,6 +102,7 @@ void ReplicaCore::OnConfig(const GroupConfig& config, absl::Duration now) {
   if (AdoptOwnSwap(config, now)) return;
   bool newer = config.epoch > config_.epoch;
   SetConfig(config);
+  if (newer && config.leader.is_nil()) return OnRecovery(now);
   bool ours = config.leader == self_ && config.session == session_;
   if (ours && config.epoch > promised_ && MayCampaign()) {
     // Also of a swap whose outcome was unknown: the session tells that it is ours (P1).
@@ -120,6 +121,16 @@ void ReplicaCore::OnConfig(const GroupConfig& config, absl::Duration now) {
   bool offered = offered_ == config.epoch && config.epoch >= promised_ && now < offered_until_;
   if (offered_ && *offered_ <= config.epoch) offered_.reset();
   if (offered && MayCampaign() && !campaign_) BeginSwap(now);
+}
+
+// An operator wrote this configuration after a quorum was lost for good (P23): no member swaps in
+// one without a leader. Whoever learns of it accepts nothing of an earlier leader from then on,
+// whether it is named or not; the only voter leads at once.
+void ReplicaCore::OnRecovery(absl::Duration now) {
+  BecomeFollower(ReplicaId(), now);
+  offered_.reset();
+  if (config_.epoch > promised_) RaisePromise(config_.epoch);
+  if (quorum_.IsVoter(self_)) election_deadline_ = now;
 }
 
 void ReplicaCore::OnApplied(LogIndex index, Timestamp timestamp) {

@@ -165,6 +165,7 @@ class ReplicaCore {
   void DriveLeadership(absl::Duration now);
   // Another member has promised `epoch`, above ours.
   void SawHigherEpoch(absl::Duration now);
+  void OnRecovery(absl::Duration now);
   void AppendOwn(storage::LogEntry entry, Timestamp at_least);
   void Recount();
   void CollectPersist();

@@ -169,6 +169,9 @@ void ReplicaCore::BeginLeading(absl::Duration now) {
   last_timestamp_ = std::max(applied_timestamp_, log_.last_timestamp());
   campaign_.reset();
   leader_ = ReplicaId();
+  // A lone voter cannot be behind anybody but members that were lost with what they had committed
+  // (P23): an earlier leader's word may be of entries that are gone.
+  if (quorum_.voters().size() == 1) freeable_ = std::min(freeable_, log_.last().index);
   // Only what is committed is freeable, and a log fit to lead holds all of that.
   CHECK_INVARIANT(freeable_ <= log_.last().index,
                   "a new leader's log holds what is committed (I5)");

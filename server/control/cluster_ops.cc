@@ -14,11 +14,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "replication/placement/placement.h"
 #include "replication/replica.h"
 #include "server/await.h"
 #include "server/cluster_format.h"
 #include "server/cluster_records.h"
 #include "server/control/convert.h"
+#include "server/control/recover_group.h"
 #include "server/control/replace_disk.h"
 #include "server/errors.h"
 #include "server/resource_names.h"
@@ -246,6 +248,21 @@ absl::StatusOr<v1::UpgradeFormatResponse> ClusterOps::UpgradeFormat(
   return response;
 }
 
+absl::StatusOr<v1::RecoverGroupResponse> ClusterOps::RecoverGroup(
+    const Principal& principal, const v1::RecoverGroupRequest& request) {
+  RETURN_IF_ERROR(env_.authorizer.AuthorizeAdministrator(principal));
+  coordination::CoordinationStore& store = env_.store.coordination();
+  ASSIGN_OR_RETURN(v1::RecoverGroupResponse response,
+                   server::RecoverGroup(store, env_.peers, request, principal.key, absl::Now()));
+  // What was done is told, also if the name cannot be had.
+  const std::optional<PartitionId> partition = PartitionId::FromHex(request.partition_id());
+  const auto record = ReadPartition(store, *partition);
+  if (!record.ok()) return response;
+  const absl::StatusOr<std::string> container = ContainerOf(*record);
+  if (container.ok()) response.set_container(*container);
+  return response;
+}
+
 absl::StatusOr<ClusterOps::GroupPage> ClusterOps::PageOfGroups(
     const v1::ListGroupsRequest& request) {
   const int32_t bound = request.with_digest() ? kMaxDigestPage : kMaxPage;
@@ -303,6 +320,7 @@ absl::StatusOr<v1::ListGroupsResponse> ClusterOps::ListGroups(
           ? NodeStatuses()
           : env_.peers.GetNodeStatuses(nodes, ask,
                                        request.with_digest() ? kDigestTimeout : kStatusTimeout);
+  ASSIGN_OR_RETURN(auto recoveries, ListRecoveries(env_.store.coordination()));
   v1::ListGroupsResponse response;
   for (const PartitionId partition : page.partitions) {
     const auto group = groups.find(partition);
@@ -310,6 +328,9 @@ absl::StatusOr<v1::ListGroupsResponse> ClusterOps::ListGroups(
     absl::StatusOr<v1::Group> proto = DescribeGroup(partition, group->second, statuses);
     if (absl::IsNotFound(proto.status())) continue;
     RETURN_IF_ERROR(proto.status());
+    for (v1::GroupRecovery& recovery : recoveries[partition]) {
+      *proto->add_recoveries() = std::move(recovery);
+    }
     *response.add_groups() = *std::move(proto);
   }
   response.set_next_page_token(std::move(page.next_page_token));
@@ -341,22 +362,29 @@ v1::Replica ClusterOps::DescribeReplica(const replication::Member& member,
   return proto;
 }
 
+absl::StatusOr<std::string> ClusterOps::ContainerOf(const PartitionRecord& record,
+                                                    v1::Redundancy* redundancy) {
+  ASSIGN_OR_RETURN(const auto row,
+                   env_.store.Get(tenancy::ContainerKey(record.tenant, record.container)));
+  if (!row) return absl::NotFoundError("the container is gone");
+  ASSIGN_OR_RETURN(const tenancy::ContainerRecord container,
+                   tenancy::DecodeContainerRecord(row->value));
+  ASSIGN_OR_RETURN(const tenancy::StoredTenant tenant, env_.tenants.GetById(record.tenant));
+  if (redundancy != nullptr) *redundancy = static_cast<v1::Redundancy>(container.redundancy);
+  return tenancy::ContainerResourceName(tenant.record.name, container.name);
+}
+
 absl::StatusOr<v1::Group> ClusterOps::DescribeGroup(PartitionId partition,
                                                     const ClusterView::Group& group,
                                                     const NodeStatuses& statuses) {
   ASSIGN_OR_RETURN(const PartitionRecord record,
                    ReadPartition(env_.store.coordination(), partition));
-  ASSIGN_OR_RETURN(const auto container_row,
-                   env_.store.Get(tenancy::ContainerKey(record.tenant, record.container)));
-  if (!container_row) return absl::NotFoundError("the container is gone");
-  ASSIGN_OR_RETURN(const tenancy::ContainerRecord container,
-                   tenancy::DecodeContainerRecord(container_row->value));
-  ASSIGN_OR_RETURN(const tenancy::StoredTenant tenant, env_.tenants.GetById(record.tenant));
-
+  v1::Redundancy redundancy = v1::REDUNDANCY_UNSPECIFIED;
+  ASSIGN_OR_RETURN(std::string container, ContainerOf(record, &redundancy));
   v1::Group proto;
   proto.set_partition_id(partition.ToHex());
-  proto.set_container(tenancy::ContainerResourceName(tenant.record.name, container.name));
-  proto.set_redundancy(static_cast<v1::Redundancy>(container.redundancy));
+  proto.set_container(std::move(container));
+  proto.set_redundancy(redundancy);
   proto.set_region(record.region);
   proto.set_epoch(group.config.epoch.value());
   const replication::Member* leader = ClusterView::LeaderOf(group.config);
@@ -387,8 +415,10 @@ absl::StatusOr<v1::Group> ClusterOps::DescribeGroup(PartitionId partition,
     *proto.add_learners() = DescribeReplica(member, statuses);
   }
   const size_t members = group.config.members.size();
+  // One that has been recovered has fewer members for a while.
+  const bool whole = close == members && members >= replication::kReplicasOfAGroup;
   proto.set_health(!serving || reachable <= members / 2 ? v1::Group::UNAVAILABLE
-                   : close == members                   ? v1::Group::HEALTHY
+                   : whole                              ? v1::Group::HEALTHY
                                                         : v1::Group::DEGRADED);
   return proto;
 }

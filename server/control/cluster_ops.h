@@ -58,6 +58,8 @@ class ClusterOps {
                                                       const v1::ReplaceDiskRequest& request);
   absl::StatusOr<v1::UpgradeFormatResponse> UpgradeFormat(const tenancy::Principal& principal,
                                                           const v1::UpgradeFormatRequest& request);
+  absl::StatusOr<v1::RecoverGroupResponse> RecoverGroup(const tenancy::Principal& principal,
+                                                        const v1::RecoverGroupRequest& request);
 
   absl::StatusOr<v1::StopNodeResponse> StopNode(const tenancy::Principal& principal,
                                                 const v1::StopNodeRequest& request);
@@ -81,6 +83,9 @@ class ClusterOps {
   absl::StatusOr<GroupPage> PageOfGroups(const v1::ListGroupsRequest& request);
   absl::StatusOr<v1::Group> DescribeGroup(PartitionId partition, const ClusterView::Group& group,
                                           const NodeStatuses& statuses);
+  // Resource name; NOT_FOUND if it is gone.
+  absl::StatusOr<std::string> ContainerOf(const PartitionRecord& record,
+                                          v1::Redundancy* redundancy = nullptr);
   v1::Replica DescribeReplica(const replication::Member& member,
                               const NodeStatuses& statuses) const;
 

@@ -195,6 +195,14 @@ grpc::Status ClusterHandlers::UpgradeFormat(ServerContext* context,
   });
 }
 
+grpc::Status ClusterHandlers::RecoverGroup(ServerContext* context,
+                                           const v1::RecoverGroupRequest* request,
+                                           v1::RecoverGroupResponse* response) {
+  return HandleWithStore(api_, *context, response, [&](const Principal& principal) {
+    return api_.cluster_ops.RecoverGroup(principal, *request);
+  });
+}
+
 grpc::Status DevHandlers::StopNode(ServerContext* context, const v1::StopNodeRequest* request,
                                    v1::StopNodeResponse* response) {
   return Handle(api_, *context, response, [&](const Principal& principal) {

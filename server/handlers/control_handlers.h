@@ -96,6 +96,8 @@ class ClusterHandlers final : public v1::ClusterService::Service {
                            v1::ReplaceDiskResponse* response) override;
   grpc::Status UpgradeFormat(grpc::ServerContext* context, const v1::UpgradeFormatRequest* request,
                              v1::UpgradeFormatResponse* response) override;
+  grpc::Status RecoverGroup(grpc::ServerContext* context, const v1::RecoverGroupRequest* request,
+                            v1::RecoverGroupResponse* response) override;
 
  private:
   Api& api_;

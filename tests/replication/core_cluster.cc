@@ -170,6 +170,19 @@ void CoreCluster::ServeSnapshots() {
   }
 }
 
+void CoreCluster::Recover(ReplicaId survivor) {
+  for (const auto* set : {&stored.members, &stored.joint_old, &stored.learners}) {
+    for (const Member& member : *set) {
+      if (member.replica != survivor) continue;
+      stored = RecoveredConfig(stored, member);
+      const LogIndex last = nodes.at(survivor).core->log().durable_index();
+      applied_.erase(applied_.upper_bound(last), applied_.end());
+      return;
+    }
+  }
+  CHECK_INVARIANT(false, "the survivor is of the group");
+}
+
 bool CoreCluster::Pump(ReplicaId id, Node& node) {
   if (!node.core) return false;
   bool moved = false;
@@ -196,9 +209,9 @@ bool CoreCluster::Pump(ReplicaId id, Node& node) {
   node.leadership_lost += out.leadership_lost;
   while (node.disk.applied < out.apply_to && Apply(node)) {
   }
-  if (out.read_config && store_up) node.core->OnConfig(stored, now);
+  if (out.read_config && store_up && !node.cut_from_store) node.core->OnConfig(stored, now);
   if (out.swap) node.swap = out.swap;
-  if (node.swap && store_up) Swap(node);
+  if (node.swap && store_up && !node.cut_from_store) Swap(node);
   return moved || !out.messages.empty() || out.persist || out.swap || out.read_config;
 }
 

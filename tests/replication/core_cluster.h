@@ -63,6 +63,7 @@ class CoreCluster {
     std::optional<GroupConfig> swap;
     bool hold_disk = false;
     bool hold_chunks = false;
+    bool cut_from_store = false;
     int leadership_lost = 0;
   };
 
@@ -123,6 +124,10 @@ class CoreCluster {
   // What the drivers do with a snapshot, at once; `cut_off`: the receiver crashes in the middle.
   void TransferSnapshot(ReplicaId from, ReplicaId to, bool cut_off);
   void ServeSnapshots();
+  // A quorum was lost for good (P23): what `survivor` has is all there is from now on. Of the lost
+  // ones, none is to apply anything that it has not applied yet.
+  void Recover(ReplicaId survivor);
+
   // Everything committed so far, as applied by whoever was first.
   const std::map<LogIndex, storage::LogEntry>& applied() const { return applied_; }
 

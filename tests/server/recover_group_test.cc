@@ -1,0 +1,361 @@
+// Recovering a group over a store in memory: what the nodes say, the test does (P23).
+#include "server/control/recover_group.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "base/random.h"
+#include "replication/replica.h"
+#include "server/cluster_records.h"
+#include "server/errors.h"
+#include "server/recovery_record.h"
+#include "tests/server/fake_nodes.h"
+#include "tests/tenancy/testing.h"
+
+namespace meridian::server {
+namespace {
+
+namespace pb = ::meridian::internal::v1;
+using replication::GroupConfig;
+using replication::Member;
+
+// A group on a, b and c, of which a and b were lost with their disks.
+class RecoverGroupTest : public testing::Test {
+ protected:
+  RecoverGroupTest() {
+    config_.epoch = Epoch(7);
+    for (const char* node : {"a", "b", "c"}) {
+      const Member member{ReplicaId::Draw(random_), node, DiskId::Draw(random_)};
+      config_.members.push_back(member);
+      StoreNode(member);
+      nodes_.down.insert(node);
+      store_.Overwrite(DiskKeyOf(member.disk),
+                       EncodeDiskRecord({node, 1, OpeningId::Draw(random_)}));
+    }
+    config_.leader = config_.members.front().replica;
+    config_.session = SessionId::Draw(random_);
+    store_.Overwrite(GroupKey(), replication::EncodeGroupConfig(config_));
+    Announce("c");
+    Answers(config_.members[2]);
+  }
+  std::string GroupKey() const { return replication::GroupConfigKey(partition_); }
+  void StoreNode(const Member& member) {
+    store_.Overwrite(NodeKeyOf(member.node), EncodeNodeRecord({"h:1", "h:2", {member.disk}}));
+  }
+  void Announce(const NodeId& node) { store_.Overwrite(AliveKeyOf(node), "1"); }
+  pb::ReplicaStatus& Answers(const Member& member) {
+    nodes_.down.erase(member.node);
+    nodes_.replicas[member.node].resize(1);
+    pb::ReplicaStatus& status = nodes_.replicas[member.node].front();
+    status.set_installing(false);
+    status.set_replica_id(std::string(member.replica.bytes()));
+    status.set_epoch(7);
+    status.set_durable_epoch(6);
+    status.set_durable_index(100);
+    status.set_last_time_us(1'700'000'000'000'000);
+    status.set_commit_index(99);
+    status.set_applied_index(99);
+    status.set_applied_time_us(1'699'999'999'000'000);
+    return status;
+  }
+  v1::RecoverGroupRequest Request() const {
+    v1::RecoverGroupRequest request;
+    request.set_partition_id(partition_.ToHex());
+    return request;
+  }
+  v1::RecoverGroupRequest Acceptance() const {
+    v1::RecoverGroupRequest request = Request();
+    request.set_accept_data_loss(true);
+    request.set_epoch(7);
+    request.set_survivor(config_.members[2].replica.ToHex());
+    request.add_lost_nodes("b");
+    request.add_lost_nodes("a");
+    return request;
+  }
+  absl::StatusOr<v1::RecoverGroupResponse> Ask(const v1::RecoverGroupRequest& request) {
+    return RecoverGroup(store_, nodes_, request, key_, absl::FromUnixSeconds(1'800'000'000));
+  }
+  GroupConfig Stored() {
+    for (const coordination::KeyValue& row : store_.Rows()) {
+      if (row.key == GroupKey()) return *replication::DecodeGroupConfig(row.value);
+    }
+    return {};
+  }
+  void ExpectUnchanged() {
+    EXPECT_EQ(Stored(), config_);
+    EXPECT_TRUE(ListRecoveries(store_)->empty());
+  }
+  void ExpectRefused(const v1::RecoverGroupRequest& request, absl::StatusCode code,
+                     const std::string& why) {
+    const absl::Status refused = Ask(request).status();
+    EXPECT_EQ(refused.code(), code) << refused;
+    EXPECT_TRUE(absl::StrContains(refused.message(), why)) << refused;
+    ExpectUnchanged();
+  }
+
+  SystemRandom random_;
+  tenancy::TestStore store_;
+  FakeNodes nodes_;
+  const PartitionId partition_ = PartitionId::Draw(random_);
+  const AccessKeyId key_ = AccessKeyId::Draw(random_);
+  GroupConfig config_;
+};
+
+TEST_F(RecoverGroupTest, ShowsAndChangesNothing) {
+  const auto shown = Ask(Request());
+  ASSERT_TRUE(shown.ok()) << shown.status();
+  EXPECT_EQ(shown->epoch(), 7u);
+  EXPECT_EQ(shown->refusal(), "");
+  EXPECT_EQ(shown->survivor(), config_.members[2].replica.ToHex());
+  ASSERT_EQ(shown->members_size(), 3);
+  EXPECT_FALSE(shown->members(0).answers());
+  EXPECT_TRUE(shown->members(0).is_gone());
+  EXPECT_EQ(shown->members(0).problem(), "down");
+  const v1::RecoveryMember& survivor = shown->members(2);
+  EXPECT_TRUE(survivor.answers());
+  EXPECT_EQ(survivor.last_epoch(), 6u);
+  EXPECT_EQ(survivor.last_index(), 100u);
+  EXPECT_EQ(survivor.last_entry_time().seconds(), 1'700'000'000);
+  EXPECT_EQ(survivor.commit_index(), 99u);
+  EXPECT_EQ(survivor.applied_time().seconds(), 1'699'999'999);
+  EXPECT_FALSE(shown->has_recovery());
+  ExpectUnchanged();
+}
+
+TEST_F(RecoverGroupTest, TheSurvivorBecomesTheOnlyMemberAndThatStaysToBeSeen) {
+  const auto done = Ask(Acceptance());
+  ASSERT_TRUE(done.ok()) << done.status();
+  EXPECT_EQ(Stored(), replication::RecoveredConfig(config_, config_.members[2]));
+  const auto recoveries = ListRecoveries(store_);
+  ASSERT_TRUE(recoveries.ok());
+  ASSERT_EQ(recoveries->at(partition_).size(), 1u);
+  const v1::GroupRecovery& recovery = recoveries->at(partition_).front();
+  EXPECT_EQ(recovery.SerializeAsString(), done->recovery().SerializeAsString());
+  EXPECT_EQ(recovery.time().seconds(), 1'800'000'000);
+  EXPECT_EQ(recovery.access_key_id(), key_.ToHex());
+  EXPECT_EQ(recovery.epoch(), 8u);
+  EXPECT_EQ(recovery.survivor_node(), "c");
+  EXPECT_EQ(recovery.last_index(), 100u);
+  ASSERT_EQ(recovery.given_up_size(), 2);
+  EXPECT_EQ(recovery.given_up(0).id(), config_.members[0].replica.ToHex());
+  EXPECT_TRUE(recovery.given_up(0).lost());
+}
+
+// The answer was lost, and the client asks again; by then the survivor leads a later epoch.
+TEST_F(RecoverGroupTest, ARepeatedRequestIsAnsweredWithWhatWasDone) {
+  const auto first = Ask(Acceptance());
+  ASSERT_TRUE(first.ok()) << first.status();
+  GroupConfig led = Stored();
+  led.epoch = led.epoch + 1;
+  led.leader = led.members.front().replica;
+  led.session = SessionId::Draw(random_);
+  store_.Overwrite(GroupKey(), replication::EncodeGroupConfig(led));
+  const auto again = Ask(Acceptance());
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->recovery().SerializeAsString(), first->recovery().SerializeAsString());
+  EXPECT_EQ(Stored(), led);
+}
+
+TEST_F(RecoverGroupTest, IsSeenUntilItIsAcknowledged) {
+  ASSERT_TRUE(Ask(Acceptance()).ok());
+  v1::RecoverGroupRequest request = Request();
+  request.set_acknowledge(true);
+  ASSERT_TRUE(Ask(request).ok());
+  EXPECT_TRUE(ListRecoveries(store_)->empty());
+  EXPECT_TRUE(Ask(request).ok());
+}
+
+TEST_F(RecoverGroupTest, WhatTheRequestLacksIsNamed) {
+  const auto invalid = absl::StatusCode::kInvalidArgument;
+  v1::RecoverGroupRequest request = Request();
+  request.set_partition_id("tenants/acme");
+  ExpectRefused(request, invalid, "partition_id");
+  request = Acceptance();
+  request.clear_lost_nodes();
+  ExpectRefused(request, invalid, "lost_nodes");
+  request = Acceptance();
+  request.clear_epoch();
+  ExpectRefused(request, invalid, "epoch");
+  request = Acceptance();
+  request.clear_survivor();
+  ExpectRefused(request, invalid, "survivor");
+  request = Acceptance();
+  request.set_acknowledge(true);
+  ExpectRefused(request, invalid, "acknowledge");
+}
+
+TEST_F(RecoverGroupTest, AnUnknownGroupIsNotFound) {
+  v1::RecoverGroupRequest request = Acceptance();
+  request.set_partition_id(PartitionId::Draw(random_).ToHex());
+  ExpectRefused(request, absl::StatusCode::kNotFound, request.partition_id());
+}
+
+TEST_F(RecoverGroupTest, OtherLostNodesThanThereAreAreRefused) {
+  const auto invalid = absl::StatusCode::kInvalidArgument;
+  v1::RecoverGroupRequest request = Acceptance();
+  request.mutable_lost_nodes()->RemoveLast();
+  ExpectRefused(request, invalid, "members on a,b do not answer");
+  request.add_lost_nodes("c");
+  ExpectRefused(request, invalid, "given up were b,c");
+  request = Acceptance();
+  request.add_lost_nodes("c");
+  ExpectRefused(request, invalid, "lost_nodes");
+  request = Acceptance();
+  request.add_lost_nodes("a");
+  ExpectRefused(request, invalid, "lost_nodes");
+}
+
+TEST_F(RecoverGroupTest, WhatIsNotAsShownIsRefused) {
+  v1::RecoverGroupRequest request = Acceptance();
+  request.set_epoch(6);
+  ExpectRefused(request, absl::StatusCode::kAborted, "epoch 7");
+  request = Acceptance();
+  request.set_survivor(config_.members[0].replica.ToHex());
+  ExpectRefused(request, absl::StatusCode::kAborted, config_.members[2].replica.ToHex());
+}
+
+TEST_F(RecoverGroupTest, AGroupWithAQuorumIsRefused) {
+  Answers(config_.members[1]);
+  const auto shown = Ask(Request());
+  ASSERT_TRUE(shown.ok());
+  EXPECT_TRUE(absl::StrContains(shown->refusal(), "a quorum")) << shown->refusal();
+  ExpectRefused(Acceptance(), absl::StatusCode::kFailedPrecondition, "a quorum");
+}
+
+TEST_F(RecoverGroupTest, WithoutAWholeSurvivorItIsRefused) {
+  nodes_.replicas["c"].front().set_installing(true);
+  ExpectRefused(Acceptance(), absl::StatusCode::kFailedPrecondition, "nothing to recover");
+  nodes_.replicas["c"].front().set_installing(false);
+  nodes_.replicas["c"].front().set_problem("EIO");
+  ExpectRefused(Acceptance(), absl::StatusCode::kFailedPrecondition, "nothing to recover");
+  nodes_.down.insert("c");
+  ExpectRefused(Acceptance(), absl::StatusCode::kFailedPrecondition, "nothing to recover");
+}
+
+TEST_F(RecoverGroupTest, AProgramThatDoesNotTellWhatItHasIsNoSurvivor) {
+  nodes_.replicas["c"].front().clear_durable_index();
+  ExpectRefused(Acceptance(), absl::StatusCode::kFailedPrecondition, "nothing to recover");
+}
+
+// It may lead with the other one that does not answer here.
+TEST_F(RecoverGroupTest, AMemberWhoseNodeIsAnnouncedIsNotGivenUp) {
+  Announce("a");
+  const auto shown = Ask(Request());
+  ASSERT_TRUE(shown.ok());
+  EXPECT_FALSE(shown->members(0).is_gone());
+  ExpectRefused(Acceptance(), absl::StatusCode::kFailedPrecondition, "a may still run");
+}
+
+TEST_F(RecoverGroupTest, ANodeThatRunsWithAnotherDiskHasLostTheOldOne) {
+  Announce("a");
+  StoreNode({config_.members[0].replica, "a", DiskId::Draw(random_)});
+  EXPECT_TRUE(Ask(Acceptance()).ok());
+}
+
+TEST_F(RecoverGroupTest, ANodeThatWasRemovedAndADiskThatWasTakenOutAreGone) {
+  store_.Overwrite(DiskKeyOf(config_.members[0].disk),
+                   EncodeDiskRecord({"a", 1, OpeningId::Draw(random_), /*removed=*/true}));
+  Announce("a");
+  const auto before_b = Ask(Request());
+  ASSERT_TRUE(before_b.ok());
+  EXPECT_TRUE(before_b->members(0).is_gone());
+  EXPECT_TRUE(Ask(Acceptance()).ok());
+}
+
+// Between the look and the transaction.
+TEST_F(RecoverGroupTest, ALostNodeThatStartsMeanwhileKeepsTheGroupAsItIs) {
+  store_.before_commit = [this] { Announce("b"); };
+  ExpectRefused(Acceptance(), absl::StatusCode::kAborted, "changed meanwhile");
+}
+
+TEST_F(RecoverGroupTest, AGroupThatIsLedAnewMeanwhileStaysAsItIs) {
+  store_.before_commit = [this] {
+    config_.epoch = Epoch(8);
+    store_.Overwrite(GroupKey(), replication::EncodeGroupConfig(config_));
+  };
+  ExpectRefused(Acceptance(), absl::StatusCode::kAborted, "changed meanwhile");
+}
+
+TEST_F(RecoverGroupTest, ARecordThatCannotBeReadIsSeenAndKeepsTheGroupAsItIs) {
+  store_.Overwrite(RecoveredKeyOf(partition_), "\x08\x02");
+  EXPECT_EQ(ListRecoveries(store_)->at(partition_).size(), 1u);
+  EXPECT_TRUE(absl::IsFailedPrecondition(Ask(Acceptance()).status()));
+  EXPECT_EQ(Stored(), config_);
+}
+
+TEST_F(RecoverGroupTest, WithoutTheStoreNothingIsDone) {
+  store_.reachable = false;
+  EXPECT_TRUE(absl::IsUnavailable(Ask(Acceptance()).status()));
+  EXPECT_TRUE(absl::IsUnavailable(Ask(Request()).status()));
+  store_.reachable = true;
+  ExpectUnchanged();
+}
+
+TEST_F(RecoverGroupTest, APartitionThatIsBeingSplitOffNamesTheOneToRecoverFirst) {
+  PartitionRecord record{TenantId::Draw(random_), ContainerId::Draw(random_), "east"};
+  record.parent = PartitionId::Draw(random_);
+  store_.Overwrite(PartitionKeyOf(partition_), EncodePartitionRecord(record));
+  const auto shown = Ask(Request());
+  ASSERT_TRUE(shown.ok());
+  ASSERT_EQ(shown->notes_size(), 1);
+  EXPECT_TRUE(absl::StrContains(shown->notes(0), record.parent->ToHex())) << shown->notes(0);
+}
+
+v1::GroupRecovery GoldenRecovery() {
+  v1::GroupRecovery recovery;
+  recovery.mutable_time()->set_seconds(5);
+  recovery.set_access_key_id("k");
+  recovery.set_epoch(8);
+  recovery.set_survivor("s");
+  recovery.set_survivor_node("c");
+  recovery.set_last_epoch(6);
+  recovery.set_last_index(100);
+  recovery.mutable_last_entry_time()->set_seconds(4);
+  v1::LostReplica& lost = *recovery.add_given_up();
+  lost.set_id("i");
+  lost.set_node("a");
+  lost.set_disk_id("d");
+  lost.set_lost(true);
+  return recovery;
+}
+
+// The record of version 1, as every later version must read it.
+TEST(RecoveriesRecord, IsAsTheGoldenBytes) {
+  const std::string golden =
+      "\x08\x01\x12\x24\x0a\x02\x08\x05\x12\x01k\x18\x08\x22\x01s\x2a\x01"
+      "c\x30\x06\x38\x64"
+      "\x42\x02\x08\x04\x4a\x0b\x0a\x01i\x12\x01"
+      "a\x1a\x01"
+      "d\x20\x01";
+  EXPECT_EQ(EncodeRecoveries({GoldenRecovery()}), golden);
+  const auto decoded = DecodeRecoveries(golden);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  ASSERT_EQ(decoded->size(), 1u);
+  EXPECT_EQ(decoded->front().SerializeAsString(), GoldenRecovery().SerializeAsString());
+}
+
+TEST(RecoveriesRecord, KeepsTheNewest) {
+  std::vector<v1::GroupRecovery> recoveries(20, GoldenRecovery());
+  for (size_t i = 0; i < recoveries.size(); ++i) recoveries[i].set_epoch(i);
+  const auto decoded = DecodeRecoveries(EncodeRecoveries(recoveries));
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  ASSERT_EQ(decoded->size(), 16u);
+  EXPECT_EQ(decoded->front().epoch(), 4u);
+  EXPECT_EQ(decoded->back().epoch(), 19u);
+}
+
+TEST(RecoveriesRecord, GarbageAndOtherVersionsAreRefused) {
+  EXPECT_EQ(DecodeRecoveries("\xff\xff").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(DecodeRecoveries("").status().code(), absl::StatusCode::kFailedPrecondition);
+  const std::string field("\xa2\x06\x01x", 4);  // 100: "x"
+  EXPECT_EQ(DecodeRecoveries(EncodeRecoveries({GoldenRecovery()}) + field).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace meridian::server
