@@ -287,7 +287,7 @@ ReplicaStatus ReplicaDriver::StatusNow() const {
   status.last_index = core_.log().last().index;
   status.durable_index = core_.log().durable_index();
   status.durable_epoch = core_.log().EpochAt(status.durable_index).value_or(Epoch());
-  status.last_time = std::max(core_.log().last_timestamp(), applied_timestamp_);
+  status.durable_time = std::max(core_.log().durable_timestamp(), applied_timestamp_);
   status.commit_index = core_.commit_index();
   status.applied_index = applied_;
   status.applied_time = applied_timestamp_;

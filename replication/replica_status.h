@@ -22,10 +22,10 @@ struct ReplicaStatus {
   Epoch epoch;
   LogIndex last_index;
   // The end of what is durable here with all that it references, as adoption compares it, and the
-  // time that the leader gave the log's last entry.
+  // time that its leader's clock gave that entry, or an earlier one if that is not known.
   Epoch durable_epoch;
   LogIndex durable_index;
-  Timestamp last_time;
+  Timestamp durable_time;
   LogIndex commit_index;
   LogIndex applied_index;
   Timestamp applied_time;

@@ -49,7 +49,7 @@ pb::ReplicaStatus Describe(HostedReplica& replica, const pb::GetNodeStatusReques
   proto.set_last_index(status->last_index.value());
   proto.set_durable_epoch(status->durable_epoch.value());
   proto.set_durable_index(status->durable_index.value());
-  proto.set_last_time_us(status->last_time.value());
+  proto.set_durable_time_us(status->durable_time.value());
   proto.set_commit_index(status->commit_index.value());
   proto.set_applied_index(status->applied_index.value());
   proto.set_applied_time_us(status->applied_time.value());

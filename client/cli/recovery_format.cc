@@ -35,11 +35,12 @@ std::string StateOf(const v1::RecoveryMember& member) {
   return text;
 }
 
-// Entries' times only ever rise along a log (P14): nothing older than the last one is missing.
+// Times only ever rise along a log (P14): what is behind its end is younger than that, by the
+// clocks of those who wrote it.
 std::string MayBeMissing(const v1::RecoverGroupResponse& plan, const v1::RecoveryMember& survivor) {
   std::string text = absl::StrFormat(
-      "MAY BE MISSING: every write, delete and change that was acknowledged after %s and is not in "
-      "the survivor's log; how many, only the lost members know",
+      "MAY BE MISSING: every write, delete and change that was acknowledged after %s, by the clock "
+      "of its leader, and is not in the survivor's log; how many, only the lost members know",
       TimeOrNone(survivor.last_entry_time()));
   if (plan.known_missing_entries() > 0) {
     text += absl::StrFormat("; at least %d are", plan.known_missing_entries());

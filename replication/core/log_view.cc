@@ -23,7 +23,7 @@ LogView::LogView(const storage::RecoveredReplica& recovered, const Bounds& bound
     last_ = {epoch, last_.index + 1};
     if (epoch != runs_.back().epoch) runs_.push_back({last_.index, epoch});
   }
-  last_timestamp_ = recovered.last_timestamp;
+  last_timestamp_ = durable_timestamp_ = recovered.last_timestamp;
   issued_ = durable_ = last_.index;
   applied_ = recovered.applied_index;
 }
@@ -67,7 +67,10 @@ void LogView::TruncateFrom(LogIndex first) {
   if (first <= issued_) {
     truncate_on_disk_ = std::min(first, truncate_on_disk_.value_or(first));
     issued_ = first - 1;
-    durable_ = std::min(durable_, issued_);
+    if (issued_ < durable_) {
+      durable_ = issued_;
+      durable_timestamp_ = TimestampInMemory(durable_);
+    }
     for (InFlight& request : in_flight_) request.durable_to = std::min(request.durable_to, issued_);
   }
   incomplete_.erase(incomplete_.lower_bound(first), incomplete_.end());
@@ -79,6 +82,13 @@ void LogView::TruncateFrom(LogIndex first) {
   }
   while (runs_.size() > 1 && runs_.back().first >= first) runs_.pop_back();
   last_ = {runs_.back().epoch, first - 1};
+}
+
+Timestamp LogView::TimestampInMemory(LogIndex index) const {
+  if (cached_.empty() || index < cached_.front().index || index > cached_.back().index) {
+    return Timestamp(0);
+  }
+  return cached_[index - cached_.front().index].timestamp;
 }
 
 void LogView::MarkComplete(LogPosition position) {
@@ -108,7 +118,10 @@ bool LogView::OnPersisted(uint64_t request_id) {
   CHECK_INVARIANT(!in_flight_.empty() && in_flight_.front().id == request_id,
                   "disk writes complete in the order issued");
   LogIndex before = durable_;
-  durable_ = std::max(durable_, in_flight_.front().durable_to);
+  if (in_flight_.front().durable_to > durable_) {
+    durable_ = in_flight_.front().durable_to;
+    durable_timestamp_ = TimestampInMemory(durable_);
+  }
   persisting_bytes_ -= in_flight_.front().bytes;
   in_flight_.pop_front();
   return durable_ != before;
@@ -117,6 +130,7 @@ bool LogView::OnPersisted(uint64_t request_id) {
 void LogView::Reset(LogPosition base) {
   base_ = last_ = base;
   issued_ = durable_ = base.index;
+  durable_timestamp_ = Timestamp(0);
   runs_.assign(1, {base.index, base.epoch});
   incomplete_.clear();
   truncate_on_disk_.reset();

@@ -51,8 +51,11 @@ class LogView {
   LogIndex issued_index() const { return issued_; }
   LogPosition issued() const { return {*EpochAt(issued_), issued_}; }
   LogIndex durable_index() const { return durable_; }
-  // Not below that of any entry in the log but trimmed ones.
+  // Not below that of any entry in the log but trimmed ones; above all of them after a truncation.
   Timestamp last_timestamp() const { return last_timestamp_; }
+  // Of the entry at durable_index(); 0 if that is not known: it is the base, or was read back from
+  // the disk after a truncation. It is not below that of any entry that is applied.
+  Timestamp durable_timestamp() const { return durable_timestamp_; }
   // nullopt outside [base, last].
   std::optional<Epoch> EpochAt(LogIndex index) const;
   bool Contains(LogPosition position) const { return EpochAt(position.index) == position.epoch; }
@@ -106,9 +109,13 @@ class LogView {
     return incomplete_.empty() ? last_.index : incomplete_.begin()->first - 1;
   }
 
+  // By what is in memory; for the entry at durable_.
+  Timestamp TimestampInMemory(LogIndex index) const;
+
   LogPosition base_;
   LogPosition last_;
   Timestamp last_timestamp_;
+  Timestamp durable_timestamp_;
   LogIndex issued_;
   LogIndex durable_;
   std::vector<EpochRun> runs_;  // ascending in both; the first begins at the base or below

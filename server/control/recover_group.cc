@@ -99,8 +99,8 @@ void Describe(const pb::ReplicaStatus& status, v1::RecoveryMember& proto) {
   proto.set_epoch(status.epoch());
   proto.set_last_epoch(status.durable_epoch());
   proto.set_last_index(status.durable_index());
-  if (status.last_time_us() != 0) {
-    SetTime(absl::FromUnixMicros(static_cast<int64_t>(status.last_time_us())),
+  if (status.durable_time_us() != 0) {
+    SetTime(absl::FromUnixMicros(static_cast<int64_t>(status.durable_time_us())),
             proto.mutable_last_entry_time());
   }
   proto.set_commit_index(status.commit_index());

@@ -57,7 +57,7 @@ class RecoverGroupTest : public testing::Test {
     status.set_epoch(7);
     status.set_durable_epoch(6);
     status.set_durable_index(100);
-    status.set_last_time_us(1'700'000'000'000'000);
+    status.set_durable_time_us(1'700'000'000'000'000);
     status.set_commit_index(99);
     status.set_applied_index(99);
     status.set_applied_time_us(1'699'999'999'000'000);
