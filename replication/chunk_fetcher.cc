@@ -112,7 +112,7 @@ void ChunkFetcher::Seek(storage::ChunkId chunk) {
 }
 
 void ChunkFetcher::AskMore() {
-  if (peers_.peers().empty()) return;
+  if (peers_.peers().empty() && hooks_.config() == nullptr) return;  // it is not known whom to ask
   const absl::Duration now = hooks_.now();
   const size_t max_asked = MaxAsked();
   bool reads_seen = false;
@@ -140,17 +140,19 @@ void ChunkFetcher::BeginRound(storage::ChunkId chunk, Wanted& wanted) {
   wanted.to_ask = peers;
   // Not every chunk from the same one first; most runs have only one.
   const size_t first = static_cast<uint8_t>(chunk.run.bytes().back()) + size_t{chunk.number};
-  std::rotate(wanted.to_ask.begin(), wanted.to_ask.begin() + first % peers.size(),
-              wanted.to_ask.end());
+  const size_t turn = peers.empty() ? 0 : first % peers.size();
+  std::rotate(wanted.to_ask.begin(), wanted.to_ask.begin() + turn, wanted.to_ask.end());
   std::stable_partition(wanted.to_ask.begin(), wanted.to_ask.end(),
                         [this](ReplicaId peer) { return !IsSilent(peer); });
   std::reverse(wanted.to_ask.begin(), wanted.to_ask.end());
-  if (wanted.rounds > 0 || wanted.sought) {
+  if (wanted.rounds > 0 || wanted.sought || peers.empty()) {
     wanted.to_ask.insert(wanted.to_ask.begin(), peers_.left().begin(), peers_.left().end());
   }
   wanted.without.clear();
   wanted.unclear = false;
   wanted.may_lose = SomeoneMayLose(wanted);
+  // A replica that is alone in its group still comes to know that nobody has it.
+  if (wanted.to_ask.empty()) return EndRound(wanted);
   Ask(chunk, wanted);
 }
 

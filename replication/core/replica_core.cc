@@ -129,8 +129,13 @@ void ReplicaCore::OnConfig(const GroupConfig& config, absl::Duration now) {
 void ReplicaCore::OnRecovery(absl::Duration now) {
   BecomeFollower(ReplicaId(), now);
   offered_.reset();
+  if (quorum_.voters().size() == 1 && quorum_.IsVoter(self_)) {
+    // The log goes on from what is durable here with its chunks: of what waits for chunks,
+    // committed or not, the chunks are with those who were given up.
+    if (!installing_) commit_ = std::min(commit_, log_.issued_index());
+    election_deadline_ = now;
+  }
   if (config_.epoch > promised_) RaisePromise(config_.epoch);
-  if (quorum_.IsVoter(self_)) election_deadline_ = now;
 }
 
 void ReplicaCore::OnApplied(LogIndex index, Timestamp timestamp) {

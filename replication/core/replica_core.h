@@ -195,7 +195,9 @@ class ReplicaCore {
   std::vector<InFlightPromise> in_flight_promises_;
   uint64_t next_persist_id_ = 1;
 
-  LogIndex commit_;   // never goes back (I5), but to nothing when an install begins
+  // Never goes back (I5), but to nothing when an install begins, and to what is complete here when
+  // this replica goes on alone (P23).
+  LogIndex commit_;
   LogIndex applied_;  // <= min(commit, durable)
   Timestamp applied_timestamp_;
   LogIndex freeable_;

@@ -191,6 +191,53 @@ TEST_F(ReplicaCoreRecovery, ARecoveryCanBeRepeated) {
   EXPECT_EQ(cluster_.Leader(), 3);
 }
 
+// Three members, of which 3 lacks the chunks of an entry that the others have committed.
+class ReplicaCoreRecoveryWithoutChunks : public testing::Test {
+ protected:
+  ReplicaCoreRecoveryWithoutChunks() : cluster_(3) {
+    cluster_.StartAll();
+    cluster_.Run(absl::Milliseconds(100));
+    EXPECT_TRUE(cluster_.Propose(1, "a", kTimeOfA).ok());
+    cluster_.Run(absl::Seconds(1));
+    cluster_.node(3).hold_chunks = true;
+    storage::LogEntry entry;
+    entry.command = "chunked";
+    entry.chunks.push_back({RunId(), 0, 3});
+    const auto at = cluster_.core(1).Propose(entry, kTimeOfChunked);
+    EXPECT_TRUE(at.ok()) << at.status();
+    cluster_.Run(absl::Milliseconds(500));
+    EXPECT_EQ(cluster_.node(2).applied, (Strings{"a", "chunked"}));
+    EXPECT_EQ(cluster_.core(3).log().last(), *at);
+  }
+
+  static constexpr Timestamp kTimeOfA{1'000'000};
+  static constexpr Timestamp kTimeOfChunked{2'000'000};
+  CoreCluster cluster_;
+};
+
+// What is not durable with its chunks is not gone on with: its time says nothing of what is
+// missing.
+TEST_F(ReplicaCoreRecoveryWithoutChunks, TheTimeOfTheLogsEndIsThatOfItsLastCompleteEntry) {
+  const LogView& log = cluster_.core(3).log();
+  EXPECT_EQ(log.last_timestamp(), kTimeOfChunked);
+  EXPECT_LT(log.durable_index(), log.last().index);
+  EXPECT_EQ(log.durable_timestamp(), kTimeOfA);
+}
+
+// Nobody is left who could have them: were the entry kept, the group would never serve.
+TEST_F(ReplicaCoreRecoveryWithoutChunks, AnEntryWithoutThemIsGivenUpAlsoIfItIsCommitted) {
+  ASSERT_GT(cluster_.core(3).commit_index(), cluster_.core(3).log().durable_index());
+  cluster_.Crash(IdOf(1));
+  cluster_.Crash(IdOf(2));
+  cluster_.Recover(IdOf(3));
+  cluster_.core(3).OnConfig(cluster_.stored, cluster_.now);
+  cluster_.Run(absl::Milliseconds(100));
+  ASSERT_EQ(cluster_.Leader(), 3);
+  ASSERT_TRUE(cluster_.Propose(3, "c", Timestamp(0)).ok());
+  cluster_.Run(absl::Milliseconds(100));
+  EXPECT_EQ(cluster_.node(3).applied, (Strings{"a", "c"}));
+}
+
 TEST(ReplicaCoreRecoveryOfJointMembers, OneOfEitherSetOrALearnerCanTakeOver) {
   for (int survivor : {3, 5, 6}) {
     SCOPED_TRACE(survivor);

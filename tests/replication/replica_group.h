@@ -85,6 +85,21 @@ class ReplicaGroup {
     replicas_[n] = MakeReplica(partition_, IdOf(n), *config, stored->mod_revision, options_,
                                std::move(environment));
   }
+  // As an operator does once a quorum is lost for good (P23), and tells the survivor of it.
+  void Recover(int survivor) {
+    std::optional<coordination::KeyValue> stored;
+    store_.Get(GroupConfigKey(partition_), [&](auto value) { stored = **value; });
+    RunUntil([&] { return stored.has_value(); });
+    const auto config = DecodeGroupConfig(stored->value);
+    CHECK_INVARIANT(config.ok(), "the stored configuration decodes");
+    coordination::Transaction change;
+    change.compares.push_back({stored->key, stored->mod_revision});
+    change.writes.push_back(
+        {stored->key, EncodeGroupConfig(RecoveredConfig(*config, MemberOf(survivor)))});
+    store_.Commit(change, [](auto) {});
+    executor_.RunQueued();
+    replica(survivor).OnConfigHint();
+  }
   void Crash(int n) {
     replicas_.erase(n);
     disks_[n]->LoseUnsynced(random_);
