@@ -41,6 +41,15 @@ struct GroupConfig {
     }
     return false;
   }
+  // In any role, on any node.
+  bool Names(ReplicaId replica) const {
+    for (const auto* set : {&members, &joint_old, &learners}) {
+      for (const Member& member : *set) {
+        if (member.replica == replica) return true;
+      }
+    }
+    return false;
+  }
 };
 
 // The one that follows `lost`, of which no quorum will ever answer again: `survivor` is the only

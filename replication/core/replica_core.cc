@@ -103,6 +103,7 @@ void ReplicaCore::OnConfig(const GroupConfig& config, absl::Duration now) {
   bool newer = config.epoch > config_.epoch;
   SetConfig(config);
   if (newer && config.leader.is_nil()) return OnRecovery(now);
+  if (newer && config.epoch > promised_ && !config_.Names(self_)) return OnLeftOut(now);
   bool ours = config.leader == self_ && config.session == session_;
   if (ours && config.epoch > promised_ && MayCampaign()) {
     // Also of a swap whose outcome was unknown: the session tells that it is ours (P1).
@@ -136,6 +137,18 @@ void ReplicaCore::OnRecovery(absl::Duration now) {
     election_deadline_ = now;
   }
   if (config_.epoch > promised_) RaisePromise(config_.epoch);
+}
+
+// Whoever is left out may have been given up when a quorum was lost for good, and hear only of a
+// configuration that came after (P23): leaders of epochs before this one's neighbour get nothing
+// from it any more. One that left by a change of members (P4) was in no quorum of this epoch, and
+// its last leader, of the epoch before, is still answered. It stays below this epoch: such a
+// replica may be removed.
+void ReplicaCore::OnLeftOut(absl::Duration now) {
+  BecomeFollower(config_.leader, now);
+  offered_.reset();
+  last_heard_ = now;
+  if (config_.epoch - 1 > promised_) RaisePromise(config_.epoch - 1);
 }
 
 void ReplicaCore::OnApplied(LogIndex index, Timestamp timestamp) {

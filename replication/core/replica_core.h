@@ -166,6 +166,7 @@ class ReplicaCore {
   // Another member has promised `epoch`, above ours.
   void SawHigherEpoch(absl::Duration now);
   void OnRecovery(absl::Duration now);
+  void OnLeftOut(absl::Duration now);
   void AppendOwn(storage::LogEntry entry, Timestamp at_least);
   void Recount();
   void CollectPersist();

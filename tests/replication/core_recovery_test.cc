@@ -142,6 +142,24 @@ TEST_F(ReplicaCoreRecovery, WhoeverLearnsOfItIsFencedAtOnce) {
   EXPECT_LT(cluster_.core(1).commit_index(), at->index);
 }
 
+// P23: the survivor is swapped in within milliseconds, so that most hear of the configuration
+// after.
+TEST_F(ReplicaCoreRecovery, WhoeverLearnsOnlyOfWhatCameAfterItIsFencedToo) {
+  GroupConfig after = RecoveredConfig(cluster_.stored, MemberOf(3));
+  after.epoch = after.epoch + 1;
+  after.leader = IdOf(3);
+  after.session = SessionOf(99);
+  cluster_.core(2).OnConfig(after, cluster_.now);
+  EXPECT_EQ(cluster_.core(2).promised(), cluster_.stored.epoch + 1);
+  // Or its node would keep it for one of a store that is of the past.
+  EXPECT_LT(cluster_.core(2).promised(), after.epoch);
+  const auto at = cluster_.Propose(1, "c");
+  ASSERT_TRUE(at.ok());
+  cluster_.Run(absl::Milliseconds(500));
+  EXPECT_FALSE(cluster_.core(1).is_serving());
+  EXPECT_LT(cluster_.core(1).commit_index(), at->index);
+}
+
 // A leader told the survivor that every member had what it was to get by a snapshot.
 TEST_F(ReplicaCoreRecovery, ASurvivorThatWasLeftToASnapshotLeadsWithWhatItHas) {
   cluster_.Crash(IdOf(1));
