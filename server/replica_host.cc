@@ -332,8 +332,10 @@ absl::Status ReplicaHost::RemoveUnnamed(storage::DiskStore& disk,
   const replication::GroupConfig& config = group.config;
   if (DropHosted(replica.partition, replica.replica)) return absl::OkStatus();
   ASSIGN_OR_RETURN(const Epoch promised, disk.DurablePromise(replica.replica));
-  // Who left was told of every epoch before the one that left it out.
-  if (promised >= config.epoch) {
+  // Who left was told of every epoch before the one that left it out, and of that one too if nobody
+  // leads it yet (P23).
+  const bool leaderless = config.leader.is_nil() && config.epoch > kChildsFirstEpoch;
+  if (promised >= (leaderless ? config.epoch + 1 : config.epoch)) {
     return absl::FailedPreconditionError(
         absl::StrCat("replica ", replica.replica.ToHex(), " has promised epoch ", promised.value(),
                      ", and the coordination store, which does not name it, is only at ",

@@ -2,10 +2,12 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
 #include "server/await.h"
 #include "server/log.h"
+#include "server/recovery_record.h"
 #include "server/store_calls.h"
 #include "storage/objects/child_rows.h"
 #include "storage/objects/object_reader.h"
@@ -119,7 +121,13 @@ void SplitKeeper::Measure(const Led& led) {
 absl::Status SplitKeeper::TurnOf(const Led& led, const std::vector<PartitionId>& children) {
   ASSIGN_OR_RETURN(const std::optional<pb::PendingSplit> split,
                    objects::FindSplit(*led.replica->NewView()));
-  if (split) RETURN_IF_ERROR(Advance(led, *split));
+  if (split) {
+    RETURN_IF_ERROR(Advance(led, *split));
+  } else {
+    // What a child of a lost split waits for is not settled before.
+    ASSIGN_OR_RETURN(const bool agrees, AgreesWithMap(led));
+    if (!agrees) return absl::OkStatus();
+  }
   for (const PartitionId& child : children) {
     const bool under_way = split && split->child_partition_id() == child.bytes();
     if (!under_way) RETURN_IF_ERROR(Settle(led, child));
@@ -168,15 +176,8 @@ absl::Status SplitKeeper::Begin(const Led& led) {
   }
   ASSIGN_OR_RETURN(const PartitionId child, CreateChild(led));
   if (child.is_nil()) return absl::OkStatus();
-  pb::Command command;
-  pb::SplitPartition* const split = command.mutable_split_partition();
-  split->set_child_partition_id(std::string(child.bytes()));
-  split->set_key(point->key);
-  split->set_epoch(led.status.epoch.value());
-  split->set_moved_count(point->moved_count);
-  split->set_moved_bytes(point->moved_bytes);
   // Whatever became of it is seen in the parent's state, at the next turn at the latest.
-  ASSIGN_OR_RETURN(const pb::Outcome outcome, Propose(led, command));
+  ASSIGN_OR_RETURN(const pb::Outcome outcome, ProposeSplit(led, child, *point));
   if (outcome.code() != pb::Outcome::OK) return absl::OkStatus();
   // How busy it is has to be measured anew.
   sample.time = env_.clock.MonotonicNow();
@@ -211,20 +212,9 @@ absl::StatusOr<PartitionId> SplitKeeper::CreateChild(const Led& led) {
   ASSIGN_OR_RETURN(const replication::GroupConfig config,
                    replication::DecodeGroupConfig(group->value));
   ASSIGN_OR_RETURN(PartitionRecord record, DecodePartitionRecord(partition->value));
-  // The members that the child's replicas stand beside are those of the epoch that the split's
-  // entry has to be of, or it is refused.
-  if (config.leader != self.replica || config.epoch != led.status.epoch ||
-      !config.joint_old.empty() || !config.learners.empty()) {
-    return PartitionId();
-  }
+  const auto next = ChildsGroup(led, config, Epoch(1));
+  if (!next) return PartitionId();
   const PartitionId child = PartitionId::Draw(env_.random);
-  replication::GroupConfig next;
-  next.epoch = Epoch(1);
-  for (const replication::Member& member : config.members) {
-    const bool first = member.replica == self.replica;  // it asks for the leadership at once
-    next.members.insert(first ? next.members.begin() : next.members.end(),
-                        {ReplicaId::Draw(env_.random), member.node, member.disk});
-  }
   record.parent = self.partition;
   const std::string child_key = replication::GroupConfigKey(child);
   coordination::Transaction creation;
@@ -232,10 +222,132 @@ absl::StatusOr<PartitionId> SplitKeeper::CreateChild(const Led& led) {
                        {group->key, group->mod_revision},
                        {partition->key, partition->mod_revision},
                        tenancy::CatalogStore::Absent(child_key)};
-  creation.writes = {{child_key, replication::EncodeGroupConfig(next)},
+  creation.writes = {{child_key, replication::EncodeGroupConfig(*next)},
                      {PartitionKeyOf(child), EncodePartitionRecord(record)}};
   RETURN_IF_ERROR(CommitTo(env_.coordination, std::move(creation)));
   return child;
+}
+
+std::optional<replication::GroupConfig> SplitKeeper::ChildsGroup(
+    const Led& led, const replication::GroupConfig& parents, Epoch epoch) const {
+  const ReplicaId self = led.replica->identity().replica;
+  // The members that the child's replicas stand beside are those of the epoch that the split's
+  // entry has to be of, or it is refused.
+  if (parents.leader != self || parents.epoch != led.status.epoch || !parents.joint_old.empty() ||
+      !parents.learners.empty()) {
+    return std::nullopt;
+  }
+  replication::GroupConfig childs;
+  childs.epoch = epoch;
+  for (const replication::Member& member : parents.members) {
+    const bool first = member.replica == self;  // it asks for the leadership at once
+    childs.members.insert(first ? childs.members.begin() : childs.members.end(),
+                          {ReplicaId::Draw(env_.random), member.node, member.disk});
+  }
+  return childs;
+}
+
+absl::StatusOr<std::optional<LostSplit>> SplitKeeper::FindLost(const Led& led) const {
+  // The map first: a split leaves the state before it comes into the map.
+  ASSIGN_OR_RETURN(const auto stored,
+                   env_.containers.FindById(led.record.tenant, led.record.container));
+  if (!stored) return std::optional<LostSplit>();
+  return FindLostSplit(*led.replica->NewView(), led.replica->identity().partition,
+                       stored->record.partitions);
+}
+
+absl::StatusOr<bool> SplitKeeper::AgreesWithMap(const Led& led) {
+  Sample& sample = samples_[led.replica->identity().partition];
+  if (sample.agreed == led.status.epoch) return true;
+  ASSIGN_OR_RETURN(std::optional<LostSplit> lost, FindLost(led));
+  if (lost) {
+    // An entry of an earlier leader may not have been applied yet.
+    pb::Command barrier;
+    barrier.mutable_maintain();
+    RETURN_IF_ERROR(Propose(led, barrier).status());
+    ASSIGN_OR_RETURN(lost, FindLost(led));
+  }
+  if (lost) {
+    RETURN_IF_ERROR(Repeat(led, *lost));
+    return false;
+  }
+  // Only this thread adds to the map what this partition splits off, as long as it leads.
+  sample.agreed = led.status.epoch;
+  sample.independent.clear();
+  return true;
+}
+
+absl::Status SplitKeeper::Repeat(const Led& led, const LostSplit& lost) {
+  const PartitionId self = led.replica->identity().partition;
+  Sample& sample = samples_[self];
+  const PartitionId child = lost.child;
+  ASSIGN_OR_RETURN(const auto group,
+                   GetFrom(env_.coordination, replication::GroupConfigKey(child)));
+  ASSIGN_OR_RETURN(const auto row, GetFrom(env_.coordination, PartitionKeyOf(child)));
+  ASSIGN_OR_RETURN(const auto recovered, GetFrom(env_.coordination, RecoveredKeyOf(child)));
+  if (!group || !row) return absl::UnavailableError("the container's map has changed meanwhile");
+  ASSIGN_OR_RETURN(const replication::GroupConfig config,
+                   replication::DecodeGroupConfig(group->value));
+  ASSIGN_OR_RETURN(PartitionRecord record, DecodePartitionRecord(row->value));
+  switch (
+      NextStepOf(config, record, self, recovered.has_value(), sample.independent.contains(child))) {
+    case LostSplitStep::kMakeAnew:
+      RETURN_IF_ERROR(MakeAnew(led, child, *group));
+      return ProposeSplit(led, child, lost.point).status();
+    case LostSplitStep::kTakeNames:
+      return ProposeSplit(led, child, lost.point).status();
+    case LostSplitStep::kForgetParent:
+      RETURN_IF_ERROR(ForgetParent(child));
+      sample.independent.insert(child);
+      return absl::OkStatus();
+    case LostSplitStep::kAskWhetherItServes:
+      Log(LogLevel::kWarning, "split",
+          "a group's log has lost a split: it keeps what it had until the other group serves",
+          {{"node", env_.node}, {"group", self.ToHex()}, {"child", child.ToHex()}});
+      record.parent = self;
+      record.serves = false;
+      return CommitTo(env_.coordination, {{{row->key, row->mod_revision}},
+                                          {{row->key, EncodePartitionRecord(record)}}});
+    case LostSplitStep::kWait:
+      return absl::OkStatus();
+    case LostSplitStep::kWaitForOther:
+      break;
+  }
+  return absl::FailedPreconditionError(absl::StrCat("a split that was lost waits until that of ",
+                                                    record.parent->ToHex(), " into ", child.ToHex(),
+                                                    " is over"));
+}
+
+absl::Status SplitKeeper::MakeAnew(const Led& led, PartitionId child,
+                                   const coordination::KeyValue& group) {
+  const PartitionId self = led.replica->identity().partition;
+  ASSIGN_OR_RETURN(const auto parents,
+                   GetFrom(env_.coordination, replication::GroupConfigKey(self)));
+  if (!parents) return absl::UnavailableError("the group is being removed");
+  ASSIGN_OR_RETURN(const replication::GroupConfig of_parent,
+                   replication::DecodeGroupConfig(parents->value));
+  ASSIGN_OR_RETURN(const replication::GroupConfig before,
+                   replication::DecodeGroupConfig(group.value));
+  const auto next = ChildsGroup(led, of_parent, before.epoch + 1);
+  if (!next) return absl::UnavailableError("the group's members change");
+  Log(LogLevel::kWarning, "split", "a group's log has lost a split: it is made again",
+      {{"node", env_.node}, {"group", self.ToHex()}, {"child", child.ToHex()}});
+  return CommitTo(env_.coordination, {{{group.key, group.mod_revision},
+                                       {parents->key, parents->mod_revision},
+                                       tenancy::CatalogStore::Absent(RecoveredKeyOf(child))},
+                                      {{group.key, replication::EncodeGroupConfig(*next)}}});
+}
+
+absl::StatusOr<pb::Outcome> SplitKeeper::ProposeSplit(const Led& led, PartitionId child,
+                                                      const SplitPoint& point) {
+  pb::Command command;
+  pb::SplitPartition* const split = command.mutable_split_partition();
+  split->set_child_partition_id(std::string(child.bytes()));
+  split->set_key(point.key);
+  split->set_epoch(led.status.epoch.value());
+  split->set_moved_count(point.moved_count);
+  split->set_moved_bytes(point.moved_bytes);
+  return Propose(led, command);
 }
 
 absl::Status SplitKeeper::Advance(const Led& led, const pb::PendingSplit& split) {
@@ -248,7 +360,8 @@ absl::Status SplitKeeper::Advance(const Led& led, const pb::PendingSplit& split)
                    env_.containers.FindById(led.record.tenant, led.record.container));
   if (stored) RETURN_IF_ERROR(KeepPolicy(*stored, child));
   const std::optional<PartitionRecord> record = env_.view.FindPartition(child);
-  if (!record || !record->serves) return absl::OkStatus();
+  // One without a parent has served before this split was made again.
+  if (!record || (record->parent && !record->serves)) return absl::OkStatus();
   pb::Command command;
   command.mutable_finish_split()->set_child_partition_id(split.child_partition_id());
   RETURN_IF_ERROR(Propose(led, command).status());
@@ -292,7 +405,11 @@ absl::Status SplitKeeper::Settle(const Led& led, PartitionId child) {
                    env_.containers.FindById(led.record.tenant, led.record.container));
   if (!stored) return absl::OkStatus();
   for (const tenancy::PartitionRange& range : stored->record.partitions) {
-    if (range.partition == child) return ForgetParent(child);
+    if (range.partition != child) continue;
+    ASSIGN_OR_RETURN(const objects::NameRange owned,
+                     objects::ObjectReader(*led.replica->NewView()).Owned());
+    // Not over, but lost (Repeat), after another one that is being made again.
+    return owned.Contains(range.start) ? absl::OkStatus() : ForgetParent(child);
   }
   return Remove(child);
 }

@@ -9,6 +9,8 @@
 //      quorum of replicas that are whole;
 //   5. FinishSplit in the parent's log, after which the parent's replicas let the rows go, and
 //      after that the child may free what its rows held.
+// A split that is in the map and not in the log, since an operator went on with a log that ends
+// before it (P23), is made again before anything else of its parent's: FindLostSplit, Repeat.
 // All that is needed to go on is in the parent's state and in the store, so that whoever leads next
 // goes on. A child whose split never came into the log is removed.
 #pragma once
@@ -16,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +34,7 @@
 #include "coordination/coordination_store.h"
 #include "meridian/internal/v1/records.pb.h"
 #include "server/cluster_view.h"
+#include "server/lost_split.h"
 #include "server/replica_host.h"
 #include "server/split_plan.h"
 #include "server/steadiness.h"
@@ -73,6 +77,10 @@ class SplitKeeper {
     // Versions when it could not be split, being all of one name: not looked at again until there
     // are more.
     uint64_t whole_versions = 0;
+    // In which the state was found to own no more than the map gives it.
+    Epoch agreed = {};
+    // Children that serve by themselves, of splits to be made again without building them.
+    std::set<PartitionId> independent = {};
   };
 
   void ScheduleTurn() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -89,6 +97,20 @@ class SplitKeeper {
   void Measure(const Led& led);
   absl::Status Begin(const Led& led);
   absl::StatusOr<PartitionId> CreateChild(const Led& led);
+  absl::StatusOr<std::optional<LostSplit>> FindLost(const Led& led) const;
+  // False: a split has to be made again, and was begun to be, or waits for its child.
+  absl::StatusOr<bool> AgreesWithMap(const Led& led);
+  absl::Status Repeat(const Led& led, const LostSplit& lost);
+  // A lost split's child that nobody has ever led: with replicas that nothing was built for yet,
+  // beside the parent's.
+  absl::Status MakeAnew(const Led& led, PartitionId child, const coordination::KeyValue& group);
+  absl::StatusOr<internal::v1::Outcome> ProposeSplit(const Led& led, PartitionId child,
+                                                     const SplitPoint& point);
+  // What a child's group begins with, of replicas beside the parent's; nullopt: not now, the
+  // parent's members change.
+  std::optional<replication::GroupConfig> ChildsGroup(const Led& led,
+                                                      const replication::GroupConfig& parents,
+                                                      Epoch epoch) const;
   absl::Status Advance(const Led& led, const internal::v1::PendingSplit& split);
   // Of a child that the parent's state does not say anything of: its split has ended, or was never
   // in the log.
