@@ -48,13 +48,10 @@ void SetTime(absl::Time time, google::protobuf::Timestamp* proto) {
 
 // The first reason that the store has for it that the member, which does not answer, does not run;
 // what that rests on is added to `compares`. A process that starts writes its node's record first.
+// That the disk was taken out is no reason: a process that has it open learns of that some minutes
+// later, and then its node's record does not show the disk any more.
 absl::StatusOr<bool> IsGone(CoordinationStore& store, const Member& member,
                             std::vector<Compare>& compares) {
-  ASSIGN_OR_RETURN(const auto disk, GetFrom(store, DiskKeyOf(member.disk)));
-  if (disk) {
-    ASSIGN_OR_RETURN(const DiskRecord record, DecodeDiskRecord(disk->value));
-    if (record.removed) return true;
-  }
   const std::string node_key = NodeKeyOf(member.node);
   ASSIGN_OR_RETURN(const auto node, GetFrom(store, node_key));
   if (!node) {

@@ -14,6 +14,7 @@
 #include "server/cluster_records.h"
 #include "server/errors.h"
 #include "server/recovery_record.h"
+#include "server/store_calls.h"
 #include "tests/server/fake_nodes.h"
 #include "tests/tenancy/testing.h"
 
@@ -257,13 +258,29 @@ TEST_F(RecoverGroupTest, ANodeThatRunsWithAnotherDiskHasLostTheOldOne) {
   EXPECT_TRUE(Ask(Acceptance()).ok());
 }
 
-TEST_F(RecoverGroupTest, ANodeThatWasRemovedAndADiskThatWasTakenOutAreGone) {
+// Its process may have the disk open still, and lead.
+TEST_F(RecoverGroupTest, ADiskThatWasTakenOutIsGoneOnceItsNodeShowsItNoMore) {
   store_.Overwrite(DiskKeyOf(config_.members[0].disk),
                    EncodeDiskRecord({"a", 1, OpeningId::Draw(random_), /*removed=*/true}));
   Announce("a");
-  const auto before_b = Ask(Request());
-  ASSERT_TRUE(before_b.ok());
-  EXPECT_TRUE(before_b->members(0).is_gone());
+  ExpectRefused(Acceptance(), absl::StatusCode::kFailedPrecondition, "a may still run");
+  StoreNode({config_.members[0].replica, "a", DiskId::Draw(random_)});
+  EXPECT_TRUE(Ask(Acceptance()).ok());
+}
+
+TEST_F(RecoverGroupTest, ANodeThatShowsTheDiskAgainMeanwhileKeepsTheGroupAsItIs) {
+  Announce("a");
+  StoreNode({config_.members[0].replica, "a", DiskId::Draw(random_)});
+  store_.before_commit = [this] { StoreNode(config_.members[0]); };
+  ExpectRefused(Acceptance(), absl::StatusCode::kAborted, "changed meanwhile");
+}
+
+TEST_F(RecoverGroupTest, ANodeThatWasRemovedIsGone) {
+  const std::string key = NodeKeyOf("a");
+  for (const coordination::KeyValue& row : store_.Rows()) {
+    if (row.key != key) continue;
+    ASSERT_TRUE(CommitTo(store_, {{{key, row.mod_revision}}, {{key, std::nullopt}}}).ok());
+  }
   EXPECT_TRUE(Ask(Acceptance()).ok());
 }
 
