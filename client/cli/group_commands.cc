@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,7 +19,7 @@ struct RecoverOptions {
   bool all = false;
   std::vector<std::string> lost;
   bool accept_data_loss = false;
-  bool acknowledge = false;
+  uint64_t acknowledge = 0;  // 0: none
 };
 
 absl::Status List(Context& context, bool recovered) {
@@ -61,12 +62,14 @@ absl::Status RecoverOne(Context& context, const RecoverOptions& options) {
   ASSIGN_OR_RETURN(Admin * admin, context.admin());
   v1::RecoverGroupRequest request;
   request.set_partition_id(options.group);
-  request.set_acknowledge(options.acknowledge);
+  request.set_acknowledge(options.acknowledge != 0);
+  request.set_epoch(options.acknowledge);
   ASSIGN_OR_RETURN(const v1::RecoverGroupResponse shown,
                    admin->RecoverGroup(request, context.call_options()));
-  if (options.acknowledge) {
-    context.Print("group " + options.group + ": its recoveries are not shown any more",
-                  Json{{"acknowledged", options.group}});
+  if (options.acknowledge != 0) {
+    context.Print(absl::StrCat("group ", options.group, ": its recoveries up to that of epoch ",
+                               options.acknowledge, " are not shown any more"),
+                  Json{{"acknowledged", options.group}, {"epoch", options.acknowledge}});
     return absl::OkStatus();
   }
   PrintPlan(context, options.group, shown);
@@ -132,7 +135,7 @@ absl::Status Recover(Context& context, const RecoverOptions& options) {
   if (!options.accept_data_loss && !options.lost.empty()) {
     return absl::InvalidArgumentError("--lost gives members up: only with --accept-data-loss");
   }
-  if (options.acknowledge && (options.all || options.accept_data_loss)) {
+  if (options.acknowledge != 0 && (options.all || options.accept_data_loss)) {
     return absl::InvalidArgumentError("--acknowledge is for a GROUP, after its recovery");
   }
   return options.all ? RecoverAll(context, options) : RecoverOne(context, options);
@@ -165,8 +168,11 @@ void AddGroupCommands(CLI::App& app, Context& context) {
   recover->add_flag("--accept-data-loss", options->accept_data_loss,
                     "Do it. What only the lost members had is gone, acknowledged or not. There is "
                     "no way back");
-  recover->add_flag("--acknowledge", options->acknowledge,
-                    "Show the group's recoveries no more, after what they mean was dealt with");
+  recover
+      ->add_option("--acknowledge", options->acknowledge,
+                   "Show the group's recoveries up to that of this epoch no more, after what they "
+                   "mean was dealt with: the epoch of the newest that was seen")
+      ->check(CLI::PositiveNumber);
   recover->callback([&context, options] {
     context.run = [&context, options] { return Recover(context, *options); };
   });

@@ -81,11 +81,11 @@ std::string RecoveryText(const v1::GroupRecovery& recovery) {
     if (one.lost()) absl::StrAppend(&lost, lost.empty() ? "" : ", ", one.node());
   }
   return absl::StrFormat(
-      "RECOVERED WITHOUT A QUORUM at %s by key %s: goes on with the log of %s, which ended at %d "
-      "of "
-      "%s; lost: %s",
-      FormatTime(recovery.time()), recovery.access_key_id(), recovery.survivor_node(),
-      recovery.last_index(), TimeOrNone(recovery.last_entry_time()), lost);
+      "RECOVERED WITHOUT A QUORUM at %s in epoch %d by key %s: goes on with the log of %s, which "
+      "ended at %d of %s; lost: %s",
+      FormatTime(recovery.time()), recovery.epoch(), recovery.access_key_id(),
+      recovery.survivor_node(), recovery.last_index(), TimeOrNone(recovery.last_entry_time()),
+      lost);
 }
 
 std::string RecoveryPlanText(const std::string& partition, const v1::RecoverGroupResponse& plan) {

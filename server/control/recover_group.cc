@@ -296,16 +296,27 @@ absl::Status Commit(CoordinationStore& store, const Found& found,
   return absl::OkStatus();
 }
 
-absl::Status Acknowledge(CoordinationStore& store, PartitionId partition, AccessKeyId by) {
+// What the administrator has not seen stays: later recoveries, and a record that cannot be read.
+absl::Status Acknowledge(CoordinationStore& store, PartitionId partition, uint64_t seen,
+                         AccessKeyId by) {
   ASSIGN_OR_RETURN(const auto row, GetFrom(store, RecoveredKeyOf(partition)));
   if (!row) return absl::OkStatus();
-  RETURN_IF_ERROR(CommitTo(store, {{{row->key, row->mod_revision}}, {{row->key, std::nullopt}}}));
-  Log(LogLevel::kInfo, "recovery", "an administrator has acknowledged a group's recovery",
-      {{"group", partition.ToHex()}, {"access_key", by.ToHex()}});
+  ASSIGN_OR_RETURN(std::vector<v1::GroupRecovery> recoveries, DecodeRecoveries(row->value));
+  const size_t forgotten =
+      std::erase_if(recoveries, [seen](const auto& recovery) { return recovery.epoch() <= seen; });
+  if (forgotten == 0) return absl::OkStatus();
+  coordination::Write write{row->key, std::nullopt};
+  if (!recoveries.empty()) write.value = EncodeRecoveries(std::move(recoveries));
+  RETURN_IF_ERROR(CommitTo(store, {{{row->key, row->mod_revision}}, {std::move(write)}}));
+  Log(LogLevel::kInfo, "recovery", "an administrator has acknowledged a group's recoveries",
+      {{"group", partition.ToHex()}, {"up_to_epoch", seen}, {"access_key", by.ToHex()}});
   return absl::OkStatus();
 }
 
 absl::Status CheckRequest(const v1::RecoverGroupRequest& request) {
+  if (request.acknowledge() && request.epoch() == 0) {
+    return InvalidField("epoch", "of the newest recovery that was seen");
+  }
   if (!request.accept_data_loss()) return absl::OkStatus();
   if (request.acknowledge()) {
     return InvalidField("acknowledge", "what is being done cannot be acknowledged beforehand");
@@ -326,7 +337,9 @@ absl::StatusOr<v1::RecoverGroupResponse> RecoverGroup(CoordinationStore& store, 
   const std::optional<PartitionId> partition = PartitionId::FromHex(request.partition_id());
   if (!partition) return InvalidField("partition_id", "must be 32 hex digits: `meridian group ls`");
   RETURN_IF_ERROR(CheckRequest(request));
-  if (request.acknowledge()) RETURN_IF_ERROR(Acknowledge(store, *partition, by));
+  if (request.acknowledge()) {
+    RETURN_IF_ERROR(Acknowledge(store, *partition, request.epoch(), by));
+  }
   ASSIGN_OR_RETURN(Found found, Look(store, peers, *partition));
   if (!request.accept_data_loss()) return std::move(found.shown);
   // Carried out before, by a request whose answer was lost.

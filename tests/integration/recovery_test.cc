@@ -277,7 +277,10 @@ TEST_F(RecoveryTest, AllGroupsAreRecoveredUnderLoadByTheProgram) {
 
   EXPECT_EQ(Meridian({"group", "ls", "--recovered"}), 0) << err_;
   EXPECT_TRUE(absl::StrContains(out_, "RECOVERED WITHOUT A QUORUM")) << out_;
-  EXPECT_EQ(Meridian({"group", "recover", group.partition_id(), "--acknowledge"}), 0) << err_;
+  EXPECT_EQ(Meridian({"group", "recover", group.partition_id(), "--acknowledge",
+                      std::to_string(group.recoveries(0).epoch())}),
+            0)
+      << err_;
   EXPECT_EQ(GroupOf(kLocal).recoveries_size(), 0);
   EXPECT_EQ(GroupOf(kOther).recoveries_size(), 1);
 }

@@ -78,6 +78,12 @@ class RecoverGroupTest : public testing::Test {
     request.add_lost_nodes("a");
     return request;
   }
+  v1::RecoverGroupRequest Acknowledgement(uint64_t epoch) const {
+    v1::RecoverGroupRequest request = Request();
+    request.set_acknowledge(true);
+    request.set_epoch(epoch);
+    return request;
+  }
   absl::StatusOr<v1::RecoverGroupResponse> Ask(const v1::RecoverGroupRequest& request) {
     return RecoverGroup(store_, nodes_, request, key_, absl::FromUnixSeconds(1'800'000'000));
   }
@@ -164,11 +170,25 @@ TEST_F(RecoverGroupTest, ARepeatedRequestIsAnsweredWithWhatWasDone) {
 
 TEST_F(RecoverGroupTest, IsSeenUntilItIsAcknowledged) {
   ASSERT_TRUE(Ask(Acceptance()).ok());
-  v1::RecoverGroupRequest request = Request();
-  request.set_acknowledge(true);
-  ASSERT_TRUE(Ask(request).ok());
+  ASSERT_TRUE(Ask(Acknowledgement(8)).ok());
   EXPECT_TRUE(ListRecoveries(store_)->empty());
-  EXPECT_TRUE(Ask(request).ok());
+  EXPECT_TRUE(Ask(Acknowledgement(8)).ok());
+}
+
+TEST_F(RecoverGroupTest, ARecoveryThatNobodyHasSeenIsNotAcknowledged) {
+  std::vector<v1::GroupRecovery> recoveries(2);
+  recoveries[0].set_epoch(8);
+  recoveries[1].set_epoch(12);
+  store_.Overwrite(RecoveredKeyOf(partition_), EncodeRecoveries(recoveries));
+  ASSERT_TRUE(Ask(Acknowledgement(7)).ok());
+  EXPECT_EQ(ListRecoveries(store_)->at(partition_).size(), 2u);
+  ASSERT_TRUE(Ask(Acknowledgement(8)).ok());
+  ASSERT_EQ(ListRecoveries(store_)->at(partition_).size(), 1u);
+  EXPECT_EQ(ListRecoveries(store_)->at(partition_).front().epoch(), 12u);
+  // One of a newer program, that this one shows without what it says.
+  store_.Overwrite(RecoveredKeyOf(partition_), "\x08\x02");
+  EXPECT_TRUE(absl::IsFailedPrecondition(Ask(Acknowledgement(12)).status()));
+  EXPECT_EQ(ListRecoveries(store_)->at(partition_).size(), 1u);
 }
 
 TEST_F(RecoverGroupTest, WhatTheRequestLacksIsNamed) {
@@ -188,6 +208,7 @@ TEST_F(RecoverGroupTest, WhatTheRequestLacksIsNamed) {
   request = Acceptance();
   request.set_acknowledge(true);
   ExpectRefused(request, invalid, "acknowledge");
+  ExpectRefused(Acknowledgement(0), invalid, "epoch");
 }
 
 TEST_F(RecoverGroupTest, AnUnknownGroupIsNotFound) {
