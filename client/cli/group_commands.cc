@@ -1,11 +1,15 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdint>
+#include <fstream>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
@@ -18,6 +22,7 @@ struct RecoverOptions {
   std::string group;
   bool all = false;
   std::vector<std::string> lost;
+  std::string plan;
   bool accept_data_loss = false;
   uint64_t acknowledge = 0;  // 0: none
 };
@@ -34,8 +39,9 @@ absl::Status List(Context& context, bool recovered) {
 }
 
 void PrintPlan(Context& context, const std::string& group, const v1::RecoverGroupResponse& plan) {
-  context.Print(RecoveryPlanText(group, plan),
-                Json{{"partition_id", group}, {"plan", ToJson(plan)}});
+  context.Print(RecoveryPlanText(group, plan), Json{{"partition_id", group},
+                                                    {"plan", ToJson(plan)},
+                                                    {"token", RecoveryPlanToken(group, plan)}});
 }
 
 // What was shown is what is done, or nothing is.
@@ -77,17 +83,48 @@ absl::Status RecoverOne(Context& context, const RecoverOptions& options) {
   return Accept(context, options.group, shown, options.lost);
 }
 
-// By the named nodes and no others.
-bool IsLostBy(const v1::RecoverGroupResponse& plan, const std::vector<std::string>& lost) {
-  return std::all_of(plan.lost_nodes().begin(), plan.lost_nodes().end(), [&](const auto& node) {
-    return std::find(lost.begin(), lost.end(), node) != lost.end();
-  });
+bool Contains(const std::vector<std::string>& nodes, const std::string& node) {
+  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
+// Lost by the named nodes and no others, with the survivor that the operator has seen, which is not
+// on a node that is given up.
+absl::Status CheckAccepted(const std::string& group, const v1::RecoverGroupResponse& plan,
+                           const std::vector<std::string>& lost, const std::string& seen) {
+  if (!plan.refusal().empty()) return absl::OkStatus();  // Accept tells it
+  for (const std::string& node : plan.lost_nodes()) {
+    if (!Contains(lost, node)) {
+      return absl::FailedPreconditionError(
+          "members on other nodes than those given up do not answer");
+    }
+  }
+  for (const v1::RecoveryMember& member : plan.members()) {
+    if (member.id() == plan.survivor() && Contains(lost, member.node())) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("its survivor is on ", member.node(), ", which is given up"));
+    }
+  }
+  if (absl::StrContains(seen, RecoveryPlanToken(group, plan))) return absl::OkStatus();
+  return absl::FailedPreconditionError("it is not as it was when the plan was made: look again");
+}
+
+absl::StatusOr<std::string> ReadPlan(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) {
+    return absl::InvalidArgumentError(absl::StrCat("cannot read the plan ", path));
+  }
+  return std::move(text).str();
 }
 
 // Each group that serves nobody: looked at, and recovered or told why not, whatever becomes of the
 // others.
 absl::Status RecoverAll(Context& context, const RecoverOptions& options) {
   ASSIGN_OR_RETURN(Admin * admin, context.admin());
+  std::string plan;
+  if (options.accept_data_loss) {
+    ASSIGN_OR_RETURN(plan, ReadPlan(options.plan));
+  }
   std::vector<std::string> failed;
   size_t seen = 0;
   PageIterator<v1::Group> groups = admin->ListGroups({}, context.call_options());
@@ -103,12 +140,11 @@ absl::Status RecoverAll(Context& context, const RecoverOptions& options) {
     absl::Status status = shown.status();
     if (shown.ok()) PrintPlan(context, id, *shown);
     if (shown.ok() && options.accept_data_loss) {
-      status = IsLostBy(*shown, options.lost)
-                   ? Accept(context, id, *shown,
-                            {shown->lost_nodes().begin(), shown->lost_nodes().end()})
-                   : absl::FailedPreconditionError(
-                         "members on other nodes than those given up do "
-                         "not answer");
+      status = CheckAccepted(id, *shown, options.lost, plan);
+      if (status.ok()) {
+        status =
+            Accept(context, id, *shown, {shown->lost_nodes().begin(), shown->lost_nodes().end()});
+      }
     }
     if (status.ok()) continue;
     failed.push_back(id);
@@ -134,6 +170,13 @@ absl::Status Recover(Context& context, const RecoverOptions& options) {
   }
   if (!options.accept_data_loss && !options.lost.empty()) {
     return absl::InvalidArgumentError("--lost gives members up: only with --accept-data-loss");
+  }
+  if (options.all && options.accept_data_loss && options.plan.empty()) {
+    return absl::InvalidArgumentError(
+        "--all with --accept-data-loss needs --plan FILE: what this command printed without it");
+  }
+  if (!options.plan.empty() && !(options.all && options.accept_data_loss)) {
+    return absl::InvalidArgumentError("--plan is for --all with --accept-data-loss");
   }
   if (options.acknowledge != 0 && (options.all || options.accept_data_loss)) {
     return absl::InvalidArgumentError("--acknowledge is for a GROUP, after its recovery");
@@ -165,6 +208,9 @@ void AddGroupCommands(CLI::App& app, Context& context) {
                    "With --accept-data-loss: the nodes of all members that do not answer, no more "
                    "and no fewer; with --all, of groups that lost members on these nodes only")
       ->delimiter(',');
+  recover->add_option("--plan", options->plan,
+                      "With --all and --accept-data-loss: a file with what `group recover --all` "
+                      "printed; a group that is not as it was then is left alone");
   recover->add_flag("--accept-data-loss", options->accept_data_loss,
                     "Do it. What only the lost members had is gone, acknowledged or not. There is "
                     "no way back");

@@ -19,7 +19,8 @@ std::string TimeOrNone(const google::protobuf::Timestamp& time) {
 
 std::string StateOf(const v1::RecoveryMember& member) {
   if (!member.answers()) {
-    return absl::StrCat(member.is_gone() ? "LOST, does not run: " : "does not answer, MAY RUN: ",
+    return absl::StrCat(member.is_gone() ? "does not answer, its disk is not announced: "
+                                         : "does not answer, MAY RUN: ",
                         Printable(member.problem()));
   }
   std::string text = absl::StrFormat(
@@ -88,6 +89,10 @@ std::string RecoveryText(const v1::GroupRecovery& recovery) {
       lost);
 }
 
+std::string RecoveryPlanToken(const std::string& partition, const v1::RecoverGroupResponse& plan) {
+  return absl::StrCat(partition, "/", plan.epoch(), "/", plan.survivor());
+}
+
 std::string RecoveryPlanText(const std::string& partition, const v1::RecoverGroupResponse& plan) {
   std::string text = absl::StrFormat("%s  %s  epoch %d", partition, plan.container(), plan.epoch());
   const v1::RecoveryMember* survivor = nullptr;
@@ -107,9 +112,13 @@ std::string RecoveryPlanText(const std::string& partition, const v1::RecoverGrou
   } else if (!plan.refusal().empty()) {
     absl::StrAppend(&text, "\n  cannot be recovered now: ", Printable(plan.refusal()));
   } else {
-    absl::StrAppend(&text, "\n  nothing was changed. To give up what only ",
-                    absl::StrJoin(plan.lost_nodes(), " and "), " had, for good: --lost ",
-                    absl::StrJoin(plan.lost_nodes(), ","), " --accept-data-loss");
+    absl::StrAppend(&text,
+                    "\n  Nothing is lost yet, and nothing was changed: each of these disks that "
+                    "comes back makes the group go on. If none will, and the nodes are off, what "
+                    "only ",
+                    absl::StrJoin(plan.lost_nodes(), " and "),
+                    " had is given up for good by --lost ", absl::StrJoin(plan.lost_nodes(), ","),
+                    " --accept-data-loss\n  plan ", RecoveryPlanToken(partition, plan));
   }
   return text;
 }

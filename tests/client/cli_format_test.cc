@@ -86,5 +86,39 @@ TEST(Errors, TellTheRequestIdOfWhatTheUserCannotMend) {
   EXPECT_EQ(ErrorText(with_id(absl::NotFoundError("no x"))), "meridian: no x");
 }
 
+v1::RecoverGroupResponse LostPlan() {
+  v1::RecoverGroupResponse plan;
+  plan.set_epoch(7);
+  plan.set_survivor("cc");
+  v1::RecoveryMember& lost = *plan.add_members();
+  lost.set_id("aa");
+  lost.set_node("a");
+  lost.set_is_gone(true);
+  lost.set_problem("down");
+  v1::RecoveryMember& survivor = *plan.add_members();
+  survivor.set_id("cc");
+  survivor.set_node("c");
+  survivor.set_answers(true);
+  plan.add_lost_nodes("a");
+  return plan;
+}
+
+// A node that is not announced may be one that starts again, or one that is cut off.
+TEST(RecoveryPlanText, PromisesNobodyThatALostMemberDoesNotRun) {
+  const std::string text = RecoveryPlanText("p", LostPlan());
+  EXPECT_EQ(text.find("does not run"), std::string::npos) << text;
+  EXPECT_NE(text.find("Nothing is lost yet"), std::string::npos) << text;
+  EXPECT_NE(text.find("by the clock of its leader"), std::string::npos) << text;
+  EXPECT_NE(text.find("plan p/7/cc"), std::string::npos) << text;
+}
+
+TEST(RecoveryPlanText, OffersNothingWhereItIsRefused) {
+  v1::RecoverGroupResponse plan = LostPlan();
+  plan.set_refusal("a quorum answers");
+  const std::string text = RecoveryPlanText("p", plan);
+  EXPECT_EQ(text.find("--accept-data-loss"), std::string::npos) << text;
+  EXPECT_EQ(text.find("plan p/7/cc"), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace meridian::cli

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <sstream>
 #include <thread>
@@ -244,14 +245,27 @@ TEST_F(RecoveryTest, AllGroupsAreRecoveredUnderLoadByTheProgram) {
   EXPECT_EQ(Meridian({"group", "recover", "--all"}), 0) << err_;
   EXPECT_TRUE(absl::StrContains(out_, "nothing was changed")) << out_;
   EXPECT_TRUE(absl::StrContains(out_, "--lost east-1a,east-1b --accept-data-loss")) << out_;
-  EXPECT_NE(Meridian({"group", "recover", "--all", "--accept-data-loss"}), 0);
-  EXPECT_NE(Meridian({"group", "recover", "--all", "--accept-data-loss", "--lost", "east-1a"}), 0);
+  const std::string plan = testing::TempDir() + "/plan.txt";
+  std::ofstream(plan) << out_;
+  const std::string other_plan = testing::TempDir() + "/other_plan.txt";
+  std::ofstream(other_plan) << "of another day";
+  const std::vector<std::string> accept{"group", "recover", "--all", "--accept-data-loss"};
+  const auto with = [&accept](std::vector<std::string> more) {
+    more.insert(more.begin(), accept.begin(), accept.end());
+    return more;
+  };
+  EXPECT_NE(Meridian(accept), 0);
+  EXPECT_NE(Meridian(with({"--lost", "east-1a,east-1b"})), 0);
+  EXPECT_TRUE(absl::StrContains(err_, "--plan")) << err_;
+  EXPECT_NE(Meridian(with({"--lost", "east-1a,east-1b", "--plan", other_plan})), 0);
+  EXPECT_TRUE(absl::StrContains(err_, "look again")) << err_;
+  EXPECT_NE(Meridian(with({"--lost", "east-1a,east-1b,east-1c", "--plan", plan})), 0);
+  EXPECT_TRUE(absl::StrContains(err_, "its survivor is on east-1c")) << err_;
+  EXPECT_NE(Meridian(with({"--lost", "east-1a", "--plan", plan})), 0);
   EXPECT_TRUE(absl::StrContains(err_, "other nodes than those given up")) << err_;
   EXPECT_TRUE(CanBeRecovered(kLocal));
 
-  EXPECT_EQ(
-      Meridian({"group", "recover", "--all", "--accept-data-loss", "--lost", "east-1a,east-1b"}), 0)
-      << err_;
+  EXPECT_EQ(Meridian(with({"--lost", "east-1a,east-1b", "--plan", plan})), 0) << err_;
   ASSERT_TRUE(load.Advances(30));
   for (const char* node : {"east-1a", "east-1b"}) ASSERT_TRUE(admin_->StartNode(node).ok());
   for (const char* container : {kLocal, kOther}) {
