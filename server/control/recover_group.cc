@@ -197,7 +197,10 @@ absl::StatusOr<Found> Look(CoordinationStore& store, PeerClient& peers, Partitio
     ASSIGN_OR_RETURN(found.earlier, DecodeRecoveries(earlier->value));
   }
   std::optional<PartitionRecord> record;
-  ASSIGN_OR_RETURN(const auto row, GetFrom(store, PartitionKeyOf(partition)));
+  // What the other keepers do with the partition rests on its state, which may go back by this.
+  const std::string partition_key = PartitionKeyOf(partition);
+  ASSIGN_OR_RETURN(const auto row, GetFrom(store, partition_key));
+  found.compares.push_back({partition_key, row ? row->mod_revision : 0});
   if (row) {
     ASSIGN_OR_RETURN(record, DecodePartitionRecord(row->value));
   }

@@ -319,6 +319,18 @@ TEST_F(RecoverGroupTest, AGroupThatIsLedAnewMeanwhileStaysAsItIs) {
   ExpectRefused(Acceptance(), absl::StatusCode::kAborted, "changed meanwhile");
 }
 
+// A split or a merge goes on by what the partition's state was seen to be.
+TEST_F(RecoverGroupTest, APartitionWhoseRecordChangesMeanwhileStaysAsItIs) {
+  PartitionRecord record{TenantId::Draw(random_), ContainerId::Draw(random_), "east"};
+  record.parent = PartitionId::Draw(random_);
+  store_.Overwrite(PartitionKeyOf(partition_), EncodePartitionRecord(record));
+  store_.before_commit = [&] {
+    record.serves = true;
+    store_.Overwrite(PartitionKeyOf(partition_), EncodePartitionRecord(record));
+  };
+  ExpectRefused(Acceptance(), absl::StatusCode::kAborted, "changed meanwhile");
+}
+
 TEST_F(RecoverGroupTest, ARecordThatCannotBeReadIsSeenAndKeepsTheGroupAsItIs) {
   store_.Overwrite(RecoveredKeyOf(partition_), "\x08\x02");
   EXPECT_EQ(ListRecoveries(store_)->at(partition_).size(), 1u);
