@@ -42,26 +42,54 @@ absl::Status OnDisk(Executor& strand, const std::function<void(Done)>& task) {
   return *answer;
 }
 
-absl::Status Install(storage::ReplicaStorage& storage, objects::ChildRows rows, Executor& strand) {
+// What a replica begins with: its rows, piece by piece until there are none, and the epoch of its
+// log's first entry.
+struct Beginning {
+  Epoch epoch;
+  std::function<absl::StatusOr<objects::ChildRows::Rows>()> next;
+  Timestamp timestamp;
+};
+
+absl::Status Install(storage::ReplicaStorage& storage, const Beginning& beginning,
+                     Executor& strand) {
   RETURN_IF_ERROR(OnDisk(strand, [&](Done done) { storage.BeginInstall(std::move(done)); }));
-  // Its log begins with an entry of the first epoch: no promise is below (I3).
-  if (storage.recovered().hard_state.promised < kChildsFirstEpoch) {
+  // No promise is below the epoch of the log's first entry (I3).
+  if (storage.recovered().hard_state.promised < beginning.epoch) {
     RETURN_IF_ERROR(OnDisk(strand, [&](Done done) {
-      storage.Persist({.hard_state = storage::HardState{.promised = kChildsFirstEpoch}},
+      storage.Persist({.hard_state = storage::HardState{.promised = beginning.epoch}},
                       std::move(done));
     }));
   }
   PieceLoader loader(
       strand, [&storage](const PieceLoader::Rows& piece) { return storage.LoadInstall(piece); });
   while (true) {
-    ASSIGN_OR_RETURN(PieceLoader::Rows piece, rows.Next(kPieceBytes));
+    ASSIGN_OR_RETURN(objects::ChildRows::Rows piece, beginning.next());
     if (piece.empty()) break;
     RETURN_IF_ERROR(loader.Add(std::move(piece)));
   }
   RETURN_IF_ERROR(loader.Finish());
   return OnDisk(strand, [&](Done done) {
-    storage.FinishInstall(kFirstIndex, kChildsFirstEpoch, rows.timestamp(), std::move(done));
+    storage.FinishInstall(kFirstIndex, beginning.epoch, beginning.timestamp, std::move(done));
   });
+}
+
+// `install`: what is to be done with the storage of a replica whose install is not done.
+absl::Status WithStorage(storage::DiskStore& disk, ReplicaId replica, Executor& strand,
+                         const std::function<absl::Status(storage::ReplicaStorage&)>& install) {
+  std::unique_ptr<storage::ReplicaStorage> storage;
+  RETURN_IF_ERROR(OnStrand(strand, [&](Done done) {
+    auto opened = disk.OpenReplica(replica);
+    if (opened.ok()) storage = *std::move(opened);
+    done(opened.status());
+  }));
+  absl::Status status;
+  if (storage->recovered().installing) status = install(*storage);
+  // Its storage belongs to the strand.
+  RETURN_IF_ERROR(OnStrand(strand, [&](Done done) {
+    storage.reset();
+    done(absl::OkStatus());
+  }));
+  return status;
 }
 
 }  // namespace
@@ -69,24 +97,28 @@ absl::Status Install(storage::ReplicaStorage& storage, objects::ChildRows rows, 
 absl::Status BuildChild(storage::DiskStore& disk, ReplicaId child, PartitionId child_partition,
                         const replication::Replica& parent, absl::Duration retention,
                         Executor& strand) {
-  std::unique_ptr<storage::ReplicaStorage> storage;
-  RETURN_IF_ERROR(OnStrand(strand, [&](Done done) {
-    auto opened = disk.OpenReplica(child);
-    if (opened.ok()) storage = *std::move(opened);
-    done(opened.status());
-  }));
-  absl::Status status;
-  if (storage->recovered().installing) {
+  return WithStorage(disk, child, strand, [&](storage::ReplicaStorage& storage) -> absl::Status {
     const std::unique_ptr<storage::KvReader> view = parent.NewView();
-    auto rows = objects::ChildRows::Open(*view, child_partition, retention);
-    status = rows.ok() ? Install(*storage, *std::move(rows), strand) : rows.status();
-  }
-  // Its storage belongs to the strand.
-  RETURN_IF_ERROR(OnStrand(strand, [&](Done done) {
-    storage.reset();
-    done(absl::OkStatus());
-  }));
-  return status;
+    ASSIGN_OR_RETURN(objects::ChildRows rows,
+                     objects::ChildRows::Open(*view, child_partition, retention));
+    const Timestamp timestamp = rows.timestamp();
+    return Install(storage,
+                   {kChildsFirstEpoch, [&rows] { return rows.Next(kPieceBytes); }, timestamp},
+                   strand);
+  });
+}
+
+absl::Status BuildEmpty(storage::DiskStore& disk, ReplicaId replica, Epoch epoch,
+                        const objects::NameRange& names, Executor& strand) {
+  return WithStorage(disk, replica, strand, [&](storage::ReplicaStorage& storage) {
+    objects::ChildRows::Rows rows = objects::RowsOfNothing(names);
+    return Install(
+        storage,
+        {epoch,
+         [&rows]() -> absl::StatusOr<objects::ChildRows::Rows> { return std::exchange(rows, {}); },
+         Timestamp(0)},
+        strand);
+  });
 }
 
 }  // namespace meridian::server

@@ -1,5 +1,6 @@
 // Makes a split's child on a disk from its parent's replica there (P7): copies the rows of the
-// names that moved (storage/objects/child_rows.h).
+// names that moved (storage/objects/child_rows.h). Or a replica of a partition of which nothing is
+// left (P23).
 #pragma once
 
 #include "absl/status/status.h"
@@ -9,6 +10,7 @@
 #include "base/strong_int.h"
 #include "replication/replica.h"
 #include "storage/disk_store.h"
+#include "storage/objects/keys.h"
 
 namespace meridian::server {
 
@@ -26,5 +28,11 @@ inline constexpr Epoch kChildsFirstEpoch{1};
 absl::Status BuildChild(storage::DiskStore& disk, ReplicaId child, PartitionId child_partition,
                         const replication::Replica& parent, absl::Duration retention,
                         Executor& strand);
+
+// Likewise, of the only replica of a partition that begins anew: it owns `names`, holds nothing,
+// and begins at entry 1 of `epoch`, that of the configuration in which the store first named it and
+// which nobody leads. Not FAILED_PRECONDITION.
+absl::Status BuildEmpty(storage::DiskStore& disk, ReplicaId replica, Epoch epoch,
+                        const objects::NameRange& names, Executor& strand);
 
 }  // namespace meridian::server

@@ -41,14 +41,15 @@ absl::StatusOr<std::optional<LostSplit>> FindLostSplit(
 }
 
 LostSplitStep NextStepOf(const replication::GroupConfig& child, const PartitionRecord& record,
-                         PartitionId parent, bool was_recovered, bool serves_alone) {
+                         PartitionId parent, bool was_recovered, const LostSplitSteps& taken) {
   if (!record.parent) {
-    return serves_alone ? LostSplitStep::kTakeNames : LostSplitStep::kAskWhetherItServes;
+    return taken.serves_alone ? LostSplitStep::kTakeNames : LostSplitStep::kAskWhetherItServes;
   }
   if (*record.parent != parent) return LostSplitStep::kWaitForOther;
   // The configuration of a group that was recovered names no leader for a moment.
   if (child.leader.is_nil() && !was_recovered) return LostSplitStep::kMakeAnew;
-  return record.serves ? LostSplitStep::kForgetParent : LostSplitStep::kWait;
+  if (!record.serves) return LostSplitStep::kWait;
+  return taken.asked ? LostSplitStep::kForgetParent : LostSplitStep::kAskWhetherItServes;
 }
 
 }  // namespace meridian::server

@@ -30,16 +30,15 @@ absl::StatusOr<std::optional<LostSplit>> FindLostSplit(
 
 // What is to be done next about a lost split, by what has become of its child.
 enum class LostSplitStep {
-  // Nobody has ever led it: what it was to have is in the parent's state, as far as it is anywhere.
-  // Replicas that it has may have been built, on disks that were lost, from entries that are
-  // missing
-  // here: none of them may meet one that is built from this state, so it gets new ones beside the
-  // parent's, and then the split is made as for the first time.
+  // Nobody has ever led it, or an operator gave up all that it had: what there is of its names is
+  // in the parent's state. Replicas that it has may have been built, on disks that were lost, from
+  // entries that are missing here: none of them may meet one that is built from this state, so it
+  // gets new ones beside the parent's, and then the split is made as for the first time.
   kMakeAnew,
   // It was led: it has, or had, what was written to it since, and nothing of the parent's may be
   // mixed with that. Until it is seen to serve, the rows stay with the parent: they may be all
-  // there
-  // is. It notes that it serves while it has a parent in its record: put there again.
+  // there is, since the child may have been lost with the parent's other members. It notes that it
+  // serves while it has a parent in its record: put there again. What it noted before says nothing.
   kAskWhetherItServes,
   kWait,
   // It serves: it has no parent any more, so that nobody builds anything from it.
@@ -49,9 +48,13 @@ enum class LostSplitStep {
   // It is being split off from another partition: that has to be over first.
   kWaitForOther,
 };
-// `child`, `record`: its rows in the store. `was_recovered`: it went on without a quorum once.
-// `serves_alone`: kForgetParent was taken, by this leader of the parent.
+// `child`, `record`: its rows in the store. `was_recovered`: it went on without a quorum once, and
+// not with what the parent has. `taken`: of this leader of the parent.
+struct LostSplitSteps {
+  bool asked = false;         // kAskWhetherItServes
+  bool serves_alone = false;  // kForgetParent
+};
 LostSplitStep NextStepOf(const replication::GroupConfig& child, const PartitionRecord& record,
-                         PartitionId parent, bool was_recovered, bool serves_alone);
+                         PartitionId parent, bool was_recovered, const LostSplitSteps& taken);
 
 }  // namespace meridian::server

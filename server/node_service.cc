@@ -15,6 +15,7 @@
 #include "server/await.h"
 #include "server/grpc_status.h"
 #include "server/ops/partition.h"
+#include "storage/objects/object_reader.h"
 
 namespace meridian::server {
 namespace {
@@ -61,6 +62,13 @@ pb::ReplicaStatus Describe(HostedReplica& replica, const pb::GetNodeStatusReques
   proto.set_installing(status->installing);
   if (!status->health.ok()) proto.set_problem(status->health.ToString());
   proto.set_stored_bytes(replica.StoredBytes());
+  if (request.with_names() && !status->installing && status->health.ok()) {
+    // One that cannot be read tells none.
+    if (const auto names = objects::ObjectReader(*replica.NewView()).Owned(); names.ok()) {
+      proto.set_names_start(names->start);
+      proto.set_names_end(names->end);
+    }
+  }
   if (!request.with_digest()) return proto;
   using Digest = absl::StatusOr<std::pair<LogIndex, std::string>>;
   const auto digest = AwaitUntil<Digest>(

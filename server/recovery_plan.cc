@@ -44,7 +44,7 @@ auto Rank(const RecoveryMemberInPlan& one) {
 std::optional<size_t> BestOf(const Members& members) {
   std::optional<size_t> best;
   for (size_t i = 0; i < members.size(); ++i) {
-    if (!members[i].state || members[i].state->installing) continue;
+    if (!members[i].state || !IsWhole(*members[i].state)) continue;
     if (!best || Rank(members[i]) > Rank(members[*best])) best = i;
   }
   return best;
@@ -54,19 +54,8 @@ absl::Status Refuse(v1::ErrorReason reason, const std::string& why) {
   return Error(absl::StatusCode::kFailedPrecondition, reason, why);
 }
 
-absl::Status Judge(const GroupConfig& config, const Members& members, const RecoveryPlan& plan) {
-  const std::string lost = absl::StrJoin(plan.lost_nodes, ", ");
-  if (!plan.survivor) {
-    return Refuse(v1::NO_SURVIVOR,
-                  absl::StrCat("no member that answers is whole: there is nothing to recover the ",
-                               "group from. Unless ", lost.empty() ? "a member" : lost,
-                               " comes back with its disks, what the partition held is lost"));
-  }
-  if (QuorumAnswers(config, members)) {
-    return Refuse(v1::QUORUM_ANSWERS,
-                  "a quorum of the members answers: there is nothing to recover, the group has a "
-                  "leader within seconds");
-  }
+// Nobody leads the group, or might, without those who answer.
+absl::Status CheckLost(const GroupConfig& config, const Members& members) {
   for (const RecoveryMemberInPlan& one : members) {
     if (one.state && one.state->promised > config.epoch) {
       return Refuse(v1::MEMBER_NOT_LOST,
@@ -88,7 +77,39 @@ absl::Status Judge(const GroupConfig& config, const Members& members, const Reco
                              "with an empty folder in the disk's place"));
 }
 
+absl::Status Judge(const GroupConfig& config, const Members& members, const RecoveryPlan& plan) {
+  const std::string lost = absl::StrJoin(plan.lost_nodes, ", ");
+  if (!plan.survivor) {
+    return Refuse(v1::NO_SURVIVOR,
+                  absl::StrCat("no member that answers is whole: there is nothing to recover the ",
+                               "group from. Unless ", lost.empty() ? "a member" : lost,
+                               " comes back with its disks, what the partition held is lost"));
+  }
+  if (QuorumAnswers(config, members)) {
+    return Refuse(v1::QUORUM_ANSWERS,
+                  "a quorum of the members answers: there is nothing to recover, the group has a "
+                  "leader within seconds");
+  }
+  return CheckLost(config, members);
+}
+
+absl::Status JudgeBeginning(const GroupConfig& config, const Members& members,
+                            const RecoveryPlan& plan) {
+  if (plan.survivor) {
+    return Refuse(v1::SURVIVOR_ANSWERS,
+                  "a member that answers is whole: recover the group from that one");
+  }
+  if (plan.lost_nodes.empty()) {
+    return Refuse(v1::QUORUM_ANSWERS, "all members answer, and are being installed");
+  }
+  return CheckLost(config, members);
+}
+
 }  // namespace
+
+bool IsWhole(const SurvivorState& state) {
+  return !state.installing && state.last_index > LogIndex(0);
+}
 
 std::vector<Member> AllMembers(const GroupConfig& config) {
   std::vector<Member> all;
@@ -119,6 +140,7 @@ RecoveryPlan PlanRecovery(const GroupConfig& config, const Members& members) {
     plan.known_missing_entries = known > last ? known - last : 0;
   }
   plan.refusal = Judge(config, members, plan);
+  plan.beginning_refusal = JudgeBeginning(config, members, plan);
   return plan;
 }
 

@@ -27,6 +27,10 @@ struct SurvivorState {
   uint64_t chunks_without_copy = 0;
 };
 
+// Of a group that was ever led, a replica without a single entry has nothing of what the group had,
+// and does not know which names are its own: it was made empty, to be given a snapshot.
+bool IsWhole(const SurvivorState& state);
+
 struct RecoveryMemberInPlan {
   replication::Member member;
   std::optional<SurvivorState> state;  // nullopt: it does not answer, or is out of service
@@ -43,6 +47,8 @@ struct RecoveryPlan {
   uint64_t known_missing_entries = 0;
   // FAILED_PRECONDITION, with its reason: why the group must not be recovered as things are.
   absl::Status refusal;
+  // Likewise: why it must not begin anew without anything, which is for a group without a survivor.
+  absl::Status beginning_refusal;
 };
 
 // Each replica that a configuration names, once: the members, then those of joint_old, then the

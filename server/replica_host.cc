@@ -10,6 +10,8 @@
 #include "server/child_builder.h"
 #include "server/cluster_records.h"
 #include "server/log.h"
+#include "server/recovery_record.h"
+#include "server/store_calls.h"
 #include "storage/objects/child_rows.h"
 
 namespace meridian::server {
@@ -379,12 +381,16 @@ absl::Status ReplicaHost::OpenGroup(const Group& group) {
       return absl::UnavailableError("the replica that was here before is still being removed");
     }
   }
+  ASSIGN_OR_RETURN(const bool begins_empty, BeginsEmpty(group));
   // What is split off begins with rows of its parent's: until it has them, it is not whole (P6).
   if (!on_disk) {
     RETURN_IF_ERROR(disk->CreateReplica({replica, group.partition, group.container},
-                                        /*installing=*/group.parent.has_value()));
+                                        /*installing=*/group.parent || begins_empty));
   }
-  if (group.parent) {
+  if (begins_empty) {
+    ASSIGN_OR_RETURN(const bool ready, PrepareEmpty(group, *disk));
+    if (!ready) return absl::OkStatus();  // SetNames goes on
+  } else if (group.parent) {
     ASSIGN_OR_RETURN(const bool ready, PrepareChild(group, *disk));
     if (!ready) {
       AwaitSplit(group.partition);
@@ -419,6 +425,44 @@ absl::StatusOr<bool> ReplicaHost::PrepareChild(const Group& group, storage::Disk
     }
   }
   return !group.config.leader.is_nil();
+}
+
+absl::StatusOr<bool> ReplicaHost::BeginsEmpty(const Group& group) {
+  const replication::GroupConfig& config = group.config;
+  if (!config.leader.is_nil() || config.epoch <= kChildsFirstEpoch || config.members.size() != 1) {
+    return false;
+  }
+  ASSIGN_OR_RETURN(const auto row,
+                   GetFrom(environment_.coordination, RecoveredKeyOf(group.partition)));
+  if (!row) return false;
+  ASSIGN_OR_RETURN(const std::vector<v1::GroupRecovery> recoveries, DecodeRecoveries(row->value));
+  if (recoveries.empty()) return false;
+  const v1::GroupRecovery& last = recoveries.back();
+  return last.began_empty() && last.epoch() == config.epoch.value() &&
+         last.survivor() == group.local->replica.ToHex();
+}
+
+absl::StatusOr<bool> ReplicaHost::PrepareEmpty(const Group& group, storage::DiskStore& disk) {
+  std::optional<objects::NameRange> names;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto known = names_.find(group.local->replica);
+    if (known != names_.end()) names = known->second;
+  }
+  if (!names) return false;
+  RETURN_IF_ERROR(
+      BuildEmpty(disk, group.local->replica, group.config.epoch, *names, environment_.strand));
+  absl::MutexLock lock(&mutex_);
+  names_.erase(group.local->replica);
+  return true;
+}
+
+void ReplicaHost::SetNames(ReplicaId replica, const objects::NameRange& names) {
+  {
+    absl::MutexLock lock(&mutex_);
+    names_.insert_or_assign(replica, names);
+  }
+  ScheduleReconcile();
 }
 
 void ReplicaHost::AwaitSplit(PartitionId child) {

@@ -18,6 +18,7 @@
 #include "replication/replica.h"
 #include "server/hosted_replica.h"
 #include "storage/disk_store.h"
+#include "storage/objects/keys.h"
 #include "tenancy/records.h"
 
 namespace meridian::server {
@@ -81,6 +82,10 @@ class ReplicaHost {
   void SetPlacement(PartitionId partition, const Placement& placement) ABSL_LOCKS_EXCLUDED(mutex_);
   Placement PlacementOf(PartitionId partition) const ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // The names that the container's map gives a partition which begins anew without anything, with
+  // this replica (P23): it is not made before they are known, and there is no reading maps here.
+  void SetNames(ReplicaId replica, const objects::NameRange& names) ABSL_LOCKS_EXCLUDED(mutex_);
+
   // On the strand. `sender`: as it has proved itself by its certificate. A message that names a
   // replica which the group does not have on that node is dropped, as a lost one: a node speaks for
   // its own replicas only (P4).
@@ -125,6 +130,11 @@ class ReplicaHost {
   // Of a group that is being split off: makes its replica here from the parent's. True also if it
   // can only get its state from a leader, and may be opened for that. False: that is not known yet.
   absl::StatusOr<bool> PrepareChild(const Group& group, storage::DiskStore& disk);
+  // Whether the group begins anew with its replica here, which holds nothing (P23).
+  absl::StatusOr<bool> BeginsEmpty(const Group& group);
+  // False: the names that it is to own are not known yet.
+  absl::StatusOr<bool> PrepareEmpty(const Group& group, storage::DiskStore& disk)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   // Until the parent's split can be used.
   void AwaitSplit(PartitionId child) ABSL_LOCKS_EXCLUDED(mutex_);
   void ScheduleReconcile() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -142,6 +152,8 @@ class ReplicaHost {
   std::map<PartitionId, Hosted> hosted_ ABSL_GUARDED_BY(mutex_);
   std::map<PartitionId, absl::Status> problems_ ABSL_GUARDED_BY(mutex_);
   std::map<PartitionId, Placement> placements_ ABSL_GUARDED_BY(mutex_);
+  // SetNames; forgotten when the replica is made.
+  std::map<ReplicaId, objects::NameRange> names_ ABSL_GUARDED_BY(mutex_);
   // HostedReplicas made and not yet destroyed.
   size_t alive_ ABSL_GUARDED_BY(mutex_) = 0;
   bool scheduled_ ABSL_GUARDED_BY(mutex_) = false;

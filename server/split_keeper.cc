@@ -1,11 +1,13 @@
 #include "server/split_keeper.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
 #include "server/await.h"
+#include "server/child_builder.h"
 #include "server/log.h"
 #include "server/recovery_record.h"
 #include "server/store_calls.h"
@@ -21,6 +23,14 @@ namespace pb = internal::v1;
 constexpr absl::Duration kStatusTimeout = absl::Seconds(2);
 constexpr absl::Duration kProposeTimeout = absl::Seconds(10);
 constexpr absl::Duration kSampleTime = absl::Minutes(1);
+
+// Of the row of a group's recoveries: whether one of its replicas was gone on with, or is made
+// without anything, so that nothing of a parent's may be mixed with it.
+bool WasGoneOnWith(const std::optional<coordination::KeyValue>& row) {
+  if (!row) return false;
+  const auto recoveries = DecodeRecoveries(row->value);
+  return !recoveries.ok() || recoveries->empty() || recoveries->back().begins_with().empty();
+}
 
 }  // namespace
 
@@ -76,7 +86,29 @@ void SplitKeeper::Turn() {
         {{"node", env_.node}, {"group", partition.ToHex()}, {"error", status}});
   }
   samples_ = std::move(samples);
+  TellNames();
   RemoveOrphans(children);
+}
+
+// The map cannot change for a partition that nobody leads: only its own leader splits it.
+void SplitKeeper::TellNames() {
+  for (const auto& [partition, group] : env_.view.groups()) {
+    const replication::GroupConfig& config = group.config;
+    if (!config.leader.is_nil() || config.epoch <= kChildsFirstEpoch ||
+        config.members.size() != 1 || config.members.front().node != env_.node ||
+        env_.host.Find(partition) != nullptr) {
+      continue;
+    }
+    const std::optional<PartitionRecord> record = env_.view.FindPartition(partition);
+    if (!record) continue;
+    const auto stored = env_.containers.FindById(record->tenant, record->container);
+    if (!stored.ok() || !*stored) continue;  // at the next turn
+    const auto& map = (*stored)->record.partitions;
+    const auto range = std::find_if(map.begin(), map.end(),
+                                    [&](const auto& one) { return one.partition == partition; });
+    if (range == map.end()) continue;
+    env_.host.SetNames(config.members.front().replica, {range->start, range->end});
+  }
 }
 
 void SplitKeeper::RemoveOrphans(const std::map<PartitionId, std::vector<PartitionId>>& children) {
@@ -273,7 +305,7 @@ absl::StatusOr<bool> SplitKeeper::AgreesWithMap(const Led& led) {
   }
   // Only this thread adds to the map what this partition splits off, as long as it leads.
   sample.agreed = led.status.epoch;
-  sample.independent.clear();
+  sample.repeats.clear();
   return true;
 }
 
@@ -289,16 +321,19 @@ absl::Status SplitKeeper::Repeat(const Led& led, const LostSplit& lost) {
   ASSIGN_OR_RETURN(const replication::GroupConfig config,
                    replication::DecodeGroupConfig(group->value));
   ASSIGN_OR_RETURN(PartitionRecord record, DecodePartitionRecord(row->value));
-  switch (
-      NextStepOf(config, record, self, recovered.has_value(), sample.independent.contains(child))) {
+  if (std::exchange(sample.repeats_in, led.status.epoch) != led.status.epoch) {
+    sample.repeats.clear();
+  }
+  LostSplitSteps& taken = sample.repeats[child];
+  switch (NextStepOf(config, record, self, WasGoneOnWith(recovered), taken)) {
     case LostSplitStep::kMakeAnew:
-      RETURN_IF_ERROR(MakeAnew(led, child, *group));
+      RETURN_IF_ERROR(MakeAnew(led, child, *group, recovered ? recovered->mod_revision : 0));
       return ProposeSplit(led, child, lost.point).status();
     case LostSplitStep::kTakeNames:
       return ProposeSplit(led, child, lost.point).status();
     case LostSplitStep::kForgetParent:
       RETURN_IF_ERROR(ForgetParent(child));
-      sample.independent.insert(child);
+      taken.serves_alone = true;
       return absl::OkStatus();
     case LostSplitStep::kAskWhetherItServes:
       Log(LogLevel::kWarning, "split",
@@ -306,8 +341,10 @@ absl::Status SplitKeeper::Repeat(const Led& led, const LostSplit& lost) {
           {{"node", env_.node}, {"group", self.ToHex()}, {"child", child.ToHex()}});
       record.parent = self;
       record.serves = false;
-      return CommitTo(env_.coordination, {{{row->key, row->mod_revision}},
-                                          {{row->key, EncodePartitionRecord(record)}}});
+      RETURN_IF_ERROR(CommitTo(env_.coordination, {{{row->key, row->mod_revision}},
+                                                   {{row->key, EncodePartitionRecord(record)}}}));
+      taken.asked = true;
+      return absl::OkStatus();
     case LostSplitStep::kWait:
       return absl::OkStatus();
     case LostSplitStep::kWaitForOther:
@@ -319,7 +356,7 @@ absl::Status SplitKeeper::Repeat(const Led& led, const LostSplit& lost) {
 }
 
 absl::Status SplitKeeper::MakeAnew(const Led& led, PartitionId child,
-                                   const coordination::KeyValue& group) {
+                                   const coordination::KeyValue& group, int64_t recovered) {
   const PartitionId self = led.replica->identity().partition;
   ASSIGN_OR_RETURN(const auto parents,
                    GetFrom(env_.coordination, replication::GroupConfigKey(self)));
@@ -334,7 +371,7 @@ absl::Status SplitKeeper::MakeAnew(const Led& led, PartitionId child,
       {{"node", env_.node}, {"group", self.ToHex()}, {"child", child.ToHex()}});
   return CommitTo(env_.coordination, {{{group.key, group.mod_revision},
                                        {parents->key, parents->mod_revision},
-                                       tenancy::CatalogStore::Absent(RecoveredKeyOf(child))},
+                                       {RecoveredKeyOf(child), recovered}},
                                       {{group.key, replication::EncodeGroupConfig(*next)}}});
 }
 

@@ -18,7 +18,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -79,8 +78,9 @@ class SplitKeeper {
     uint64_t whole_versions = 0;
     // In which the state was found to own no more than the map gives it.
     Epoch agreed = {};
-    // Children that serve by themselves, of splits to be made again without building them.
-    std::set<PartitionId> independent = {};
+    // What was done in that epoch about the children of splits that are to be made again.
+    Epoch repeats_in = {};
+    std::map<PartitionId, LostSplitSteps> repeats = {};
   };
 
   void ScheduleTurn() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -101,9 +101,11 @@ class SplitKeeper {
   // False: a split has to be made again, and was begun to be, or waits for its child.
   absl::StatusOr<bool> AgreesWithMap(const Led& led);
   absl::Status Repeat(const Led& led, const LostSplit& lost);
-  // A lost split's child that nobody has ever led: with replicas that nothing was built for yet,
-  // beside the parent's.
-  absl::Status MakeAnew(const Led& led, PartitionId child, const coordination::KeyValue& group);
+  // A lost split's child that nobody has ever led, or of which nothing is left: with replicas that
+  // nothing was built for yet, beside the parent's. `recovered`: revision of the row of its
+  // recoveries, 0: none.
+  absl::Status MakeAnew(const Led& led, PartitionId child, const coordination::KeyValue& group,
+                        int64_t recovered);
   absl::StatusOr<internal::v1::Outcome> ProposeSplit(const Led& led, PartitionId child,
                                                      const SplitPoint& point);
   // What a child's group begins with, of replicas beside the parent's; nullopt: not now, the
@@ -117,6 +119,9 @@ class SplitKeeper {
   absl::Status Settle(const Led& led, PartitionId child);
   absl::Status Remove(PartitionId child);
   // Of parents that are gone with their containers.
+  // Partitions that begin anew with a replica here, of which nothing was left (P23): tells the host
+  // which names they own.
+  void TellNames();
   void RemoveOrphans(const std::map<PartitionId, std::vector<PartitionId>>& children);
   absl::Status RemoveOrphan(PartitionId parent, PartitionId child);
   absl::Status ForgetParent(PartitionId child);

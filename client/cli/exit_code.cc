@@ -28,6 +28,7 @@ std::string HintForReason(const std::string& reason) {
       {"NODE_IN_USE", "drain it with `meridian node drain`, wait until it is empty, and stop it"},
       {"LAST_COPY", "bring the nodes back that the message names; meridian cluster status"},
       {"MEMBER_NOT_LOST", "see docs/operations.md, \"When a quorum is lost for good\""},
+      {"SURVIVOR_ANSWERS", "see docs/operations.md, \"When a quorum is lost for good\""},
       {"DISK_REMOVED", "give its node an empty folder in its place"},
       {"CONVERSION_UNDER_WAY", "how far it is: meridian container convert NAME"},
       {"DEV_MODE_ONLY", "only a server started by `meridiand dev` stops and starts nodes"},

@@ -40,6 +40,9 @@ std::string RecoveryText(const v1::GroupRecovery& recovery);
 // Who is left of a group, what it would go on with, and what may be missing then.
 std::string RecoveryPlanText(const std::string& partition, const v1::RecoverGroupResponse& plan);
 
+// What an operator has to write out to have a partition begin anew.
+inline constexpr char kEverythingIsLost[] = "everything-is-lost";
+
 // Names what such a plan says would be done, "PARTITION/EPOCH/SURVIVOR"; is in its text and JSON.
 std::string RecoveryPlanToken(const std::string& partition, const v1::RecoverGroupResponse& plan);
 

@@ -24,6 +24,7 @@ struct RecoverOptions {
   std::vector<std::string> lost;
   std::string plan;
   bool accept_data_loss = false;
+  std::string begin_empty;
   uint64_t acknowledge = 0;  // 0: none
 };
 
@@ -46,9 +47,13 @@ void PrintPlan(Context& context, const std::string& group, const v1::RecoverGrou
 
 // What was shown is what is done, or nothing is.
 absl::Status Accept(Context& context, const std::string& group,
-                    const v1::RecoverGroupResponse& shown, const std::vector<std::string>& lost) {
-  if (!shown.refusal().empty()) {
-    return absl::FailedPreconditionError(absl::StrCat("group ", group, ": ", shown.refusal()));
+                    const v1::RecoverGroupResponse& shown, const std::vector<std::string>& lost,
+                    bool begin_empty) {
+  if (begin_empty != shown.may_begin_empty() || (!begin_empty && !shown.refusal().empty())) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "group ", group, ": ",
+        begin_empty ? "it is not without a survivor, or not without members that may run: " : "",
+        shown.refusal()));
   }
   ASSIGN_OR_RETURN(Admin * admin, context.admin());
   v1::RecoverGroupRequest request;
@@ -56,6 +61,7 @@ absl::Status Accept(Context& context, const std::string& group,
   request.set_accept_data_loss(true);
   request.set_epoch(shown.epoch());
   request.set_survivor(shown.survivor());
+  request.set_begin_empty(begin_empty);
   for (const std::string& node : lost) request.add_lost_nodes(node);
   ASSIGN_OR_RETURN(const v1::RecoverGroupResponse done,
                    admin->RecoverGroup(request, context.call_options()));
@@ -80,7 +86,7 @@ absl::Status RecoverOne(Context& context, const RecoverOptions& options) {
   }
   PrintPlan(context, options.group, shown);
   if (!options.accept_data_loss) return absl::OkStatus();
-  return Accept(context, options.group, shown, options.lost);
+  return Accept(context, options.group, shown, options.lost, !options.begin_empty.empty());
 }
 
 bool Contains(const std::vector<std::string>& nodes, const std::string& node) {
@@ -143,7 +149,8 @@ absl::Status RecoverAll(Context& context, const RecoverOptions& options) {
       status = CheckAccepted(id, *shown, options.lost, plan);
       if (status.ok()) {
         status =
-            Accept(context, id, *shown, {shown->lost_nodes().begin(), shown->lost_nodes().end()});
+            Accept(context, id, *shown, {shown->lost_nodes().begin(), shown->lost_nodes().end()},
+                   /*begin_empty=*/false);
       }
     }
     if (status.ok()) continue;
@@ -177,6 +184,13 @@ absl::Status Recover(Context& context, const RecoverOptions& options) {
   }
   if (!options.plan.empty() && !(options.all && options.accept_data_loss)) {
     return absl::InvalidArgumentError("--plan is for --all with --accept-data-loss");
+  }
+  if (!options.begin_empty.empty() &&
+      (options.all || !options.accept_data_loss || options.begin_empty != kEverythingIsLost)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--begin-empty gives up all that a partition ever held: only for one GROUP, with "
+        "--accept-data-loss, and its value has to be ",
+        kEverythingIsLost));
   }
   if (options.acknowledge != 0 && (options.all || options.accept_data_loss)) {
     return absl::InvalidArgumentError("--acknowledge is for a GROUP, after its recovery");
@@ -214,6 +228,9 @@ void AddGroupCommands(CLI::App& app, Context& context) {
   recover->add_flag("--accept-data-loss", options->accept_data_loss,
                     "Do it. What only the lost members had is gone, acknowledged or not. There is "
                     "no way back");
+  recover->add_option("--begin-empty", options->begin_empty,
+                      "With --accept-data-loss, for a group of which nobody is left: the partition "
+                      "begins anew, without anything that it ever held");
   recover
       ->add_option("--acknowledge", options->acknowledge,
                    "Show the group's recoveries up to that of this epoch no more, after what they "

@@ -29,7 +29,11 @@ std::string StateOf(const v1::RecoveryMember& member) {
       member.last_index(), member.last_epoch(), TimeOrNone(member.last_entry_time()),
       member.commit_index(), member.applied_index(), TimeOrNone(member.applied_time()),
       member.epoch());
-  if (member.installing()) text += ", NOT WHOLE: is being installed";
+  if (member.installing()) {
+    text += ", NOT WHOLE: is being installed";
+  } else if (member.last_index() == 0) {
+    text += ", NOT WHOLE: has nothing yet";
+  }
   if (member.chunks_without_copy() > 0) {
     text += absl::StrFormat(", lacks %d chunks", member.chunks_without_copy());
   }
@@ -74,12 +78,30 @@ Json ToJson(const v1::RecoveryMember& member) {
               {"chunks_without_copy", member.chunks_without_copy()}};
 }
 
+std::string BeginningText(const v1::RecoverGroupResponse& plan) {
+  return absl::StrCat(
+      "\n  Nothing is lost yet, and nothing was changed: each of these disks that comes back is "
+      "what the partition held. If none will, and the nodes are off, its names can be used again, "
+      "ALL THAT IT EVER HELD being given up for good, by --lost ",
+      absl::StrJoin(plan.lost_nodes(), ","), " --accept-data-loss --begin-empty ",
+      kEverythingIsLost);
+}
+
 }  // namespace
 
 std::string RecoveryText(const v1::GroupRecovery& recovery) {
   std::string lost;
   for (const v1::LostReplica& one : recovery.given_up()) {
     if (one.lost()) absl::StrAppend(&lost, lost.empty() ? "" : ", ", one.node());
+  }
+  if (recovery.began_empty()) {
+    return absl::StrFormat(
+        "BEGAN ANEW at %s in epoch %d by key %s, %s: all that the group held is given up; lost: %s",
+        FormatTime(recovery.time()), recovery.epoch(), recovery.access_key_id(),
+        recovery.begins_with().empty()
+            ? "without anything, on " + recovery.survivor_node()
+            : "with what partition " + recovery.begins_with() + " still had of its names",
+        lost);
   }
   return absl::StrFormat(
       "RECOVERED WITHOUT A QUORUM at %s in epoch %d by key %s: goes on with the log of %s, which "
@@ -111,6 +133,7 @@ std::string RecoveryPlanText(const std::string& partition, const v1::RecoverGrou
     absl::StrAppend(&text, "\n  ", RecoveryText(plan.recovery()));
   } else if (!plan.refusal().empty()) {
     absl::StrAppend(&text, "\n  cannot be recovered now: ", Printable(plan.refusal()));
+    if (plan.may_begin_empty()) absl::StrAppend(&text, BeginningText(plan));
   } else {
     absl::StrAppend(&text,
                     "\n  Nothing is lost yet, and nothing was changed: each of these disks that "
@@ -131,7 +154,9 @@ Json ToJson(const v1::GroupRecovery& recovery) {
             {"survivor_node", recovery.survivor_node()},
             {"last_epoch", recovery.last_epoch()},
             {"last_index", recovery.last_index()},
-            {"last_entry_time", FormatTime(recovery.last_entry_time())}};
+            {"last_entry_time", FormatTime(recovery.last_entry_time())},
+            {"began_empty", recovery.began_empty()},
+            {"begins_with", recovery.begins_with()}};
   json["given_up"] = Json::array();
   for (const v1::LostReplica& one : recovery.given_up()) {
     json["given_up"].push_back(
@@ -145,7 +170,8 @@ Json ToJson(const v1::RecoverGroupResponse& plan) {
             {"epoch", plan.epoch()},
             {"survivor", plan.survivor()},
             {"refusal", plan.refusal()},
-            {"known_missing_entries", plan.known_missing_entries()}};
+            {"known_missing_entries", plan.known_missing_entries()},
+            {"may_begin_empty", plan.may_begin_empty()}};
   json["members"] = Json::array();
   for (const v1::RecoveryMember& member : plan.members()) json["members"].push_back(ToJson(member));
   json["lost_nodes"] = Json::array();

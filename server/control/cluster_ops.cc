@@ -23,6 +23,7 @@
 #include "server/control/recover_group.h"
 #include "server/control/replace_disk.h"
 #include "server/errors.h"
+#include "server/placement_disks.h"
 #include "server/resource_names.h"
 #include "server/store_calls.h"
 #include "tenancy/errors.h"
@@ -31,6 +32,7 @@ namespace meridian::server {
 namespace {
 
 namespace pb = ::meridian::internal::v1;
+using tenancy::ContainerRecord;
 using tenancy::Principal;
 
 constexpr absl::Duration kStatusTimeout = absl::Seconds(2);
@@ -252,14 +254,24 @@ absl::StatusOr<v1::RecoverGroupResponse> ClusterOps::RecoverGroup(
     const Principal& principal, const v1::RecoverGroupRequest& request) {
   RETURN_IF_ERROR(env_.authorizer.AuthorizeAdministrator(principal));
   coordination::CoordinationStore& store = env_.store.coordination();
-  ASSIGN_OR_RETURN(v1::RecoverGroupResponse response,
-                   server::RecoverGroup(store, env_.peers, request, principal.key, absl::Now()));
-  // What was done is told, also if the name cannot be had.
-  const std::optional<PartitionId> partition = PartitionId::FromHex(request.partition_id());
-  const auto record = ReadPartition(store, *partition);
-  if (!record.ok()) return response;
-  const absl::StatusOr<std::string> container = ContainerOf(*record);
-  if (container.ok()) response.set_container(*container);
+  RecoveryContext context{store, env_.peers,    env_.store.random(), {},
+                          {},    principal.key, absl::Now()};
+  for (DiskInPlan& disk : PlacementDisks(env_.view)) {
+    if (disk.present && !disk.draining) context.disks.push_back(std::move(disk.disk));
+  }
+  // A group goes on also if its container's record cannot be had.
+  std::string name;
+  if (const auto partition = PartitionId::FromHex(request.partition_id())) {
+    const auto record = ReadPartition(store, *partition);
+    const auto container =
+        record.ok() ? ContainerOf(*record) : absl::StatusOr<ContainerRecord>(record.status());
+    if (container.ok()) {
+      context.map = container->partitions;
+      name = NameOf(*container).value_or("");
+    }
+  }
+  ASSIGN_OR_RETURN(v1::RecoverGroupResponse response, server::RecoverGroup(context, request));
+  response.set_container(std::move(name));
   return response;
 }
 
@@ -362,15 +374,15 @@ v1::Replica ClusterOps::DescribeReplica(const replication::Member& member,
   return proto;
 }
 
-absl::StatusOr<std::string> ClusterOps::ContainerOf(const PartitionRecord& record,
-                                                    v1::Redundancy* redundancy) {
+absl::StatusOr<ContainerRecord> ClusterOps::ContainerOf(const PartitionRecord& record) {
   ASSIGN_OR_RETURN(const auto row,
                    env_.store.Get(tenancy::ContainerKey(record.tenant, record.container)));
   if (!row) return absl::NotFoundError("the container is gone");
-  ASSIGN_OR_RETURN(const tenancy::ContainerRecord container,
-                   tenancy::DecodeContainerRecord(row->value));
-  ASSIGN_OR_RETURN(const tenancy::StoredTenant tenant, env_.tenants.GetById(record.tenant));
-  if (redundancy != nullptr) *redundancy = static_cast<v1::Redundancy>(container.redundancy);
+  return tenancy::DecodeContainerRecord(row->value);
+}
+
+absl::StatusOr<std::string> ClusterOps::NameOf(const ContainerRecord& container) {
+  ASSIGN_OR_RETURN(const tenancy::StoredTenant tenant, env_.tenants.GetById(container.tenant));
   return tenancy::ContainerResourceName(tenant.record.name, container.name);
 }
 
@@ -379,12 +391,12 @@ absl::StatusOr<v1::Group> ClusterOps::DescribeGroup(PartitionId partition,
                                                     const NodeStatuses& statuses) {
   ASSIGN_OR_RETURN(const PartitionRecord record,
                    ReadPartition(env_.store.coordination(), partition));
-  v1::Redundancy redundancy = v1::REDUNDANCY_UNSPECIFIED;
-  ASSIGN_OR_RETURN(std::string container, ContainerOf(record, &redundancy));
+  ASSIGN_OR_RETURN(const ContainerRecord container, ContainerOf(record));
+  ASSIGN_OR_RETURN(std::string name, NameOf(container));
   v1::Group proto;
   proto.set_partition_id(partition.ToHex());
-  proto.set_container(std::move(container));
-  proto.set_redundancy(redundancy);
+  proto.set_container(std::move(name));
+  proto.set_redundancy(static_cast<v1::Redundancy>(container.redundancy));
   proto.set_region(record.region);
   proto.set_epoch(group.config.epoch.value());
   const replication::Member* leader = ClusterView::LeaderOf(group.config);

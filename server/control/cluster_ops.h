@@ -83,9 +83,10 @@ class ClusterOps {
   absl::StatusOr<GroupPage> PageOfGroups(const v1::ListGroupsRequest& request);
   absl::StatusOr<v1::Group> DescribeGroup(PartitionId partition, const ClusterView::Group& group,
                                           const NodeStatuses& statuses);
-  // Resource name; NOT_FOUND if it is gone.
-  absl::StatusOr<std::string> ContainerOf(const PartitionRecord& record,
-                                          v1::Redundancy* redundancy = nullptr);
+  // NOT_FOUND if it is gone.
+  absl::StatusOr<tenancy::ContainerRecord> ContainerOf(const PartitionRecord& record);
+  // The resource name.
+  absl::StatusOr<std::string> NameOf(const tenancy::ContainerRecord& container);
   v1::Replica DescribeReplica(const replication::Member& member,
                               const NodeStatuses& statuses) const;
 

@@ -30,6 +30,15 @@ absl::StatusOr<std::optional<pb::PendingSplit>> FindSplit(const storage::KvReade
   return std::optional(std::move(*meta->mutable_split()));
 }
 
+ChildRows::Rows RowsOfNothing(const NameRange& names) {
+  pb::PartitionMeta meta;
+  meta.set_range_start(names.start);
+  meta.set_range_end(names.end);
+  meta.set_runs_have_names(true);
+  meta.set_holds_garbage(true);  // as a split's child, which it may be
+  return {{MetaKey(), EncodeRecord(std::move(meta))}};
+}
+
 absl::StatusOr<ChildRows> ChildRows::Open(const storage::KvReader& parent, PartitionId child,
                                           absl::Duration retention) {
   ASSIGN_OR_RETURN(std::optional<pb::PendingSplit> split, FindSplit(parent));

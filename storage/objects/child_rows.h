@@ -59,4 +59,7 @@ class ChildRows {
   pb::PartitionMeta meta_;
 };
 
+// The rows of a partition that owns these names and holds nothing.
+ChildRows::Rows RowsOfNothing(const NameRange& names);
+
 }  // namespace meridian::objects

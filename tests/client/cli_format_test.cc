@@ -112,6 +112,29 @@ TEST(RecoveryPlanText, PromisesNobodyThatALostMemberDoesNotRun) {
   EXPECT_NE(text.find("plan p/7/cc"), std::string::npos) << text;
 }
 
+TEST(RecoveryPlanText, OffersToBeginAnewOnlyWhereNobodyIsLeft) {
+  v1::RecoverGroupResponse plan = LostPlan();
+  plan.clear_survivor();
+  plan.set_refusal("nobody is whole");
+  EXPECT_EQ(RecoveryPlanText("p", plan).find("--begin-empty"), std::string::npos);
+  plan.set_may_begin_empty(true);
+  const std::string text = RecoveryPlanText("p", plan);
+  EXPECT_NE(text.find("ALL THAT IT EVER HELD"), std::string::npos) << text;
+  EXPECT_NE(text.find("--lost a --accept-data-loss --begin-empty everything-is-lost"),
+            std::string::npos)
+      << text;
+}
+
+TEST(RecoveryText, TellsWhetherAGroupWentOnOrBeganAnew) {
+  v1::GroupRecovery recovery;
+  recovery.set_survivor_node("c");
+  EXPECT_NE(RecoveryText(recovery).find("goes on with the log of c"), std::string::npos);
+  recovery.set_began_empty(true);
+  EXPECT_NE(RecoveryText(recovery).find("without anything, on c"), std::string::npos);
+  recovery.set_begins_with("pp");
+  EXPECT_NE(RecoveryText(recovery).find("what partition pp still had"), std::string::npos);
+}
+
 TEST(RecoveryPlanText, OffersNothingWhereItIsRefused) {
   v1::RecoverGroupResponse plan = LostPlan();
   plan.set_refusal("a quorum answers");

@@ -13,6 +13,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "client/cli/commands.h"
 #include "client/cli/exit_code.h"
@@ -327,6 +328,161 @@ TEST_F(RecoveryTest, WhatNeedsNoRecoveryIsLeftAlone) {
     ASSERT_TRUE(admin_->StartNode(node).ok());
   }
   EXPECT_TRUE(AwaitHealthyLeader(*admin_, kLocal).ok());
+}
+
+// A container of several partitions, of which nobody is left.
+class BeginAnewTest : public RecoveryTest {
+ protected:
+  void Configure(server::DevOptions& options) override {
+    RecoveryTest::Configure(options);
+    options.splits.interval = absl::Milliseconds(100);
+    options.splits.steady = absl::ZeroDuration();
+    options.splits.max_versions = 60;
+    options.splits.min_versions = 10;
+  }
+  static std::string NameOf(int i) { return absl::StrCat("n-", absl::Dec(i, absl::kZeroPad3)); }
+  std::vector<std::string> ListAll(const std::string& container = kLocal) {
+    v1::ListObjectsRequest request;
+    request.set_container(container);
+    auto objects = client_->ListObjects(request);
+    std::vector<std::string> names;
+    while (true) {
+      const auto entry = objects.Next();
+      EXPECT_TRUE(entry.ok()) << entry.status();
+      if (!entry.ok() || !entry->has_value()) return names;
+      names.push_back((*entry)->name);
+    }
+  }
+};
+
+TEST_F(BeginAnewTest, NamesCanBeUsedAgainAndWhatWasGivenUpStaysAway) {
+  for (int i = 0; i < 150; ++i) ASSERT_TRUE(Put(*client_, kLocal, NameOf(i), "before").ok());
+  ASSERT_TRUE(Until([&] {
+    const auto groups = GroupsOf(*admin_, kLocal);
+    return groups.ok() && groups->size() >= 3;
+  }));
+  ASSERT_EQ(AwaitEqualReplicas(*admin_, kLocal), absl::OkStatus());
+  const std::vector<std::string> nodes{"east-1a", "east-1b", "east-1c"};
+  for (const std::string& node : nodes) ASSERT_TRUE(admin_->StopNode(node).ok());
+  for (const std::string& node : nodes) Lose(node);
+  for (const std::string& node : nodes) ASSERT_TRUE(admin_->StartNode(node).ok());
+
+  const auto groups = GroupsOf(*admin_, kLocal);
+  ASSERT_TRUE(groups.ok()) << groups.status();
+  for (const v1::Group& group : *groups) {
+    const std::vector<std::string> give_up{"group",
+                                           "recover",
+                                           group.partition_id(),
+                                           "--lost",
+                                           "east-1a,east-1b,east-1c",
+                                           "--accept-data-loss"};
+    const auto with = [&](std::vector<std::string> more) {
+      more.insert(more.begin(), give_up.begin(), give_up.end());
+      return more;
+    };
+    ASSERT_TRUE(Until([&] {
+      return Meridian({"group", "recover", group.partition_id()}) == 0 &&
+             absl::StrContains(out_, "--begin-empty everything-is-lost");
+    })) << out_;
+    EXPECT_EQ(Meridian(give_up), cli::kConflict);
+    EXPECT_NE(Meridian(with({"--begin-empty", "yes"})), 0);
+    // The one before may not have its leader yet, and might have something of this one's.
+    EXPECT_TRUE(Until([&] {
+      return Meridian(with({"--begin-empty", "everything-is-lost"})) == 0;
+    })) << err_;
+    EXPECT_TRUE(absl::StrContains(out_, "BEGAN ANEW")) << out_;
+  }
+  ASSERT_TRUE(AwaitHealthyLeader(*admin_, kLocal).ok());
+  EXPECT_EQ(AwaitEqualReplicas(*admin_, kLocal), absl::OkStatus());
+  EXPECT_TRUE(ListAll().empty());
+  std::vector<std::string> names;
+  for (int i = 0; i < 150; i += 10) {
+    ExpectMissing(kLocal, NameOf(i));
+    names.push_back(NameOf(i));
+    ASSERT_TRUE(Put(*client_, kLocal, names.back(), "after").ok());
+  }
+  EXPECT_EQ(ListAll(), names);
+
+  for (const std::string& node : nodes) {
+    ASSERT_TRUE(admin_->StopNode(node).ok());
+    PutBack(node);
+    ASSERT_TRUE(admin_->StartNode(node).ok());
+    ASSERT_TRUE(AwaitHealthyLeader(*admin_, kLocal).ok());
+    EXPECT_EQ(AwaitEqualReplicas(*admin_, kLocal), absl::OkStatus());
+  }
+  EXPECT_EQ(ListAll(), names);
+  for (const std::string& name : names) ExpectBody(kLocal, name, "after");
+  const auto after = GroupsOf(*admin_, kLocal);
+  ASSERT_TRUE(after.ok()) << after.status();
+  EXPECT_EQ(after->size(), groups->size());
+  for (const v1::Group& group : *after) {
+    ASSERT_EQ(group.recoveries_size(), 1) << group.ShortDebugString();
+    EXPECT_TRUE(group.recoveries(0).began_empty());
+  }
+}
+
+// A group's log that ends before a split (P7): what was split off is lost, and its parent still has
+// what it began with.
+TEST_F(BeginAnewTest, APartitionThatIsLostBeginsWithWhatItsParentsLogStillHas) {
+  std::string container, survivor;
+  std::vector<std::string> lost;
+  // No split begins once a member was silent for a second: it has to begin before.
+  for (int attempt = 0; attempt < 10 && lost.empty(); ++attempt) {
+    const std::string id = absl::StrCat("attempt-", attempt);
+    ASSERT_TRUE(MakeContainer(*client_, "acme", id, v1::LRS).ok());
+    container = "tenants/acme/containers/" + id;
+    for (int i = 0; i < 60; ++i) ASSERT_TRUE(Put(*client_, container, NameOf(i), "early").ok());
+    ASSERT_EQ(AwaitEqualReplicas(*admin_, container), absl::OkStatus());
+    std::vector<std::string> others;
+    survivor = StopFollower(container, others);
+    for (int i = 60; i < 64; ++i) ASSERT_TRUE(Put(*client_, container, NameOf(i), "late").ok());
+    const auto is_split = [&] {
+      const auto groups = GroupsOf(*admin_, container);
+      return groups.ok() && groups->size() == 2;
+    };
+    if (Until(is_split, absl::Seconds(3))) {
+      lost = others;
+    } else {
+      ASSERT_TRUE(admin_->StartNode(survivor).ok());
+    }
+  }
+  ASSERT_EQ(lost.size(), 2u);
+  std::sort(lost.begin(), lost.end());
+  // In the child's names: it serves.
+  ASSERT_TRUE(Until([&] { return Put(*client_, container, NameOf(99), "late").ok(); }));
+  for (const std::string& node : lost) ASSERT_TRUE(admin_->StopNode(node).ok());
+  for (const std::string& node : lost) Lose(node);
+  ASSERT_TRUE(admin_->StartNode(survivor).ok());
+
+  const auto groups = GroupsOf(*admin_, container);
+  ASSERT_TRUE(groups.ok() && groups->size() == 2) << groups.status();
+  const std::string parent = groups->front().partition_id();
+  const std::string child = groups->back().partition_id();
+  const std::string lost_nodes = absl::StrJoin(lost, ",");
+  ASSERT_TRUE(CanBeRecovered(container));
+  EXPECT_EQ(Meridian({"group", "recover", parent}), 0) << err_;
+  EXPECT_TRUE(absl::StrContains(out_, absl::StrCat("ends before names went to ", child))) << out_;
+  const std::vector<std::string> begin{"group",         "recover",           child,
+                                       "--lost",        lost_nodes,          "--accept-data-loss",
+                                       "--begin-empty", "everything-is-lost"};
+  // What the parent has is not known before it serves.
+  EXPECT_EQ(Meridian(begin), cli::kConflict);
+  EXPECT_EQ(Meridian({"group", "recover", parent, "--lost", lost_nodes, "--accept-data-loss"}), 0)
+      << err_;
+  for (const std::string& node : lost) ASSERT_TRUE(admin_->StartNode(node).ok());
+  ASSERT_TRUE(Until([&] { return Meridian(begin) == 0; })) << err_;
+  EXPECT_TRUE(absl::StrContains(out_, absl::StrCat("with what partition ", parent))) << out_;
+
+  ASSERT_TRUE(AwaitHealthyLeader(*admin_, container).ok());
+  EXPECT_EQ(AwaitEqualReplicas(*admin_, container), absl::OkStatus());
+  std::vector<std::string> names;
+  for (int i = 0; i < 60; ++i) {
+    names.push_back(NameOf(i));
+    ExpectBody(container, names.back(), "early");
+  }
+  EXPECT_EQ(ListAll(container), names);
+  for (int i : {60, 63, 99}) ExpectMissing(container, NameOf(i));
+  for (int i : {0, 99}) ASSERT_TRUE(Put(*client_, container, NameOf(i), "after").ok());
 }
 
 }  // namespace

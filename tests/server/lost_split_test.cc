@@ -81,14 +81,15 @@ class LostSplitStepTest : public testing::Test {
     child_.epoch = Epoch(2);
     child_.leader = ReplicaId::Draw(random_);
   }
-  LostSplitStep Next(bool was_recovered = false, bool serves_alone = false) {
-    return NextStepOf(child_, record_, parent_, was_recovered, serves_alone);
+  LostSplitStep Next(bool was_recovered = false) {
+    return NextStepOf(child_, record_, parent_, was_recovered, taken_);
   }
 
   SystemRandom random_;
   const PartitionId parent_ = PartitionId::Draw(random_);
   replication::GroupConfig child_;
   PartitionRecord record_;
+  LostSplitSteps taken_;
 };
 
 TEST_F(LostSplitStepTest, AChildThatNobodyHasLedIsMadeAnew) {
@@ -101,11 +102,21 @@ TEST_F(LostSplitStepTest, AChildThatNobodyHasLedIsMadeAnew) {
 TEST_F(LostSplitStepTest, NothingIsBuiltForAChildThatWasLed) {
   IsLed();
   EXPECT_EQ(Next(), LostSplitStep::kWait);
+  taken_.asked = true;
+  EXPECT_EQ(Next(), LostSplitStep::kWait);
   record_.serves = true;
   EXPECT_EQ(Next(), LostSplitStep::kForgetParent);
   record_.parent.reset();
   record_.serves = false;
-  EXPECT_EQ(Next(false, /*serves_alone=*/true), LostSplitStep::kTakeNames);
+  taken_.serves_alone = true;
+  EXPECT_EQ(Next(), LostSplitStep::kTakeNames);
+}
+
+// It may have been lost since, with the members that the parent has lost.
+TEST_F(LostSplitStepTest, WhatAChildNotedBeforeSaysNothing) {
+  IsLed();
+  record_.serves = true;
+  EXPECT_EQ(Next(), LostSplitStep::kAskWhetherItServes);
 }
 
 // Its split was over long ago; or the leader that knew that it serves is not the leader any more.

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -85,13 +86,24 @@ class RecoverGroupTest : public testing::Test {
     return request;
   }
   absl::StatusOr<v1::RecoverGroupResponse> Ask(const v1::RecoverGroupRequest& request) {
-    return RecoverGroup(store_, nodes_, request, key_, absl::FromUnixSeconds(1'800'000'000));
+    return RecoverGroup(
+        {store_, nodes_, random_, map_, disks_, key_, absl::FromUnixSeconds(1'800'000'000)},
+        request);
   }
   GroupConfig Stored() {
     for (const coordination::KeyValue& row : store_.Rows()) {
       if (row.key == GroupKey()) return *replication::DecodeGroupConfig(row.value);
     }
     return {};
+  }
+  // The first member swaps itself in.
+  GroupConfig Lead() {
+    GroupConfig led = Stored();
+    led.epoch = led.epoch + 1;
+    led.leader = led.members.front().replica;
+    led.session = SessionId::Draw(random_);
+    store_.Overwrite(GroupKey(), replication::EncodeGroupConfig(led));
+    return led;
   }
   void ExpectUnchanged() {
     EXPECT_EQ(Stored(), config_);
@@ -111,6 +123,8 @@ class RecoverGroupTest : public testing::Test {
   const PartitionId partition_ = PartitionId::Draw(random_);
   const AccessKeyId key_ = AccessKeyId::Draw(random_);
   GroupConfig config_;
+  std::vector<tenancy::PartitionRange> map_{{partition_, "", ""}};
+  std::vector<replication::PlacementDisk> disks_;
 };
 
 TEST_F(RecoverGroupTest, ShowsAndChangesNothing) {
@@ -157,11 +171,7 @@ TEST_F(RecoverGroupTest, TheSurvivorBecomesTheOnlyMemberAndThatStaysToBeSeen) {
 TEST_F(RecoverGroupTest, ARepeatedRequestIsAnsweredWithWhatWasDone) {
   const auto first = Ask(Acceptance());
   ASSERT_TRUE(first.ok()) << first.status();
-  GroupConfig led = Stored();
-  led.epoch = led.epoch + 1;
-  led.leader = led.members.front().replica;
-  led.session = SessionId::Draw(random_);
-  store_.Overwrite(GroupKey(), replication::EncodeGroupConfig(led));
+  const GroupConfig led = Lead();
   const auto again = Ask(Acceptance());
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(again->recovery().SerializeAsString(), first->recovery().SerializeAsString());
@@ -170,6 +180,7 @@ TEST_F(RecoverGroupTest, ARepeatedRequestIsAnsweredWithWhatWasDone) {
 
 TEST_F(RecoverGroupTest, IsSeenUntilItIsAcknowledged) {
   ASSERT_TRUE(Ask(Acceptance()).ok());
+  Lead();
   ASSERT_TRUE(Ask(Acknowledgement(8)).ok());
   EXPECT_TRUE(ListRecoveries(store_)->empty());
   EXPECT_TRUE(Ask(Acknowledgement(8)).ok());
@@ -354,6 +365,198 @@ TEST_F(RecoverGroupTest, APartitionThatIsBeingSplitOffNamesTheOneToRecoverFirst)
   ASSERT_TRUE(shown.ok());
   ASSERT_EQ(shown->notes_size(), 1);
   EXPECT_TRUE(absl::StrContains(shown->notes(0), record.parent->ToHex())) << shown->notes(0);
+}
+
+TEST_F(RecoverGroupTest, ASurvivorThatOwnsOtherNamesThanTheMapGivesItIsTold) {
+  const PartitionId child = PartitionId::Draw(random_);
+  pb::ReplicaStatus& survivor = nodes_.replicas["c"].front();
+  survivor.set_names_start("");
+  EXPECT_EQ(Ask(Request())->notes_size(), 0);
+  map_ = {{partition_, "", "m"}, {child, "m", ""}};
+  auto shown = Ask(Request());
+  ASSERT_EQ(shown->notes_size(), 1);
+  EXPECT_TRUE(absl::StrContains(shown->notes(0), child.ToHex())) << shown->notes(0);
+  EXPECT_EQ(shown->refusal(), "");
+  survivor.set_names_end("m");
+  EXPECT_EQ(Ask(Request())->notes_size(), 0);
+  map_ = {{partition_, "", ""}};
+  shown = Ask(Request());
+  ASSERT_EQ(shown->notes_size(), 1);
+  EXPECT_TRUE(absl::StrContains(shown->notes(0), "given names away")) << shown->notes(0);
+}
+
+TEST_F(RecoverGroupTest, ARecoveryThatNobodyHasTakenUpIsNotAcknowledged) {
+  ASSERT_TRUE(Ask(Acceptance()).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(Ask(Acknowledgement(8)).status()));
+  EXPECT_EQ(ListRecoveries(store_)->size(), 1u);
+}
+
+// A partition of which c, too, has nothing. d, e and f are there.
+class BeginAnewTest : public RecoverGroupTest {
+ protected:
+  BeginAnewTest() {
+    nodes_.down.insert("c");
+    RemoveAnnouncement("c");
+    record_.redundancy = tenancy::Redundancy::kLrs;
+    store_.Overwrite(PartitionKeyOf(partition_), EncodePartitionRecord(record_));
+    for (const char* node : {"d", "e", "f"}) {
+      Announce(node);
+      disks_.push_back({node, "east-1", "east", DiskId::Draw(random_)});
+    }
+  }
+  void RemoveAnnouncement(const NodeId& node) {
+    for (const coordination::KeyValue& row : store_.Rows()) {
+      if (row.key != AliveKeyOf(node)) continue;
+      ASSERT_TRUE(CommitTo(store_, {{{row.key, row.mod_revision}}, {{row.key, {}}}}).ok());
+    }
+  }
+  v1::RecoverGroupRequest Beginning() const {
+    v1::RecoverGroupRequest request = Acceptance();
+    request.clear_survivor();
+    request.set_begin_empty(true);
+    request.add_lost_nodes("c");
+    return request;
+  }
+  // Of another partition of the container, which owns these names.
+  pb::ReplicaStatus& Other(PartitionId partition, const std::string& start,
+                           const std::string& end) {
+    nodes_.replicas["d"].resize(1);
+    pb::ReplicaStatus& status = nodes_.replicas["d"].front();
+    status.set_partition_id(std::string(partition.bytes()));
+    status.set_replica_id(std::string(ReplicaId::Draw(random_).bytes()));
+    status.set_is_serving(true);
+    status.set_installing(false);
+    status.set_durable_index(1);
+    status.set_names_start(start);
+    status.set_names_end(end);
+    return status;
+  }
+  PartitionRecord Record() {
+    for (const coordination::KeyValue& row : store_.Rows()) {
+      if (row.key == PartitionKeyOf(partition_)) return *DecodePartitionRecord(row.value);
+    }
+    return {};
+  }
+
+  PartitionRecord record_{TenantId::Draw(random_), ContainerId::Draw(random_), "east"};
+};
+
+TEST_F(BeginAnewTest, OneNewReplicaWithoutAnythingIsTheGroup) {
+  const auto shown = Ask(Request());
+  ASSERT_TRUE(shown.ok()) << shown.status();
+  EXPECT_TRUE(shown->may_begin_empty());
+  EXPECT_EQ(shown->survivor(), "");
+  ExpectUnchanged();
+  const auto done = Ask(Beginning());
+  ASSERT_TRUE(done.ok()) << done.status();
+  const GroupConfig next = Stored();
+  EXPECT_EQ(next.epoch, Epoch(8));
+  EXPECT_TRUE(next.leader.is_nil());
+  ASSERT_EQ(next.members.size(), 1u);
+  EXPECT_FALSE(config_.Names(next.members.front().replica));
+  const bool placed = std::any_of(disks_.begin(), disks_.end(), [&](const auto& disk) {
+    return disk.disk == next.members.front().disk && disk.node == next.members.front().node;
+  });
+  EXPECT_TRUE(placed);
+  EXPECT_EQ(Record(), record_);
+  const v1::GroupRecovery recovery = ListRecoveries(store_)->at(partition_).front();
+  EXPECT_TRUE(recovery.began_empty());
+  EXPECT_EQ(recovery.begins_with(), "");
+  EXPECT_EQ(recovery.survivor(), next.members.front().replica.ToHex());
+  EXPECT_EQ(recovery.given_up_size(), 3);
+  // Once more: it is done already.
+  const auto again = Ask(Beginning());
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->recovery().SerializeAsString(), recovery.SerializeAsString());
+  EXPECT_EQ(Stored(), next);
+}
+
+TEST_F(BeginAnewTest, IsRefusedWhereAMemberHasSomethingOrMayRun) {
+  const auto refused = absl::StatusCode::kFailedPrecondition;
+  Announce("c");
+  EXPECT_FALSE(Ask(Request())->may_begin_empty());
+  ExpectRefused(Beginning(), refused, "c may still run");
+  Answers(config_.members[2]);
+  EXPECT_FALSE(Ask(Request())->may_begin_empty());
+  ExpectRefused(Beginning(), refused, "is whole");
+}
+
+// It has lost what it had, or never had all of it.
+TEST_F(BeginAnewTest, AMemberThatIsBeingInstalledIsGivenUpToo) {
+  Announce("c");
+  Answers(config_.members[2]).set_installing(true);
+  v1::RecoverGroupRequest request = Beginning();
+  request.mutable_lost_nodes()->RemoveLast();
+  const auto done = Ask(request);
+  ASSERT_TRUE(done.ok()) << done.status();
+  EXPECT_EQ(Stored().members.size(), 1u);
+}
+
+TEST_F(BeginAnewTest, WhatTheRequestHasTooMuchOrTooLittleIsNamed) {
+  const auto invalid = absl::StatusCode::kInvalidArgument;
+  v1::RecoverGroupRequest request = Beginning();
+  request.set_accept_data_loss(false);
+  ExpectRefused(request, invalid, "begin_empty");
+  request = Beginning();
+  request.set_survivor(config_.members[2].replica.ToHex());
+  ExpectRefused(request, invalid, "survivor");
+  request = Beginning();
+  request.mutable_lost_nodes()->RemoveLast();
+  ExpectRefused(request, invalid, "a,b,c do not answer");
+  map_.clear();
+  ExpectRefused(Beginning(), absl::StatusCode::kFailedPrecondition, "map");
+  map_ = {{partition_, "", ""}};
+  disks_.pop_back();
+  ExpectRefused(Beginning(), absl::StatusCode::kFailedPrecondition, "");
+}
+
+// Two that are both lost, each with a replica that was made empty, do not wait for each other.
+TEST_F(BeginAnewTest, AReplicaOfAnotherThatHasNoEntryYetIsNotWaitedFor) {
+  const PartitionId other = PartitionId::Draw(random_);
+  map_ = {{other, "", "m"}, {partition_, "m", ""}};
+  pb::ReplicaStatus& status = Other(other, "", "");
+  status.set_is_serving(false);
+  status.set_durable_index(0);
+  const auto done = Ask(Beginning());
+  ASSERT_TRUE(done.ok()) << done.status();
+  EXPECT_EQ(done->recovery().begins_with(), "");
+}
+
+// P7, P23: the log that it was recovered from ends before the split.
+TEST_F(BeginAnewTest, WhatAnotherPartitionStillHasOfItsNamesItBeginsWith) {
+  const PartitionId parent = PartitionId::Draw(random_);
+  map_ = {{parent, "", "m"}, {partition_, "m", ""}};
+  Other(parent, "", "");
+  const auto done = Ask(Beginning());
+  ASSERT_TRUE(done.ok()) << done.status();
+  EXPECT_EQ(done->recovery().begins_with(), parent.ToHex());
+  EXPECT_EQ(done->recovery().survivor(), "");
+  EXPECT_TRUE(Stored().leader.is_nil());
+  EXPECT_EQ(Stored().epoch, Epoch(8));
+  EXPECT_EQ(Stored().members, config_.members);
+  EXPECT_EQ(Record().parent, parent);
+}
+
+TEST_F(BeginAnewTest, OthersThatOwnTheirOwnNamesHaveNothingOfIt) {
+  const PartitionId other = PartitionId::Draw(random_);
+  map_ = {{other, "", "m"}, {partition_, "m", ""}};
+  Other(other, "", "m");
+  const auto done = Ask(Beginning());
+  ASSERT_TRUE(done.ok()) << done.status();
+  EXPECT_EQ(done->recovery().begins_with(), "");
+}
+
+TEST_F(BeginAnewTest, APartitionThatCouldBeRecoveredIsRecoveredFirst) {
+  const auto refused = absl::StatusCode::kFailedPrecondition;
+  const PartitionId other = PartitionId::Draw(random_);
+  map_ = {{other, "", "m"}, {partition_, "m", ""}};
+  pb::ReplicaStatus& status = Other(other, "", "");
+  status.set_is_serving(false);
+  ExpectRefused(Beginning(), refused, other.ToHex());
+  status.clear_names_start();
+  ExpectRefused(Beginning(), refused, "d does not tell");
+  nodes_.down.insert("d");
+  ExpectRefused(Beginning(), absl::StatusCode::kUnavailable, "d runs and does not tell");
 }
 
 v1::GroupRecovery GoldenRecovery() {

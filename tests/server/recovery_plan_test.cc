@@ -86,6 +86,37 @@ TEST_F(RecoveryPlanTest, WithoutAWholeReplicaThereIsNothingToRecoverFrom) {
   ExpectRefused("Unless b, c comes back");
 }
 
+// It would own names of others.
+TEST_F(RecoveryPlanTest, AReplicaThatHasNoEntryYetIsNoSurvivor) {
+  Lose();
+  Answers("a", 0, 0);
+  EXPECT_FALSE(Plan().survivor);
+  ExpectRefused("nothing to recover the group from");
+  EXPECT_TRUE(Plan().beginning_refusal.ok()) << Plan().beginning_refusal;
+  Answers("b", 1, 1);
+  EXPECT_EQ(SurvivorOf(Plan()), "b");
+}
+
+TEST_F(RecoveryPlanTest, APartitionBeginsAnewOnlyIfNobodyHasAnythingOrMayRun) {
+  const auto refusal = [this] { return Plan().beginning_refusal; };
+  Lose();
+  EXPECT_TRUE(refusal().ok()) << refusal();
+  members_[1].is_gone = false;
+  EXPECT_TRUE(absl::StrContains(refusal().message(), "b may still run")) << refusal();
+  Answers("b", 0, 0).installing = true;
+  EXPECT_TRUE(refusal().ok()) << refusal();
+  Answers("c", 0, 0).installing = true;
+  EXPECT_TRUE(refusal().ok()) << refusal();
+  Answers("b", 6, 1);
+  EXPECT_TRUE(absl::StrContains(refusal().message(), "is whole")) << refusal();
+  SurvivorState& ahead = Answers("b", 0, 0);
+  ahead.installing = true;
+  ahead.promised = Epoch(8);
+  EXPECT_TRUE(absl::StrContains(refusal().message(), "of the past")) << refusal();
+  for (const char* node : {"a", "b", "c"}) Answers(node, 0, 0).installing = true;
+  EXPECT_TRUE(absl::StrContains(refusal().message(), "all members answer")) << refusal();
+}
+
 // P4: a quorum of the one set does not do.
 TEST_F(RecoveryPlanTest, WhileMembersChangeTheHighestLogOfEitherSetIsTaken) {
   config_.joint_old = config_.members;

@@ -15,6 +15,7 @@
 #include "replication/wire.h"
 #include "server/await.h"
 #include "server/cluster_records.h"
+#include "server/recovery_record.h"
 #include "storage/node_record_sealers.h"
 #include "storage/objects/keys.h"
 #include "storage/objects/object_reader.h"
@@ -315,6 +316,42 @@ TEST_F(ReplicaHostTest, AChildBeginsWithItsParentsRowsOrNotAtAll) {
   StartHost(absl::Minutes(10));
   ASSERT_TRUE(Until([&] { return Serves(child); }));
   EXPECT_EQ(host_->Find(child)->NewView()->Get(objects::MetaKey())->has_value(), true);
+}
+
+// P23: whatever it was, it owns what the container's map gives it, and nothing before that is
+// known.
+TEST_F(ReplicaHostTest, APartitionThatBeginsAnewOwnsItsNamesAndHoldsNothing) {
+  const PartitionId partition = PartitionId::Draw(random_);
+  replication::GroupConfig config;
+  config.epoch = Epoch(6);
+  config.members = {{ReplicaId::Draw(random_), "a", store_->disk_id()}};
+  v1::GroupRecovery recovery;
+  recovery.set_epoch(6);
+  recovery.set_began_empty(true);
+  recovery.set_survivor(config.members.front().replica.ToHex());
+  Write(RecoveredKeyOf(partition), EncodeRecoveries({recovery}));
+  Write(PartitionKeyOf(partition),
+        EncodePartitionRecord({TenantId::Draw(random_), container_, "r"}));
+  Write(replication::GroupConfigKey(partition), replication::EncodeGroupConfig(config));
+  ASSERT_TRUE(Until([&] { return store_->ListReplicas().size() == 2; }));
+  host_->Stop();
+  StartHost(absl::Minutes(10));  // it has looked at all of them
+  EXPECT_EQ(host_->Find(partition), nullptr);
+
+  host_->SetNames(config.members.front().replica, {"g", "m"});
+  ASSERT_TRUE(Until([&] { return Serves(partition); }));
+  const objects::NameRange owned{"g", "m"};
+  EXPECT_EQ(*objects::ObjectReader(*host_->Find(partition)->NewView()).Owned(), owned);
+  EXPECT_EQ(PutEmpty(partition, "a"), objects::pb::Outcome::MOVED);
+  EXPECT_EQ(PutEmpty(partition, "h"), objects::pb::Outcome::OK);
+  // It goes on as what it is.
+  host_->SetNames(config.members.front().replica, {"", ""});
+  host_->Stop();
+  StartHost(absl::Minutes(10));
+  ASSERT_TRUE(Until([&] { return Serves(partition); }));
+  const auto view = host_->Find(partition)->NewView();
+  EXPECT_EQ(*objects::ObjectReader(*view).Owned(), owned);
+  EXPECT_TRUE(objects::ObjectReader(*view).Newest("h")->has_value());
 }
 
 // As it is being looked for its rows, too: then it must not be taken for one that has none to come.

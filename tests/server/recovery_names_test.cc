@@ -1,0 +1,63 @@
+// Names that a log gave away, or has not yet, beside what the container's map says (P7, P23).
+#include "server/recovery_names.h"
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/match.h"
+#include "base/random.h"
+
+namespace meridian::server {
+namespace {
+
+using objects::NameRange;
+
+class RecoveryNames : public testing::Test {
+ protected:
+  SystemRandom random_;
+  const PartitionId self_ = PartitionId::Draw(random_);
+  const PartitionId left_ = PartitionId::Draw(random_);
+  const PartitionId right_ = PartitionId::Draw(random_);
+  const std::vector<tenancy::PartitionRange> map_{
+      {left_, "", "g"}, {self_, "g", "m"}, {right_, "m", ""}};
+};
+
+TEST_F(RecoveryNames, NothingIsSaidOfASurvivorThatOwnsWhatTheMapSays) {
+  EXPECT_EQ(CompareNames({"g", "m"}, self_, map_), "");
+  EXPECT_EQ(CompareNames({"", ""}, self_, {}), "");
+}
+
+TEST_F(RecoveryNames, PartitionsWhoseNamesItStillHasAreNamed) {
+  const std::string note = CompareNames({"g", ""}, self_, map_);
+  EXPECT_TRUE(absl::StrContains(note, right_.ToHex())) << note;
+  EXPECT_FALSE(absl::StrContains(note, left_.ToHex())) << note;
+  // The end of a range is not in it.
+  EXPECT_TRUE(absl::StrContains(CompareNames({"g", "k"}, self_, map_), "given names away"));
+}
+
+TEST_F(RecoveryNames, WhoeverServesAndOwnsSomeOfThemHoldsThem) {
+  const auto holder = [this](const NameRange& owned) {
+    return FindHolder(self_, map_, {{left_, true, owned}, {right_, true, {"m", ""}}});
+  };
+  EXPECT_EQ(*holder({"", "g"}), std::nullopt);
+  EXPECT_EQ(*holder({"", "h"}), left_);
+  EXPECT_EQ(*holder({"", ""}), left_);
+}
+
+TEST_F(RecoveryNames, AReplicaThatLagsBehindItsLeaderHoldsNothing) {
+  const auto holder = FindHolder(self_, map_, {{left_, false, {"", ""}}, {left_, true, {"", "g"}}});
+  ASSERT_TRUE(holder.ok()) << holder.status();
+  EXPECT_EQ(*holder, std::nullopt);
+}
+
+TEST_F(RecoveryNames, WithoutAWordOfALeaderItIsNotKnown) {
+  const auto holder = FindHolder(self_, map_, {{left_, false, {"", "g"}}});
+  EXPECT_TRUE(absl::IsFailedPrecondition(holder.status())) << holder.status();
+  EXPECT_TRUE(absl::StrContains(holder.status().message(), left_.ToHex())) << holder.status();
+}
+
+TEST_F(RecoveryNames, APartitionThatIsInNoMapHasNoNames) {
+  EXPECT_TRUE(absl::IsFailedPrecondition(FindHolder(self_, {{left_, "", ""}}, {}).status()));
+}
+
+}  // namespace
+}  // namespace meridian::server
