@@ -398,6 +398,10 @@ absl::Status ReplicaHost::OpenGroup(const Group& group) {
     }
   }
   waiting_since_.erase(group.partition);
+  {
+    absl::MutexLock lock(&mutex_);
+    names_.erase(replica);
+  }
   return OpenReplica(group, *disk);
 }
 
@@ -452,8 +456,6 @@ absl::StatusOr<bool> ReplicaHost::PrepareEmpty(const Group& group, storage::Disk
   if (!names) return false;
   RETURN_IF_ERROR(
       BuildEmpty(disk, group.local->replica, group.config.epoch, *names, environment_.strand));
-  absl::MutexLock lock(&mutex_);
-  names_.erase(group.local->replica);
   return true;
 }
 

@@ -152,7 +152,7 @@ class ReplicaHost {
   std::map<PartitionId, Hosted> hosted_ ABSL_GUARDED_BY(mutex_);
   std::map<PartitionId, absl::Status> problems_ ABSL_GUARDED_BY(mutex_);
   std::map<PartitionId, Placement> placements_ ABSL_GUARDED_BY(mutex_);
-  // SetNames; forgotten when the replica is made.
+  // SetNames; forgotten when the replica is opened.
   std::map<ReplicaId, objects::NameRange> names_ ABSL_GUARDED_BY(mutex_);
   // HostedReplicas made and not yet destroyed.
   size_t alive_ ABSL_GUARDED_BY(mutex_) = 0;
