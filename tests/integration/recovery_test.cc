@@ -438,9 +438,10 @@ TEST_F(BeginAnewTest, APartitionThatIsLostBeginsWithWhatItsParentsLogStillHas) {
     for (int i = 60; i < 64; ++i) ASSERT_TRUE(Put(*client_, container, NameOf(i), "late").ok());
     const auto is_split = [&] {
       const auto groups = GroupsOf(*admin_, container);
-      return groups.ok() && groups->size() == 2;
+      return groups.ok() && groups->size() == 2 &&
+             groups->back().health() != v1::Group::UNAVAILABLE;
     };
-    if (Until(is_split, absl::Seconds(3))) {
+    if (Until(is_split, absl::Seconds(10))) {
       lost = others;
     } else {
       ASSERT_TRUE(admin_->StartNode(survivor).ok());
@@ -448,7 +449,7 @@ TEST_F(BeginAnewTest, APartitionThatIsLostBeginsWithWhatItsParentsLogStillHas) {
   }
   ASSERT_EQ(lost.size(), 2u);
   std::sort(lost.begin(), lost.end());
-  // In the child's names: it serves.
+  // In the child's names, which are not the parent's any more: they are the child's by the map.
   ASSERT_TRUE(Until([&] { return Put(*client_, container, NameOf(99), "late").ok(); }));
   for (const std::string& node : lost) ASSERT_TRUE(admin_->StopNode(node).ok());
   for (const std::string& node : lost) Lose(node);
