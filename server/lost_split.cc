@@ -52,4 +52,8 @@ LostSplitStep NextStepOf(const replication::GroupConfig& child, const PartitionR
   return taken.asked ? LostSplitStep::kForgetParent : LostSplitStep::kAskWhetherItServes;
 }
 
+bool IsOver(const PartitionRecord& child, PartitionId parent) {
+  return !child.parent || (*child.parent == parent && child.serves);
+}
+
 }  // namespace meridian::server

@@ -57,4 +57,9 @@ struct LostSplitSteps {
 LostSplitStep NextStepOf(const replication::GroupConfig& child, const PartitionRecord& record,
                          PartitionId parent, bool was_recovered, const LostSplitSteps& taken);
 
+// Whether a split that is in the parent's log is over for its child, by the child's row in the
+// store: the child serves, with all that it begins with. One without a parent served before the
+// split was made again; one of another parent is waited for.
+bool IsOver(const PartitionRecord& child, PartitionId parent);
+
 }  // namespace meridian::server

@@ -1,11 +1,9 @@
 #include "server/recovery_names.h"
 
 #include <algorithm>
-#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "server/errors.h"
 
 namespace meridian::server {
 namespace {
@@ -48,29 +46,35 @@ std::string CompareNames(const NameRange& owned, PartitionId self,
       "that never did begins with the survivor's copy. Recover those that have no leader too");
 }
 
+std::vector<PartitionId> PossibleHolders(PartitionId self, const std::vector<PartitionRange>& map) {
+  std::vector<PartitionId> holders;
+  const PartitionRange* const given = Find(self, map);
+  if (given == nullptr) return holders;
+  for (const PartitionRange& range : map) {
+    if (range.start < given->start) holders.push_back(range.partition);
+  }
+  return holders;
+}
+
 absl::StatusOr<std::optional<PartitionId>> FindHolder(PartitionId self,
                                                       const std::vector<PartitionRange>& map,
-                                                      const std::vector<OthersNames>& others) {
+                                                      const std::vector<OwnedNames>& others) {
   const PartitionRange* const given = Find(self, map);
   if (given == nullptr) {
     return absl::FailedPreconditionError(
         "the container's map does not show it: it has never had a name");
   }
-  std::set<PartitionId> serve;
-  std::optional<PartitionId> holder;
-  for (const OthersNames& other : others) {
-    if (!other.serves) continue;
-    serve.insert(other.partition);
-    if (Overlap(other.owned, NamesOf(*given))) holder = other.partition;
+  const OwnedNames* holder = nullptr;
+  for (const OwnedNames& other : others) {
+    if (!Overlap(other.owned, NamesOf(*given))) continue;
+    if (!other.is_settled) {
+      return absl::UnavailableError(absl::StrCat("partition ", other.partition.ToHex(),
+                                                 " has yet to apply what may give names away: "
+                                                 "try again"));
+    }
+    if (holder == nullptr || other.owned.start > holder->owned.start) holder = &other;
   }
-  for (const OthersNames& other : others) {
-    if (serve.contains(other.partition)) continue;
-    return Error(absl::StatusCode::kFailedPrecondition, v1::SURVIVOR_ANSWERS,
-                 absl::StrCat("partition ", other.partition.ToHex(),
-                              " of the same container has no leader, and a replica that answers: "
-                              "it may have what this one began with. Recover it first"));
-  }
-  return holder;
+  return holder == nullptr ? std::nullopt : std::optional(holder->partition);
 }
 
 }  // namespace meridian::server

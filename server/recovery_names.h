@@ -17,17 +17,22 @@ namespace meridian::server {
 std::string CompareNames(const objects::NameRange& owned, PartitionId self,
                          const std::vector<tenancy::PartitionRange>& map);
 
-// A replica of another partition of the container, which answers and is whole.
-struct OthersNames {
+// The partitions of the map that may ever have had names of `self`: those before it, since a
+// partition's first name never changes, and a split takes the last ones.
+std::vector<PartitionId> PossibleHolders(PartitionId self,
+                                         const std::vector<tenancy::PartitionRange>& map);
+
+// Of another partition of the container, by its leader.
+struct OwnedNames {
   PartitionId partition;
-  bool serves = false;
   objects::NameRange owned;
+  bool is_settled = true;  // it has applied all that it knows to be committed
 };
 // The partition that still owns some of the names that the map gives `self`, since its log ends
-// before a split: what there is of them is there. nullopt: none. FAILED_PRECONDITION: that is not
-// known before another group is recovered, or `self` is not in the map.
+// before a split: what there is of them is there. Of several, the one that they went to last.
+// nullopt: none. FAILED_PRECONDITION: `self` is not in the map. UNAVAILABLE: it is not known yet.
 absl::StatusOr<std::optional<PartitionId>> FindHolder(
     PartitionId self, const std::vector<tenancy::PartitionRange>& map,
-    const std::vector<OthersNames>& others);
+    const std::vector<OwnedNames>& others);
 
 }  // namespace meridian::server

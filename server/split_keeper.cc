@@ -165,7 +165,7 @@ absl::Status SplitKeeper::TurnOf(const Led& led, const std::vector<PartitionId>&
     if (!under_way) RETURN_IF_ERROR(Settle(led, child));
   }
   if (led.record.parent) {
-    return led.record.serves ? absl::OkStatus() : NoteServing(led.replica->identity().partition);
+    return led.record.serves ? absl::OkStatus() : NoteServing(led);
   }
   RETURN_IF_ERROR(LetFree(led));
   if (split) return absl::OkStatus();
@@ -178,6 +178,11 @@ absl::Status SplitKeeper::LetFree(const Led& led) {
   ASSIGN_OR_RETURN(const std::optional<pb::PartitionMeta> meta,
                    objects::ObjectReader(*state).Meta());
   if (!meta || !meta->holds_garbage()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto row,
+                   GetFrom(env_.coordination, PartitionKeyOf(led.replica->identity().partition)));
+  if (!row) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const PartitionRecord record, DecodePartitionRecord(row->value));
+  if (record.parent) return absl::OkStatus();  // the view is older
   pb::Command command;
   command.mutable_begin_freeing();
   return Propose(led, command).status();
@@ -332,7 +337,7 @@ absl::Status SplitKeeper::Repeat(const Led& led, const LostSplit& lost) {
     case LostSplitStep::kTakeNames:
       return ProposeSplit(led, child, lost.point).status();
     case LostSplitStep::kForgetParent:
-      RETURN_IF_ERROR(ForgetParent(child));
+      RETURN_IF_ERROR(ForgetParent(self, child));
       taken.serves_alone = true;
       return absl::OkStatus();
     case LostSplitStep::kAskWhetherItServes:
@@ -396,23 +401,35 @@ absl::Status SplitKeeper::Advance(const Led& led, const pb::PendingSplit& split)
   ASSIGN_OR_RETURN(const auto stored,
                    env_.containers.FindById(led.record.tenant, led.record.container));
   if (stored) RETURN_IF_ERROR(KeepPolicy(*stored, child));
-  const std::optional<PartitionRecord> record = env_.view.FindPartition(child);
-  // One without a parent has served before this split was made again.
-  if (!record || (record->parent && !record->serves)) return absl::OkStatus();
+  // By the store: the view may be older than a beginning anew (P23), which put the parent back.
+  ASSIGN_OR_RETURN(const auto row, GetFrom(env_.coordination, PartitionKeyOf(child)));
+  if (!row) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const PartitionRecord record, DecodePartitionRecord(row->value));
+  const PartitionId self = led.replica->identity().partition;
+  if (!IsOver(record, self)) return absl::OkStatus();
   pb::Command command;
   command.mutable_finish_split()->set_child_partition_id(split.child_partition_id());
   RETURN_IF_ERROR(Propose(led, command).status());
-  return ForgetParent(child);
+  return ForgetParent(self, child);
 }
 
-absl::Status SplitKeeper::NoteServing(PartitionId child) {
+absl::Status SplitKeeper::NoteServing(const Led& led) {
+  const PartitionId child = led.replica->identity().partition;
   ASSIGN_OR_RETURN(const auto row, GetFrom(env_.coordination, PartitionKeyOf(child)));
-  if (!row) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto group,
+                   GetFrom(env_.coordination, replication::GroupConfigKey(child)));
+  if (!row || !group) return absl::OkStatus();
   ASSIGN_OR_RETURN(PartitionRecord record, DecodePartitionRecord(row->value));
-  if (!record.parent) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const replication::GroupConfig config,
+                   replication::DecodeGroupConfig(group->value));
+  // One that was given up and does not know it yet speaks for nobody.
+  const bool leads =
+      config.leader == led.replica->identity().replica && config.epoch == led.status.epoch;
+  if (!record.parent || !leads) return absl::OkStatus();
   record.serves = true;
   return CommitTo(env_.coordination,
-                  {{{row->key, row->mod_revision}}, {{row->key, EncodePartitionRecord(record)}}});
+                  {{{row->key, row->mod_revision}, {group->key, group->mod_revision}},
+                   {{row->key, EncodePartitionRecord(record)}}});
 }
 
 // By the container's record as it is: another leader's split, and a conversion, may have ended
@@ -446,7 +463,8 @@ absl::Status SplitKeeper::Settle(const Led& led, PartitionId child) {
     ASSIGN_OR_RETURN(const objects::NameRange owned,
                      objects::ObjectReader(*led.replica->NewView()).Owned());
     // Not over, but lost (Repeat), after another one that is being made again.
-    return owned.Contains(range.start) ? absl::OkStatus() : ForgetParent(child);
+    return owned.Contains(range.start) ? absl::OkStatus()
+                                       : ForgetParent(led.replica->identity().partition, child);
   }
   return Remove(child);
 }
@@ -464,10 +482,11 @@ absl::Status SplitKeeper::Remove(PartitionId child) {
   return CommitTo(env_.coordination, std::move(removal));
 }
 
-absl::Status SplitKeeper::ForgetParent(PartitionId child) {
+absl::Status SplitKeeper::ForgetParent(PartitionId parent, PartitionId child) {
   ASSIGN_OR_RETURN(const auto row, GetFrom(env_.coordination, PartitionKeyOf(child)));
   if (!row) return absl::OkStatus();
   ASSIGN_OR_RETURN(PartitionRecord record, DecodePartitionRecord(row->value));
+  if (record.parent != parent) return absl::OkStatus();  // another's, or nobody's any more
   record.parent.reset();
   record.serves = false;
   return CommitTo(env_.coordination,

@@ -88,7 +88,7 @@ class SplitKeeper {
   std::optional<Led> FindLed(const Replica& replica) const;
   absl::Status TurnOf(const Led& led, const std::vector<PartitionId>& children);
   // Of a child whose split is not over.
-  absl::Status NoteServing(PartitionId child);
+  absl::Status NoteServing(const Led& led);
   // Of a conversion that began after the child was made.
   absl::Status KeepPolicy(const tenancy::StoredContainer& container, PartitionId child);
   // Of a child whose split is over.
@@ -118,13 +118,14 @@ class SplitKeeper {
   // in the log.
   absl::Status Settle(const Led& led, PartitionId child);
   absl::Status Remove(PartitionId child);
-  // Of parents that are gone with their containers.
   // Partitions that begin anew with a replica here, of which nothing was left (P23): tells the host
   // which names they own.
   void TellNames();
+  // Of parents that are gone with their containers.
   void RemoveOrphans(const std::map<PartitionId, std::vector<PartitionId>>& children);
   absl::Status RemoveOrphan(PartitionId parent, PartitionId child);
-  absl::Status ForgetParent(PartitionId child);
+  // If it is still that one.
+  absl::Status ForgetParent(PartitionId parent, PartitionId child);
   absl::StatusOr<internal::v1::Outcome> Propose(const Led& led,
                                                 const internal::v1::Command& command);
 

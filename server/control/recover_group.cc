@@ -12,6 +12,8 @@
 #include "base/status.h"
 #include "replication/replica.h"
 #include "server/cluster_records.h"
+#include "server/control/recovery_members.h"
+#include "server/control/sibling_names.h"
 #include "server/errors.h"
 #include "server/log.h"
 #include "server/placement_plan.h"
@@ -30,7 +32,8 @@ using coordination::KeyValue;
 using replication::GroupConfig;
 using replication::Member;
 
-constexpr absl::Duration kStatusTimeout = absl::Seconds(2);
+// That the coordination store takes in one transaction (docs/etcd.md).
+constexpr size_t kMaxCompares = 128;
 
 // A group as it was found, and what the transaction that recovers it compares.
 struct Found {
@@ -44,6 +47,9 @@ struct Found {
   RecoveryPlan plan;
   std::vector<v1::GroupRecovery> earlier;
   std::vector<Compare> compares;
+  // If it may begin anew: with what, and if with nothing, where.
+  SiblingNames siblings;
+  std::optional<Member> first;
   v1::RecoverGroupResponse shown;
 };
 
@@ -51,50 +57,6 @@ void SetTime(absl::Time time, google::protobuf::Timestamp* proto) {
   const timespec since = absl::ToTimespec(time);
   proto->set_seconds(since.tv_sec);
   proto->set_nanos(static_cast<int32_t>(since.tv_nsec));
-}
-
-// The first reason that the store has for it that the member, which does not answer, does not run;
-// what that rests on is added to `compares`. A process that starts writes its node's record first.
-// That the disk was taken out is no reason: a process that has it open learns of that some minutes
-// later, and then its node's record does not show the disk any more.
-absl::StatusOr<bool> IsGone(CoordinationStore& store, const Member& member,
-                            std::vector<Compare>& compares) {
-  const std::string node_key = NodeKeyOf(member.node);
-  ASSIGN_OR_RETURN(const auto node, GetFrom(store, node_key));
-  if (!node) {
-    compares.push_back({node_key, 0});
-    return true;
-  }
-  ASSIGN_OR_RETURN(const NodeRecord record, DecodeNodeRecord(node->value));
-  const bool shows_disk =
-      std::find(record.disks.begin(), record.disks.end(), member.disk) != record.disks.end();
-  if (shows_disk) {
-    const std::string alive_key = AliveKeyOf(member.node);
-    ASSIGN_OR_RETURN(const auto alive, GetFrom(store, alive_key));
-    if (alive) return false;
-    compares.push_back({alive_key, 0});
-  }
-  compares.push_back({node_key, node->mod_revision});
-  return true;
-}
-
-const pb::ReplicaStatus* FindReplica(const pb::NodeStatus& status, const ReplicaId& replica) {
-  for (const pb::ReplicaStatus& candidate : status.replicas()) {
-    if (candidate.replica_id() == replica.bytes()) return &candidate;
-  }
-  return nullptr;
-}
-
-SurvivorState StateOf(const pb::ReplicaStatus& status) {
-  SurvivorState state;
-  state.installing = status.installing();
-  state.promised = Epoch(status.epoch());
-  state.last_epoch = Epoch(status.durable_epoch());
-  state.last_index = LogIndex(status.durable_index());
-  state.commit_index = LogIndex(status.commit_index());
-  state.freeable_index = LogIndex(status.freeable_index());
-  state.chunks_without_copy = status.chunks_without_copy();
-  return state;
 }
 
 void Describe(const pb::ReplicaStatus& status, v1::RecoveryMember& proto) {
@@ -116,22 +78,6 @@ void Describe(const pb::ReplicaStatus& status, v1::RecoveryMember& proto) {
   proto.set_chunks_without_copy(static_cast<int64_t>(status.chunks_without_copy()));
 }
 
-// The member's own account, or why there is none.
-absl::StatusOr<pb::ReplicaStatus> AccountOf(
-    const Member& member, const std::map<NodeId, absl::StatusOr<pb::NodeStatus>>& statuses) {
-  const absl::StatusOr<pb::NodeStatus>& status = statuses.at(member.node);
-  RETURN_IF_ERROR(status.status());
-  const pb::ReplicaStatus* replica = FindReplica(*status, member.replica);
-  if (replica == nullptr) {
-    return absl::NotFoundError("the node answers, and does not have this replica in service");
-  }
-  if (!replica->problem().empty()) return absl::UnavailableError(replica->problem());
-  if (!replica->has_installing() || !replica->has_durable_index()) {
-    return absl::UnimplementedError("the node's program is too old to tell what the replica has");
-  }
-  return *replica;
-}
-
 bool Contains(const std::vector<Member>& members, const ReplicaId& replica) {
   return std::any_of(members.begin(), members.end(),
                      [&](const Member& member) { return member.replica == replica; });
@@ -142,14 +88,11 @@ objects::NameRange NamesOf(const pb::ReplicaStatus& status) {
 }
 
 absl::Status LookAtMembers(CoordinationStore& store, PeerClient& peers, Found& found) {
-  std::set<NodeId> nodes;
-  const std::vector<Member> members = AllMembers(found.config);
-  for (const Member& member : members) nodes.insert(member.node);
-  pb::GetNodeStatusRequest ask;
-  ask.add_partition_ids(std::string(found.partition.bytes()));
-  ask.set_with_names(true);
-  const auto statuses = peers.GetNodeStatuses({nodes.begin(), nodes.end()}, ask, kStatusTimeout);
-  for (const Member& member : members) {
+  const NodeStatuses statuses = AskMembers(peers, {{found.partition, found.config}});
+  ASSIGN_OR_RETURN(const std::vector<MemberAccount> accounts,
+                   AccountsOf(store, statuses, found.config, found.compares));
+  for (const MemberAccount& account : accounts) {
+    const Member& member = account.member;
     RecoveryMemberInPlan& one = found.members.emplace_back();
     one.member = member;
     v1::RecoveryMember& proto = *found.shown.add_members();
@@ -158,16 +101,21 @@ absl::Status LookAtMembers(CoordinationStore& store, PeerClient& peers, Found& f
     proto.set_disk_id(member.disk.ToHex());
     proto.set_votes(Contains(found.config.members, member.replica));
     proto.set_voted_before(Contains(found.config.joint_old, member.replica));
-    const absl::StatusOr<pb::ReplicaStatus> account = AccountOf(member, statuses);
-    if (account.ok()) {
-      one.state = StateOf(*account);
-      Describe(*account, proto);
-      if (account->has_names_start()) found.names[member.replica] = NamesOf(*account);
+    if (account.said.ok()) {
+      one.state = StateOf(*account.said);
+      Describe(*account.said, proto);
+      if (account.said->has_names_start()) found.names[member.replica] = NamesOf(*account.said);
       continue;
     }
-    proto.set_problem(std::string(FromAbsl(account.status().message())));
-    ASSIGN_OR_RETURN(one.is_gone, IsGone(store, member, found.compares));
-    proto.set_is_gone(one.is_gone);
+    proto.set_problem(std::string(FromAbsl(account.said.status().message())));
+    one.is_gone = account.is_gone;
+    proto.set_is_gone(account.is_gone);
+    if (account.runs_without_disk) {
+      found.shown.add_notes(absl::StrCat(
+          member.node, " runs WITHOUT disk ", member.disk.ToHex(),
+          ": it is out of service or not mounted, and the node's log says why. It may come back by "
+          "a restart of the node, with all that it has"));
+    }
   }
   return absl::OkStatus();
 }
@@ -201,6 +149,57 @@ void AddNotes(const RecoveryContext& context, Found& found) {
   }
 }
 
+// The disk for the only replica of a partition that begins anew: by its policy, and not where the
+// group had one, unless there is no other.
+absl::StatusOr<Member> PlaceFirst(const RecoveryContext& context, const Found& found) {
+  const auto policy = PolicyOf(found.record->redundancy.value_or(tenancy::Redundancy::kLrs));
+  if (!policy) return absl::UnimplementedError("nothing can be placed by this redundancy");
+  const auto placed = replication::PlaceGroup(*policy, found.record->region, context.disks);
+  if (!placed.ok()) return WithReason(placed.status(), v1::PLACEMENT_IMPOSSIBLE);
+  const auto is_new = [&](const replication::PlacedReplica& one) {
+    return std::none_of(found.members.begin(), found.members.end(),
+                        [&](const auto& member) { return member.member.disk == one.disk; });
+  };
+  auto place = std::find_if(placed->begin(), placed->end(), is_new);
+  if (place == placed->end()) place = placed->begin();
+  return Member{ReplicaId::Draw(context.random), place->node, place->disk};
+}
+
+// What the partition would begin with, if it may.
+absl::Status LookAtBeginning(const RecoveryContext& context, Found& found) {
+  RETURN_IF_ERROR(found.plan.beginning_refusal);
+  if (!found.record) return absl::NotFoundError("the partition is gone");
+  ASSIGN_OR_RETURN(found.siblings,
+                   AskSiblings(context.store, context.peers, found.partition, context.map));
+  if (found.compares.size() + found.siblings.compares.size() > kMaxCompares) {
+    return absl::ResourceExhaustedError(
+        "the container has too many partitions before this one to compare all of their groups");
+  }
+  if (found.siblings.holder) return absl::OkStatus();
+  ASSIGN_OR_RETURN(found.first, PlaceFirst(context, found));
+  return absl::OkStatus();
+}
+
+void AddNotesOfBeginning(Found& found) {
+  v1::RecoverGroupResponse& shown = found.shown;
+  if (!found.plan.beginning_refusal.ok()) {
+    shown.add_notes(
+        absl::StrCat("it cannot begin anew now: ", found.plan.beginning_refusal.message()));
+    return;
+  }
+  shown.add_notes(found.siblings.holder
+                      ? absl::StrCat("it would begin with what partition ",
+                                     found.siblings.holder->ToHex(), " still has of its names")
+                      : std::string("it would begin EMPTY: no other partition of the container "
+                                    "that can be asked has anything of its names"));
+  for (const PartitionId lost : found.siblings.lost) {
+    shown.add_notes(absl::StrCat(
+        "nobody is left of partition ", lost.ToHex(),
+        " of the same container either: if one of its disks comes back, recover that one first, as "
+        "it may have what this one began with. The nodes to be given up are those of both"));
+  }
+}
+
 absl::StatusOr<Found> Look(const RecoveryContext& context, PartitionId partition) {
   CoordinationStore& store = context.store;
   Found found;
@@ -227,10 +226,15 @@ absl::StatusOr<Found> Look(const RecoveryContext& context, PartitionId partition
   found.plan = PlanRecovery(found.config, found.members);
   v1::RecoverGroupResponse& shown = found.shown;
   shown.set_epoch(found.config.epoch.value());
-  for (const NodeId& node : found.plan.lost_nodes) shown.add_lost_nodes(node);
   if (found.plan.survivor) {
     shown.set_survivor(found.members[*found.plan.survivor].member.replica.ToHex());
+  } else {
+    found.plan.beginning_refusal = LookAtBeginning(context, found);
+    AddNotesOfBeginning(found);
   }
+  std::set<NodeId> lost = found.siblings.lost_nodes;
+  lost.insert(found.plan.lost_nodes.begin(), found.plan.lost_nodes.end());
+  for (const NodeId& node : lost) shown.add_lost_nodes(node);
   shown.set_refusal(std::string(FromAbsl(found.plan.refusal.message())));
   shown.set_known_missing_entries(found.plan.known_missing_entries);
   shown.set_may_begin_empty(found.plan.beginning_refusal.ok());
@@ -247,7 +251,7 @@ absl::Status CheckAsShown(const Found& found, const v1::RecoverGroupRequest& req
   }
   RETURN_IF_ERROR(request.begin_empty() ? found.plan.beginning_refusal : found.plan.refusal);
   const std::set<NodeId> named(request.lost_nodes().begin(), request.lost_nodes().end());
-  const std::set<NodeId> lost(found.plan.lost_nodes.begin(), found.plan.lost_nodes.end());
+  const std::set<NodeId> lost(found.shown.lost_nodes().begin(), found.shown.lost_nodes().end());
   if (named != lost || static_cast<size_t>(request.lost_nodes_size()) != named.size()) {
     return InvalidField("lost_nodes",
                         absl::StrCat("members on ", absl::StrJoin(lost, ","),
@@ -324,94 +328,32 @@ absl::Status Commit(CoordinationStore& store, const Found& found, const Change& 
        {"last_epoch", recovery.last_epoch()},
        {"last_index", recovery.last_index()},
        {"begins_with", recovery.begins_with()},
-       {"lost_nodes", absl::StrJoin(found.plan.lost_nodes, ",")},
+       {"lost_nodes", absl::StrJoin(found.shown.lost_nodes(), ",")},
        {"access_key", recovery.access_key_id()}});
   return absl::OkStatus();
-}
-
-// What serves of the container's other partitions, or might, and which names it owns. A node that
-// runs and does not tell is waited for: what it has would be given up by mistake.
-absl::StatusOr<std::vector<OthersNames>> AskOthers(const RecoveryContext& context,
-                                                   PartitionId self) {
-  pb::GetNodeStatusRequest ask;
-  ask.set_with_names(true);
-  for (const tenancy::PartitionRange& range : context.map) {
-    if (range.partition != self) ask.add_partition_ids(std::string(range.partition.bytes()));
-  }
-  std::vector<OthersNames> others;
-  if (ask.partition_ids().empty()) return others;  // none would be: all
-  ASSIGN_OR_RETURN(const auto announced, ListFrom(context.store, kAliveKeyPrefix));
-  std::vector<NodeId> nodes;
-  for (const KeyValue& row : announced) {
-    nodes.push_back(row.key.substr(std::string_view(kAliveKeyPrefix).size()));
-  }
-  for (const auto& [node, status] : context.peers.GetNodeStatuses(nodes, ask, kStatusTimeout)) {
-    if (!status.ok()) {
-      return absl::UnavailableError(absl::StrCat(
-          node,
-          " runs and does not tell what it has of the container: ", status.status().message()));
-    }
-    for (const pb::ReplicaStatus& replica : status->replicas()) {
-      const auto partition = PartitionId::FromBytes(replica.partition_id());
-      if (!partition || !replica.problem().empty()) continue;
-      const bool tells = replica.has_installing() && replica.has_durable_index();
-      if (tells && !IsWhole(StateOf(replica))) continue;
-      if (!tells || !replica.has_names_start()) {
-        return absl::FailedPreconditionError(absl::StrCat(
-            node, " does not tell which names its replicas have: its program may be too old"));
-      }
-      others.push_back({*partition, replica.is_serving(), NamesOf(replica)});
-    }
-  }
-  return others;
-}
-
-// The disk for the only replica of a partition that begins anew: by its policy, and not where the
-// group had one, unless there is no other.
-absl::StatusOr<Member> PlaceFirst(const RecoveryContext& context, const Found& found) {
-  const auto policy = PolicyOf(found.record->redundancy.value_or(tenancy::Redundancy::kLrs));
-  if (!policy) return absl::UnimplementedError("nothing can be placed by this redundancy");
-  const auto placed = replication::PlaceGroup(*policy, found.record->region, context.disks);
-  if (!placed.ok()) return WithReason(placed.status(), v1::PLACEMENT_IMPOSSIBLE);
-  const auto is_new = [&](const replication::PlacedReplica& one) {
-    return std::none_of(found.members.begin(), found.members.end(),
-                        [&](const auto& member) { return member.member.disk == one.disk; });
-  };
-  auto place = std::find_if(placed->begin(), placed->end(), is_new);
-  if (place == placed->end()) place = placed->begin();
-  return Member{ReplicaId::Draw(context.random), place->node, place->disk};
 }
 
 // Nothing is left of the group. What another partition still has of its names it begins with:
 // SplitKeeper makes the split again, as for a group that nobody has ever led. Else it begins with
 // nothing, which ReplicaHost makes.
-absl::StatusOr<Change> BeginAnew(const RecoveryContext& context, const Found& found,
-                                 v1::GroupRecovery& recovery) {
-  if (!found.record) return absl::NotFoundError("the partition is gone");
-  ASSIGN_OR_RETURN(const std::vector<OthersNames> others, AskOthers(context, found.partition));
-  ASSIGN_OR_RETURN(const std::optional<PartitionId> holder,
-                   FindHolder(found.partition, context.map, others));
+Change BeginAnew(Random& random, const Found& found, v1::GroupRecovery& recovery) {
   recovery.set_began_empty(true);
   Change change;
   change.config.epoch = found.config.epoch + 1;
-  if (!holder) {
-    ASSIGN_OR_RETURN(const Member first, PlaceFirst(context, found));
-    change.config.members = {first};
-    recovery.set_survivor(first.replica.ToHex());
-    recovery.set_survivor_node(first.node);
+  if (!found.siblings.holder) {
+    change.config.members = {*found.first};
+    recovery.set_survivor(found.first->replica.ToHex());
+    recovery.set_survivor_node(found.first->node);
     return change;
   }
-  if (found.record->parent && found.record->parent != holder) {
-    return Error(absl::StatusCode::kFailedPrecondition, v1::SURVIVOR_ANSWERS,
-                 absl::StrCat("partition ", holder->ToHex(), " still has its names, while it is ",
-                              "being split off from ", found.record->parent->ToHex(),
-                              ": that has to be over first"));
+  // Until the split is made again, with others: nobody is to be built from what was given up.
+  for (const Member& member : found.config.members) {
+    change.config.members.push_back({ReplicaId::Draw(random), member.node, member.disk});
   }
-  change.config.members = found.config.members;
   change.record = *found.record;
-  change.record->parent = holder;
+  change.record->parent = found.siblings.holder;
   change.record->serves = false;
-  recovery.set_begins_with(holder->ToHex());
+  recovery.set_begins_with(found.siblings.holder->ToHex());
   return change;
 }
 
@@ -488,7 +430,9 @@ absl::StatusOr<v1::RecoverGroupResponse> RecoverGroup(const RecoveryContext& con
   v1::GroupRecovery recovery = RecoveryOf(found, context.by, context.now);
   Change change;
   if (request.begin_empty()) {
-    ASSIGN_OR_RETURN(change, BeginAnew(context, found, recovery));
+    change = BeginAnew(context.random, found, recovery);
+    found.compares.insert(found.compares.end(), found.siblings.compares.begin(),
+                          found.siblings.compares.end());
   } else {
     const Member& survivor = found.members[*found.plan.survivor].member;
     change.config = replication::RecoveredConfig(found.config, survivor);

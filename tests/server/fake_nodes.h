@@ -1,6 +1,7 @@
 // What nodes would say of their replicas: a test tells it.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -15,7 +16,7 @@ namespace meridian::server {
 class FakeNodes final : public PeerClient {
  public:
   std::map<NodeId, absl::StatusOr<internal::v1::NodeStatus>> GetNodeStatuses(
-      const std::vector<NodeId>& nodes, const internal::v1::GetNodeStatusRequest&,
+      const std::vector<NodeId>& nodes, const internal::v1::GetNodeStatusRequest& request,
       absl::Duration) override {
     ++asks;
     if (asked) asked();
@@ -27,7 +28,9 @@ class FakeNodes final : public PeerClient {
       }
       internal::v1::NodeStatus status;
       for (const internal::v1::ReplicaStatus& replica : replicas[node]) {
-        *status.add_replicas() = replica;
+        if (!IsAskedFor(replica, request)) continue;
+        internal::v1::ReplicaStatus& told = *status.add_replicas() = replica;
+        if (!request.with_names()) told.clear_names_start();
       }
       answers.emplace(node, std::move(status));
     }
@@ -47,6 +50,13 @@ class FakeNodes final : public PeerClient {
   int asks = 0;
 
  private:
+  // One without a partition is of any.
+  static bool IsAskedFor(const internal::v1::ReplicaStatus& replica,
+                         const internal::v1::GetNodeStatusRequest& request) {
+    const auto& only = request.partition_ids();
+    return only.empty() || replica.partition_id().empty() ||
+           std::find(only.begin(), only.end(), replica.partition_id()) != only.end();
+  }
   static absl::Status Unused() { return absl::UnimplementedError("only statuses are asked for"); }
 };
 

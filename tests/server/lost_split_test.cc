@@ -135,5 +135,19 @@ TEST_F(LostSplitStepTest, AnothersSplitIsWaitedFor) {
   EXPECT_EQ(Next(), LostSplitStep::kWaitForOther);
 }
 
+TEST(SplitIsOver, OnceTheChildServesOrHasServedAlone) {
+  SystemRandom random;
+  const PartitionId parent = PartitionId::Draw(random);
+  PartitionRecord child;
+  EXPECT_TRUE(IsOver(child, parent));
+  child.parent = parent;
+  EXPECT_FALSE(IsOver(child, parent));
+  child.serves = true;
+  EXPECT_TRUE(IsOver(child, parent));
+  // It begins with what another one has.
+  child.parent = PartitionId::Draw(random);
+  EXPECT_FALSE(IsOver(child, parent));
+}
+
 }  // namespace
 }  // namespace meridian::server

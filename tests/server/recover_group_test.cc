@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "base/random.h"
 #include "replication/replica.h"
 #include "server/cluster_records.h"
@@ -55,6 +56,7 @@ class RecoverGroupTest : public testing::Test {
     nodes_.replicas[member.node].resize(1);
     pb::ReplicaStatus& status = nodes_.replicas[member.node].front();
     status.set_installing(false);
+    status.set_partition_id(std::string(partition_.bytes()));
     status.set_replica_id(std::string(member.replica.bytes()));
     status.set_epoch(7);
     status.set_durable_epoch(6);
@@ -417,19 +419,34 @@ class BeginAnewTest : public RecoverGroupTest {
     request.add_lost_nodes("c");
     return request;
   }
-  // Of another partition of the container, which owns these names.
-  pb::ReplicaStatus& Other(PartitionId partition, const std::string& start,
-                           const std::string& end) {
-    nodes_.replicas["d"].resize(1);
-    pb::ReplicaStatus& status = nodes_.replicas["d"].front();
-    status.set_partition_id(std::string(partition.bytes()));
-    status.set_replica_id(std::string(ReplicaId::Draw(random_).bytes()));
+  // Another partition of the container, on d, where its leader owns these names.
+  pb::ReplicaStatus& Other(const std::string& start, const std::string& end) {
+    map_ = {{other_, "", "m"}, {partition_, "m", ""}};
+    const Member member{ReplicaId::Draw(random_), "d", DiskId::Draw(random_)};
+    StoreNode(member);
+    others_.epoch = Epoch(5);
+    others_.members = {member};
+    others_.leader = member.replica;
+    StoreOther();
+    pb::ReplicaStatus& status = nodes_.replicas["d"].emplace_back();
+    status.set_partition_id(std::string(other_.bytes()));
+    status.set_replica_id(std::string(member.replica.bytes()));
+    status.set_epoch(5);
     status.set_is_serving(true);
     status.set_installing(false);
     status.set_durable_index(1);
     status.set_names_start(start);
     status.set_names_end(end);
     return status;
+  }
+  void StoreOther() {
+    store_.Overwrite(replication::GroupConfigKey(other_), replication::EncodeGroupConfig(others_));
+  }
+  void ExpectMayNotBegin(absl::StatusCode code, const std::string& why) {
+    const auto shown = Ask(Request());
+    ASSERT_TRUE(shown.ok()) << shown.status();
+    EXPECT_FALSE(shown->may_begin_empty());
+    ExpectRefused(Beginning(), code, why);
   }
   PartitionRecord Record() {
     for (const coordination::KeyValue& row : store_.Rows()) {
@@ -439,6 +456,8 @@ class BeginAnewTest : public RecoverGroupTest {
   }
 
   PartitionRecord record_{TenantId::Draw(random_), ContainerId::Draw(random_), "east"};
+  const PartitionId other_ = PartitionId::Draw(random_);
+  GroupConfig others_;
 };
 
 TEST_F(BeginAnewTest, OneNewReplicaWithoutAnythingIsTheGroup) {
@@ -507,14 +526,23 @@ TEST_F(BeginAnewTest, WhatTheRequestHasTooMuchOrTooLittleIsNamed) {
   ExpectRefused(Beginning(), absl::StatusCode::kFailedPrecondition, "map");
   map_ = {{partition_, "", ""}};
   disks_.pop_back();
-  ExpectRefused(Beginning(), absl::StatusCode::kFailedPrecondition, "");
+  ExpectRefused(Beginning(), absl::StatusCode::kFailedPrecondition, "LRS needs a zone");
+}
+
+TEST_F(BeginAnewTest, ADiskThatANodeRunsWithoutIsNamedAsOneThatMayComeBack) {
+  Announce("a");
+  StoreNode({config_.members[0].replica, "a", DiskId::Draw(random_)});
+  const auto shown = Ask(Request());
+  ASSERT_TRUE(shown.ok()) << shown.status();
+  ASSERT_GE(shown->notes_size(), 1);
+  EXPECT_TRUE(absl::StrContains(
+      shown->notes(0), absl::StrCat("a runs WITHOUT disk ", config_.members[0].disk.ToHex())))
+      << shown->notes(0);
 }
 
 // Two that are both lost, each with a replica that was made empty, do not wait for each other.
 TEST_F(BeginAnewTest, AReplicaOfAnotherThatHasNoEntryYetIsNotWaitedFor) {
-  const PartitionId other = PartitionId::Draw(random_);
-  map_ = {{other, "", "m"}, {partition_, "m", ""}};
-  pb::ReplicaStatus& status = Other(other, "", "");
+  pb::ReplicaStatus& status = Other("", "");
   status.set_is_serving(false);
   status.set_durable_index(0);
   const auto done = Ask(Beginning());
@@ -524,23 +552,36 @@ TEST_F(BeginAnewTest, AReplicaOfAnotherThatHasNoEntryYetIsNotWaitedFor) {
 
 // P7, P23: the log that it was recovered from ends before the split.
 TEST_F(BeginAnewTest, WhatAnotherPartitionStillHasOfItsNamesItBeginsWith) {
-  const PartitionId parent = PartitionId::Draw(random_);
-  map_ = {{parent, "", "m"}, {partition_, "m", ""}};
-  Other(parent, "", "");
+  Other("", "");
+  const auto shown = Ask(Request());
+  ASSERT_TRUE(shown.ok() && shown->notes_size() == 1) << shown.status();
+  EXPECT_TRUE(absl::StrContains(shown->notes(0), other_.ToHex())) << shown->notes(0);
   const auto done = Ask(Beginning());
   ASSERT_TRUE(done.ok()) << done.status();
-  EXPECT_EQ(done->recovery().begins_with(), parent.ToHex());
+  EXPECT_EQ(done->recovery().begins_with(), other_.ToHex());
   EXPECT_EQ(done->recovery().survivor(), "");
   EXPECT_TRUE(Stored().leader.is_nil());
   EXPECT_EQ(Stored().epoch, Epoch(8));
-  EXPECT_EQ(Stored().members, config_.members);
-  EXPECT_EQ(Record().parent, parent);
+  EXPECT_EQ(Record().parent, other_);
+  // What was given up is named no more, whatever comes back.
+  ASSERT_EQ(Stored().members.size(), 3u);
+  for (const Member& member : Stored().members) EXPECT_FALSE(config_.Names(member.replica));
+}
+
+// The newest of those that have something takes the place of another that waits to make its split.
+TEST_F(BeginAnewTest, TheParentThatItHadIsReplacedByTheOneItBeginsWith) {
+  Other("", "");
+  record_.parent = PartitionId::Draw(random_);
+  record_.serves = true;
+  store_.Overwrite(PartitionKeyOf(partition_), EncodePartitionRecord(record_));
+  const auto done = Ask(Beginning());
+  ASSERT_TRUE(done.ok()) << done.status();
+  EXPECT_EQ(Record().parent, other_);
+  EXPECT_FALSE(Record().serves);
 }
 
 TEST_F(BeginAnewTest, OthersThatOwnTheirOwnNamesHaveNothingOfIt) {
-  const PartitionId other = PartitionId::Draw(random_);
-  map_ = {{other, "", "m"}, {partition_, "m", ""}};
-  Other(other, "", "m");
+  Other("", "m");
   const auto done = Ask(Beginning());
   ASSERT_TRUE(done.ok()) << done.status();
   EXPECT_EQ(done->recovery().begins_with(), "");
@@ -548,15 +589,73 @@ TEST_F(BeginAnewTest, OthersThatOwnTheirOwnNamesHaveNothingOfIt) {
 
 TEST_F(BeginAnewTest, APartitionThatCouldBeRecoveredIsRecoveredFirst) {
   const auto refused = absl::StatusCode::kFailedPrecondition;
-  const PartitionId other = PartitionId::Draw(random_);
-  map_ = {{other, "", "m"}, {partition_, "m", ""}};
-  pb::ReplicaStatus& status = Other(other, "", "");
-  status.set_is_serving(false);
-  ExpectRefused(Beginning(), refused, other.ToHex());
+  pb::ReplicaStatus& status = Other("", "");
   status.clear_names_start();
-  ExpectRefused(Beginning(), refused, "d does not tell");
+  ExpectMayNotBegin(refused, "d does not tell");
+  status.set_is_serving(false);
+  ExpectMayNotBegin(refused, other_.ToHex());
   nodes_.down.insert("d");
-  ExpectRefused(Beginning(), absl::StatusCode::kUnavailable, "d runs and does not tell");
+  ExpectMayNotBegin(refused, "d runs and does not tell");
+}
+
+// It restarts, or drains: nothing says that it has nothing.
+TEST_F(BeginAnewTest, AnotherWhoseNodeIsNotAnnouncedHasToBeGivenUpByName) {
+  Other("", "");
+  nodes_.down.insert("d");
+  RemoveAnnouncement("d");
+  const auto shown = Ask(Request());
+  ASSERT_TRUE(shown.ok()) << shown.status();
+  EXPECT_EQ(shown->lost_nodes_size(), 4);
+  ExpectRefused(Beginning(), absl::StatusCode::kInvalidArgument, "a,b,c,d do not answer");
+  v1::RecoverGroupRequest request = Beginning();
+  request.add_lost_nodes("d");
+  store_.before_commit = [this] { Announce("d"); };
+  ExpectRefused(request, absl::StatusCode::kAborted, "changed meanwhile");
+  RemoveAnnouncement("d");
+  EXPECT_TRUE(Ask(request).ok());
+}
+
+TEST_F(BeginAnewTest, AnotherThatAnswersWithoutBeingAnnouncedIsHeard) {
+  Other("", "");
+  RemoveAnnouncement("d");
+  const auto done = Ask(Beginning());
+  ASSERT_TRUE(done.ok()) << done.status();
+  EXPECT_EQ(done->recovery().begins_with(), other_.ToHex());
+}
+
+TEST_F(BeginAnewTest, AReplicaThatIsNotOpenOrInTroubleIsNotTakenForNothing) {
+  Other("", "").set_problem("EIO");
+  ExpectMayNotBegin(absl::StatusCode::kFailedPrecondition, "EIO");
+  nodes_.replicas["d"].clear();
+  ExpectMayNotBegin(absl::StatusCode::kFailedPrecondition, "d runs and does not tell");
+}
+
+// Cut off from the store, it still believes that it serves what its log has.
+TEST_F(BeginAnewTest, AnOldLeaderDoesNotSpeakForItsPartition) {
+  Other("", "m");
+  others_.epoch = Epoch(6);
+  StoreOther();
+  ExpectMayNotBegin(absl::StatusCode::kFailedPrecondition, "it has no leader");
+  const Member survivor{ReplicaId::Draw(random_), "e", DiskId::Draw(random_)};
+  others_.members = {survivor};
+  others_.leader = survivor.replica;
+  StoreOther();
+  pb::ReplicaStatus& status = nodes_.replicas["e"].emplace_back(nodes_.replicas["d"].front());
+  status.set_replica_id(std::string(survivor.replica.bytes()));
+  status.set_epoch(6);
+  status.set_names_end("");
+  const auto done = Ask(Beginning());
+  ASSERT_TRUE(done.ok()) << done.status();
+  EXPECT_EQ(done->recovery().begins_with(), other_.ToHex());
+}
+
+TEST_F(BeginAnewTest, AnotherThatIsRecoveredOrLedAnewMeanwhileIsAskedAgain) {
+  Other("", "m");
+  store_.before_commit = [this] {
+    others_.epoch = Epoch(6);
+    StoreOther();
+  };
+  ExpectRefused(Beginning(), absl::StatusCode::kAborted, "changed meanwhile");
 }
 
 v1::GroupRecovery GoldenRecovery() {

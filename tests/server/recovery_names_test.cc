@@ -34,25 +34,34 @@ TEST_F(RecoveryNames, PartitionsWhoseNamesItStillHasAreNamed) {
   EXPECT_TRUE(absl::StrContains(CompareNames({"g", "k"}, self_, map_), "given names away"));
 }
 
-TEST_F(RecoveryNames, WhoeverServesAndOwnsSomeOfThemHoldsThem) {
+TEST_F(RecoveryNames, WhoeverOwnsSomeOfThemHoldsThem) {
   const auto holder = [this](const NameRange& owned) {
-    return FindHolder(self_, map_, {{left_, true, owned}, {right_, true, {"m", ""}}});
+    return FindHolder(self_, map_, {{left_, owned}});
   };
   EXPECT_EQ(*holder({"", "g"}), std::nullopt);
   EXPECT_EQ(*holder({"", "h"}), left_);
   EXPECT_EQ(*holder({"", ""}), left_);
 }
 
-TEST_F(RecoveryNames, AReplicaThatLagsBehindItsLeaderHoldsNothing) {
-  const auto holder = FindHolder(self_, map_, {{left_, false, {"", ""}}, {left_, true, {"", "g"}}});
-  ASSERT_TRUE(holder.ok()) << holder.status();
-  EXPECT_EQ(*holder, std::nullopt);
+// It has what was written after the first one gave them away.
+TEST_F(RecoveryNames, OfSeveralTheOneThatTheyWentToLastHoldsThem) {
+  const std::vector<OwnedNames> others{{left_, {"", ""}}, {self_, {"g", ""}}};
+  const std::vector<OwnedNames> turned{others[1], others[0]};
+  EXPECT_EQ(*FindHolder(right_, map_, others), self_);
+  EXPECT_EQ(*FindHolder(right_, map_, turned), self_);
 }
 
-TEST_F(RecoveryNames, WithoutAWordOfALeaderItIsNotKnown) {
-  const auto holder = FindHolder(self_, map_, {{left_, false, {"", "g"}}});
-  EXPECT_TRUE(absl::IsFailedPrecondition(holder.status())) << holder.status();
-  EXPECT_TRUE(absl::StrContains(holder.status().message(), left_.ToHex())) << holder.status();
+TEST_F(RecoveryNames, WhatAFreshLeaderHasYetToApplyIsWaitedFor) {
+  EXPECT_TRUE(absl::IsUnavailable(FindHolder(self_, map_, {{left_, {"", ""}, false}}).status()));
+  // Names never come to it.
+  EXPECT_EQ(*FindHolder(self_, map_, {{left_, {"", "g"}, false}}), std::nullopt);
+}
+
+TEST_F(RecoveryNames, OnlyPartitionsBeforeItCanEverHaveHadThem) {
+  EXPECT_EQ(PossibleHolders(left_, map_), std::vector<PartitionId>());
+  EXPECT_EQ(PossibleHolders(self_, map_), std::vector<PartitionId>({left_}));
+  EXPECT_EQ(PossibleHolders(right_, map_), std::vector<PartitionId>({left_, self_}));
+  EXPECT_EQ(PossibleHolders(self_, {}), std::vector<PartitionId>());
 }
 
 TEST_F(RecoveryNames, APartitionThatIsInNoMapHasNoNames) {
