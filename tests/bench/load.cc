@@ -1,5 +1,7 @@
 #include "tests/bench/load.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <thread>
@@ -51,6 +53,16 @@ double Percentile(const std::vector<int64_t>& sorted, double share) {
   return static_cast<double>(sorted[index]);
 }
 
+// Of all processes together.
+absl::StatusOr<absl::Duration> CpuTimeOf(const std::vector<pid_t>& processes) {
+  absl::Duration sum;
+  for (const pid_t process : processes) {
+    ASSIGN_OR_RETURN(const absl::Duration time, CpuTime(process));
+    sum += time;
+  }
+  return sum;
+}
+
 // Sleeps, unless a thread fails.
 void Wait(absl::Duration time, const Shared& shared) {
   const absl::Time end = absl::Now() + time;
@@ -59,37 +71,32 @@ void Wait(absl::Duration time, const Shared& shared) {
 
 }  // namespace
 
-absl::StatusOr<Result> Run(const Point& point, absl::Duration time, pid_t server,
-                           const Operation& operation) {
+absl::StatusOr<Result> Run(const Point& point, absl::Duration time,
+                           const std::vector<pid_t>& servers, const Operation& operation) {
   Shared shared;
   std::vector<std::thread> threads;
   for (int i = 0; i < point.in_flight; ++i) {
     threads.emplace_back([&] { Loop(operation, shared); });
   }
   Wait(time / 10, shared);
-  absl::Duration cpu_before;
-  absl::Duration cpu_after;
-  absl::Status cpu_read;
-  auto read_cpu = [&](absl::Duration& cpu) {
-    if (server == 0) return;
-    auto now = CpuTime(server);
-    cpu_read.Update(now.status());
-    if (now.ok()) cpu = *now;
-  };
-  read_cpu(cpu_before);
+  const auto servers_before = CpuTimeOf(servers);
+  const auto client_before = CpuTime(getpid());
   const absl::Time start = absl::Now();
   shared.measuring = true;
   Wait(time, shared);
   shared.measuring = false;
   const double seconds = absl::ToDoubleSeconds(absl::Now() - start);
-  read_cpu(cpu_after);
+  const auto servers_after = CpuTimeOf(servers);
+  const auto client_after = CpuTime(getpid());
   const auto ops = static_cast<double>(shared.done.load());
   shared.stop = true;
   for (std::thread& thread : threads) thread.join();
 
   absl::MutexLock lock(&shared.mutex);
   RETURN_IF_ERROR(shared.failure);
-  RETURN_IF_ERROR(cpu_read);
+  for (const auto* time : {&servers_before, &servers_after, &client_before, &client_after}) {
+    RETURN_IF_ERROR(time->status());
+  }
   std::sort(shared.latencies_us.begin(), shared.latencies_us.end());
   Result result;
   result.point = point;
@@ -97,10 +104,19 @@ absl::StatusOr<Result> Run(const Point& point, absl::Duration time, pid_t server
   result.mb_per_s = result.ops_per_s * static_cast<double>(point.size_bytes) / 1e6;
   result.p50_us = Percentile(shared.latencies_us, 0.50);
   result.p99_us = Percentile(shared.latencies_us, 0.99);
-  if (server != 0 && ops > 0) {
-    result.server_cpu_us_per_op = absl::ToDoubleMicroseconds(cpu_after - cpu_before) / ops;
+  if (ops == 0) return result;
+  if (!servers.empty()) {
+    result.server_cpu_us_per_op =
+        absl::ToDoubleMicroseconds(*servers_after - *servers_before) / ops;
   }
+  result.client_cpu_us_per_op = absl::ToDoubleMicroseconds(*client_after - *client_before) / ops;
   return result;
+}
+
+Result Median(std::vector<Result> runs) {
+  std::sort(runs.begin(), runs.end(),
+            [](const Result& a, const Result& b) { return a.ops_per_s < b.ops_per_s; });
+  return runs[runs.size() / 2];
 }
 
 }  // namespace meridian::bench

@@ -215,7 +215,7 @@ using Slices = std::vector<Result>;
 
 absl::Status Measure(Workspace& workspace, const Options& options, pid_t server, Slices& slices) {
   const Point point{"GET", static_cast<int64_t>(kSmallBytes), options.in_flight};
-  ASSIGN_OR_RETURN(slices.emplace_back(), Run(point, absl::Seconds(options.seconds), server,
+  ASSIGN_OR_RETURN(slices.emplace_back(), Run(point, absl::Seconds(options.seconds), {server},
                                               [&](uint64_t i) { return workspace.Get(i); }));
   std::cerr << "." << std::flush;
   return absl::OkStatus();
