@@ -30,9 +30,10 @@ constexpr absl::Duration kMaxClientWait = absl::Minutes(2);
 constexpr absl::Duration kWatchInterval = absl::Seconds(1);
 constexpr int kKeepaliveMs = 60'000;
 constexpr int kMinClientPingMs = 10'000;
-// Polling threads that wait for work; handlers get more up to the quota.
+// Threads that wait for the next call, at least and at most; handlers get more up to the quota.
+// Those beyond the most end when their call does: were it few, each call would make a thread.
 constexpr int kMinPollers = 1;
-constexpr int kMaxPollers = 2;
+constexpr int kMaxPollers = 16;
 
 replication::NodeTls NodeTlsOf(const TlsMaterial& tls) {
   return {tls.ca_certificate, tls.certificate, tls.private_key, tls.renewed};
