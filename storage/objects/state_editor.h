@@ -24,14 +24,18 @@ class StateEditor {
   const storage::KvReader& base() const { return base_; }
 
   absl::StatusOr<std::optional<std::string>> Get(const std::string& key) const {
-    const auto it = changes_.find(key);
-    if (it != changes_.end()) return it->second;
-    return base_.Get(key);
+    const auto it = rows_.find(key);
+    if (it != rows_.end()) return it->second.value;
+    ASSIGN_OR_RETURN(std::optional<std::string> value, base_.Get(key));
+    rows_.emplace(key, Row{.value = value, .changed = false});
+    return value;
   }
   void Put(std::string key, std::string value) {
-    changes_.insert_or_assign(std::move(key), std::move(value));
+    rows_.insert_or_assign(std::move(key), Row{.value = std::move(value), .changed = true});
   }
-  void Delete(std::string key) { changes_.insert_or_assign(std::move(key), std::nullopt); }
+  void Delete(std::string key) {
+    rows_.insert_or_assign(std::move(key), Row{.value = std::nullopt, .changed = true});
+  }
 
   // A record with a format version.
   template <typename Record>
@@ -44,20 +48,27 @@ class StateEditor {
 
   // Adds the changes, in the order of their keys; the editor is empty after.
   void MoveTo(storage::KvBatch& batch) {
-    for (auto& [key, value] : changes_) {
-      if (value.has_value()) {
-        batch.Put(key, *std::move(value));
+    for (auto& [key, row] : rows_) {
+      if (!row.changed) continue;
+      if (row.value.has_value()) {
+        batch.Put(key, *std::move(row.value));
       } else {
         batch.Delete(key);
       }
     }
-    changes_.clear();
+    rows_.clear();
   }
 
  private:
+  struct Row {
+    // nullopt: there is none.
+    std::optional<std::string> value;
+    bool changed = false;
+  };
+
   const storage::KvReader& base_;
-  // nullopt: deleted.
-  std::map<std::string, std::optional<std::string>> changes_;
+  // What was read or changed: a command looks at some rows more than once.
+  mutable std::map<std::string, Row> rows_;
 };
 
 }  // namespace meridian::objects
