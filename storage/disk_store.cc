@@ -19,6 +19,7 @@
 #include "storage/store/identity.h"
 #include "storage/store/out_of_service.h"
 #include "storage/store/read_pool.h"
+#include "storage/store/rows.h"
 #include "storage/store/scrubber.h"
 #include "storage/store/space_guard.h"
 #include "storage/store/told_needs.h"
@@ -191,6 +192,7 @@ absl::Status DiskStoreImpl::CheckNothingIsMissing() const {
 
 absl::Status DiskStoreImpl::OpenRows() {
   RocksOptions rocks;
+  rocks.state_prefix_bytes = kStatePrefixBytes;
   rocks.folder = options_.rocks_folder;
   rocks.ciphers = options_.file_ciphers;
   rocks.base_env = options_.rocks_env;

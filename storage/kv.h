@@ -60,6 +60,16 @@ class KvReader {
   // Keys in [lower, upper), positioned before the first: call Seek.
   virtual std::unique_ptr<KvIterator> NewIterator(std::string_view lower,
                                                   std::string_view upper) const = 0;
+  // The keys of one name: those that begin with `prefix`, which ends with its only NUL. Faster, as
+  // far as it is known where there are none.
+  virtual std::unique_ptr<KvIterator> NewNameIterator(std::string_view prefix) const {
+    return NewIterator(prefix, EndOfName(prefix));
+  }
+  static std::string EndOfName(std::string_view prefix) {
+    std::string end(prefix);
+    end.back() = 1;
+    return end;
+  }
 };
 
 }  // namespace meridian::storage

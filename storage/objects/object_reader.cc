@@ -54,7 +54,7 @@ absl::StatusOr<bool> ObjectReader::Owns(std::string_view name) const {
 
 absl::StatusOr<std::optional<VersionRow>> ObjectReader::FirstVersionFrom(
     std::string_view name, std::string_view from) const {
-  const std::unique_ptr<storage::KvIterator> it = view_.NewIterator(from, ObjectRangeEnd(name));
+  const std::unique_ptr<storage::KvIterator> it = view_.NewNameIterator(ObjectRangeBegin(name));
   it->Seek(from);
   if (!it->Valid()) {
     RETURN_IF_ERROR(it->status());

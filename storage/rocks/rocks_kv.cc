@@ -24,6 +24,8 @@ constexpr size_t kArenaBlockBytes = 64 << 10;
 // A strand applies entries: a flush that is slow must have made this many memtables before writes
 // wait for it.
 constexpr int kMaxMemtables = 7;
+// Of a memtable's bytes, for the filter of its keys.
+constexpr double kMemtableBloomShare = 0.05;
 // Between looks whether a flush has made room; and how long somebody may wait for it.
 constexpr absl::Duration kLookAgain = absl::Milliseconds(1);
 constexpr absl::Duration kMaxStall = absl::Seconds(1);
@@ -169,6 +171,16 @@ absl::StatusOr<std::unique_ptr<RocksKv>> RocksKv::Open(const RocksOptions& optio
   for (const char* name : kFamilyNames) {
     families.emplace_back(name, MakeFamilyOptions(options, memory));
   }
+  // Most rows that are looked for in these are not there (a request id, a run, a chunk): without a
+  // filter that is a walk through the skip list of each memtable.
+  for (const Family family : {Family::kState, Family::kChunk}) {
+    families[ColumnFamilyId(family)].options.memtable_whole_key_filtering = true;
+    families[ColumnFamilyId(family)].options.memtable_prefix_bloom_size_ratio = kMemtableBloomShare;
+  }
+  if (options.state_prefix_bytes > 0) {
+    families[ColumnFamilyId(Family::kState)].options.prefix_extractor =
+        NewNamePrefix(options.state_prefix_bytes);
+  }
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status =
@@ -182,6 +194,7 @@ absl::StatusOr<std::unique_ptr<RocksKv>> RocksKv::Open(const RocksOptions& optio
       return absl::DataLossError("RocksDB in " + options.folder + " has foreign column families");
     }
   }
+  rep->state_prefix_bytes = options.state_prefix_bytes;
   rep->AddThreads();
   rep->gate->Open();
   return std::unique_ptr<RocksKv>(new RocksKv(std::move(rep)));
@@ -255,7 +268,7 @@ absl::StatusOr<std::optional<std::string>> RocksKv::Get(Family family, std::stri
 std::unique_ptr<KvIterator> RocksKv::NewIterator(Family family, std::string_view lower,
                                                  std::string_view upper) const {
   return NewRocksIterator(rep_, *rep_->db, rep_->handle(family), nullptr, std::string(lower),
-                          std::string(upper), 0);
+                          std::string(upper), 0, /*one_name=*/false);
 }
 
 std::string PrefixEnd(std::string_view prefix) {

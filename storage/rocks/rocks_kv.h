@@ -65,6 +65,9 @@ struct RocksOptions {
   rocksdb::Env* base_env = nullptr;
   std::shared_ptr<RocksMemory> memory = nullptr;  // nullptr: a small one of its own
   size_t memtable_bytes = 4 << 20;                // of each family
+  // Keys of kState begin with so many bytes of any content. What follows up to the first NUL is a
+  // name; filters tell which files have no key of a name (KvReader::NewNameIterator).
+  size_t state_prefix_bytes = 0;
   int max_open_files = 256;
   // Called when a flush begins to wait for space, by RocksDB's thread, one call at a time: it may
   // make some room, and must not call the RocksKv. None after StopWaiting. May be empty.

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "rocksdb/db.h"
+#include "rocksdb/slice_transform.h"
 #include "rocksdb/write_batch.h"
 #include "storage/rocks/rocks_kv.h"
 #include "storage/rocks/space_gate.h"
@@ -41,6 +42,8 @@ struct RocksKv::Rep {
   // RocksDB met a full disk past the gate, and refuses to write until it is told to go on.
   std::atomic<bool> was_full{false};
   bool has_threads = false;
+  // See RocksOptions; 0: rows are not found by name.
+  size_t state_prefix_bytes = 0;
   static inline std::atomic<int> open_dbs{0};
 
   ~Rep();
@@ -52,10 +55,14 @@ struct RocksKv::Rep {
 
 // Iterates [lower, upper) of a family; `snapshot` nullptr: the newest state. `keep_alive` holds
 // what the iterator reads from. The first `prefix_size` bytes of keys are not shown, and are those
-// of `lower`.
+// of `lower`. `one_name`: all keys between the bounds have the part of `lower` that NamePrefix
+// gives.
 std::unique_ptr<KvIterator> NewRocksIterator(std::shared_ptr<const void> keep_alive,
                                              rocksdb::DB& db, rocksdb::ColumnFamilyHandle* handle,
                                              const rocksdb::Snapshot* snapshot, std::string lower,
-                                             std::string upper, size_t prefix_size);
+                                             std::string upper, size_t prefix_size, bool one_name);
+
+// See RocksOptions::state_prefix_bytes.
+std::shared_ptr<const rocksdb::SliceTransform> NewNamePrefix(size_t state_prefix_bytes);
 
 }  // namespace meridian::storage

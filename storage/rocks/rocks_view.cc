@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "storage/rocks/rocks_rep.h"
 
@@ -10,7 +11,7 @@ class Iterator : public KvIterator {
  public:
   Iterator(std::shared_ptr<const void> keep_alive, rocksdb::DB& db,
            rocksdb::ColumnFamilyHandle* handle, const rocksdb::Snapshot* snapshot,
-           std::string lower, std::string upper, size_t prefix_size)
+           std::string lower, std::string upper, size_t prefix_size, bool one_name)
       : keep_alive_(std::move(keep_alive)),
         lower_(std::move(lower)),
         upper_(std::move(upper)),
@@ -21,6 +22,8 @@ class Iterator : public KvIterator {
     options.snapshot = snapshot;
     options.iterate_lower_bound = &lower_slice_;
     if (!upper_.empty()) options.iterate_upper_bound = &upper_slice_;
+    options.prefix_same_as_start = one_name;
+    options.total_order_seek = !one_name;
     iterator_.reset(db.NewIterator(options, handle));
   }
 
@@ -45,6 +48,30 @@ class Iterator : public KvIterator {
   std::unique_ptr<rocksdb::Iterator> iterator_;
 };
 
+class NamePrefix : public rocksdb::SliceTransform {
+ public:
+  explicit NamePrefix(size_t skipped_bytes)
+      : skipped_bytes_(skipped_bytes), name_(absl::StrCat("meridian.name.", skipped_bytes)) {}
+
+  // Recorded in each file: files of another transform are not asked.
+  const char* Name() const override { return name_.c_str(); }
+  bool InDomain(const rocksdb::Slice& key) const override { return SizeOf(key) > 0; }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
+    return {key.data(), SizeOf(key)};
+  }
+
+ private:
+  // 0: there is none.
+  size_t SizeOf(const rocksdb::Slice& key) const {
+    if (key.size() <= skipped_bytes_) return 0;
+    const size_t nul = FromSlice(key).find('\0', skipped_bytes_);
+    return nul == std::string_view::npos ? 0 : nul + 1;
+  }
+
+  const size_t skipped_bytes_;
+  const std::string name_;
+};
+
 // Shared by a view and its iterators: each may outlive the other.
 class Snapshot {
  public:
@@ -64,8 +91,13 @@ class Snapshot {
 
 class View : public KvReader {
  public:
-  View(std::shared_ptr<Snapshot> snapshot, rocksdb::ColumnFamilyHandle* handle, std::string prefix)
-      : snapshot_(std::move(snapshot)), handle_(handle), prefix_(std::move(prefix)) {}
+  // `has_names`: what follows `prefix` in a key is a name, as RocksOptions says.
+  View(std::shared_ptr<Snapshot> snapshot, rocksdb::ColumnFamilyHandle* handle, std::string prefix,
+       bool has_names)
+      : snapshot_(std::move(snapshot)),
+        handle_(handle),
+        prefix_(std::move(prefix)),
+        has_names_(has_names) {}
 
   absl::StatusOr<std::optional<std::string>> Get(std::string_view key) const override {
     rocksdb::ReadOptions options;
@@ -86,13 +118,22 @@ class View : public KvReader {
     std::string end = prefix_;
     end.append(upper);
     return NewRocksIterator(snapshot_, snapshot_->db(), handle_, snapshot_->get(), std::move(first),
-                            std::move(end), prefix_.size());
+                            std::move(end), prefix_.size(), /*one_name=*/false);
+  }
+
+  std::unique_ptr<KvIterator> NewNameIterator(std::string_view prefix) const override {
+    std::string first = prefix_;
+    first.append(prefix);
+    std::string end = EndOfName(first);
+    return NewRocksIterator(snapshot_, snapshot_->db(), handle_, snapshot_->get(), std::move(first),
+                            std::move(end), prefix_.size(), has_names_);
   }
 
  private:
   const std::shared_ptr<Snapshot> snapshot_;
   rocksdb::ColumnFamilyHandle* const handle_;
   const std::string prefix_;
+  const bool has_names_;
 };
 
 }  // namespace
@@ -100,14 +141,21 @@ class View : public KvReader {
 std::unique_ptr<KvIterator> NewRocksIterator(std::shared_ptr<const void> keep_alive,
                                              rocksdb::DB& db, rocksdb::ColumnFamilyHandle* handle,
                                              const rocksdb::Snapshot* snapshot, std::string lower,
-                                             std::string upper, size_t prefix_size) {
+                                             std::string upper, size_t prefix_size, bool one_name) {
   return std::make_unique<Iterator>(std::move(keep_alive), db, handle, snapshot, std::move(lower),
-                                    std::move(upper), prefix_size);
+                                    std::move(upper), prefix_size, one_name);
+}
+
+std::shared_ptr<const rocksdb::SliceTransform> NewNamePrefix(size_t state_prefix_bytes) {
+  return std::make_shared<NamePrefix>(state_prefix_bytes);
 }
 
 std::unique_ptr<KvReader> RocksKv::NewView(Family family, std::string prefix) const {
   auto snapshot = std::make_shared<Snapshot>(rep_, *rep_->db);
-  return std::make_unique<View>(std::move(snapshot), rep_->handle(family), std::move(prefix));
+  const bool has_names = family == Family::kState && rep_->state_prefix_bytes > 0 &&
+                         prefix.size() == rep_->state_prefix_bytes;
+  return std::make_unique<View>(std::move(snapshot), rep_->handle(family), std::move(prefix),
+                                has_names);
 }
 
 }  // namespace meridian::storage

@@ -54,6 +54,7 @@ std::string AppliedKey(ReplicaId replica);
 std::string InstallKey(ReplicaId replica);
 // Of all rows of its log, and of its state.
 std::string LogPrefix(const ReplicaOnDisk& replica);
+constexpr size_t kStatePrefixBytes = ContainerId::kSize + PartitionId::kSize;
 std::string StatePrefix(const ReplicaOnDisk& replica);
 std::string LogKey(const ReplicaOnDisk& replica, LogIndex index);
 std::string RunPrefix(ContainerId container, RunId run);

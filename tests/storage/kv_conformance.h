@@ -96,6 +96,31 @@ TYPED_TEST_P(KvConformance, ASeekBelowTheLowerBoundBeginsAtIt) {
   EXPECT_TRUE(this->Scan(*view, "c", "c").empty());
 }
 
+TYPED_TEST_P(KvConformance, IteratesTheRowsOfOneName) {
+  const auto row = [](const std::string& name, const std::string& rest) {
+    return name + '\0' + rest;
+  };
+  for (const std::string& key :
+       {row("a", "1"), row("a", "2"), row("a\xc3\xa9", "1"), row("ab", "1"), row("b", "\xff")}) {
+    this->Put(key, "v");
+  }
+  const auto view = this->subject_.NewView();
+  const auto count = [&](const std::string& name, const std::string& from) {
+    int rows = 0;
+    const auto it = view->NewNameIterator(row(name, ""));
+    for (it->Seek(row(name, from)); it->Valid(); it->Next()) ++rows;
+    EXPECT_TRUE(it->status().ok());
+    return rows;
+  };
+  EXPECT_EQ(count("a", ""), 2);
+  EXPECT_EQ(count("a", "2"), 1);
+  EXPECT_EQ(count("a", "3"), 0);
+  EXPECT_EQ(count("a\xc3\xa9", ""), 1);
+  EXPECT_EQ(count("b", ""), 1);
+  EXPECT_EQ(count("aa", ""), 0);
+  EXPECT_EQ(count("c", ""), 0);
+}
+
 TYPED_TEST_P(KvConformance, ViewsAndTheirIteratorsStandStill) {
   this->Put("a", "old");
   auto view = this->subject_.NewView();
@@ -147,7 +172,7 @@ TYPED_TEST_P(KvConformance, EqualsAModelUnderRandomBatches) {
 REGISTER_TYPED_TEST_SUITE_P(KvConformance, TellsAbsenceFromAnEmptyValue,
                             AppliesChangesInTheOrderAdded, AnEmptyRangeDeletesNothing,
                             IteratesBytesInUnsignedOrderAndWithNul,
-                            ASeekBelowTheLowerBoundBeginsAtIt, ViewsAndTheirIteratorsStandStill,
-                            EqualsAModelUnderRandomBatches);
+                            ASeekBelowTheLowerBoundBeginsAtIt, IteratesTheRowsOfOneName,
+                            ViewsAndTheirIteratorsStandStill, EqualsAModelUnderRandomBatches);
 
 }  // namespace meridian::storage

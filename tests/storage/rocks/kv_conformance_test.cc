@@ -1,6 +1,8 @@
 // RocksDB and the in-memory twin behave alike.
 #include "tests/storage/kv_conformance.h"
 
+#include <cstring>
+
 #include "storage/rocks/rocks_kv.h"
 #include "tests/fakes/memory_kv.h"
 #include "tests/storage/rocks/keystream_ciphers.h"
@@ -25,6 +27,7 @@ class RocksSubject {
     RocksOptions options;
     options.folder = folder_.path();
     options.ciphers = &ciphers_;
+    options.state_prefix_bytes = std::strlen(kPrefix);
     kv_ = *RocksKv::Open(options);
     RocksBatch others;
     others.Put(Family::kState, "container-1z", "other");

@@ -4,10 +4,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "base/random.h"
 #include "gtest/gtest.h"
 #include "tests/fakes/space_quota.h"
 #include "tests/storage/rocks/keystream_ciphers.h"
@@ -31,8 +34,9 @@ class RocksKvTest : public testing::Test {
     EXPECT_TRUE(kv.ok()) << kv.status();
     return *std::move(kv);
   }
-  absl::StatusOr<std::unique_ptr<RocksKv>> TryOpen() {
-    return RocksKv::Open({.folder = folder_.path(), .ciphers = &ciphers_});
+  absl::StatusOr<std::unique_ptr<RocksKv>> TryOpen(size_t state_prefix_bytes = 0) {
+    return RocksKv::Open(
+        {.folder = folder_.path(), .ciphers = &ciphers_, .state_prefix_bytes = state_prefix_bytes});
   }
 
   static void Put(RocksKv& kv, Family family, std::string_view key, std::string_view value) {
@@ -272,6 +276,81 @@ TEST_F(RocksKvTest, AnIteratorStaysWithinItsBounds) {
   for (rows->Seek(""); rows->Valid(); rows->Next()) keys.emplace_back(rows->key());
   ASSERT_TRUE(rows->status().ok());
   EXPECT_EQ(keys, (std::vector<std::string>{"p/a", "p/b", "p/c"}));
+}
+
+// The rows of all names, against a model: some in memory, some in files of several generations,
+// with filters in many parts, some deleted, also by range; files from before there was a prefix.
+TEST_F(RocksKvTest, ANamesRowsAreFoundWhereverTheyAre) {
+  constexpr size_t kPrefixBytes = 4;
+  constexpr int kNames = 3000;
+  // Not a name's end: a NUL in what comes before names.
+  const std::string place("a\0b\0", kPrefixBytes);
+  SeededRandom random(11);
+  std::map<std::string, std::string> model;
+  const auto name_of = [](uint64_t i) { return absl::StrCat("o\xc3\xa9", i % 7, "/", i) + '\0'; };
+  const auto change = [&](RocksKv& kv, int changes) {
+    for (int i = 0; i < changes; ++i) {
+      KvBatch batch;
+      const std::string name = name_of(random.Uniform(kNames));
+      const std::string key = name + std::to_string(random.Uniform(9));
+      if (random.Uniform(4) == 0) {
+        batch.Delete(key);
+        model.erase(key);
+      } else if (random.Uniform(500) == 0) {
+        const std::string end = KvReader::EndOfName(name);
+        batch.DeleteRange(name, end);
+        model.erase(model.lower_bound(name), model.lower_bound(end));
+      } else {
+        model[key] = std::to_string(i) + std::string(64, 'v');
+        batch.Put(key, model[key]);
+      }
+      RocksBatch rows;
+      rows.Append(Family::kState, place, batch);
+      ASSERT_TRUE(kv.Write(rows).ok());
+    }
+  };
+  size_t found = 0;
+  const auto expect_model = [&](RocksKv& kv) {
+    const std::unique_ptr<KvReader> view = kv.NewView(Family::kState, place);
+    for (uint64_t i = 0; i < kNames + 100; ++i) {
+      const std::string name = name_of(i);
+      const auto end = model.lower_bound(KvReader::EndOfName(name));
+      const std::string from = name + std::to_string(random.Uniform(9));
+      for (const std::string& begin : {name, from}) {
+        auto expected = model.lower_bound(begin);
+        const auto rows = view->NewNameIterator(name);
+        for (rows->Seek(begin); rows->Valid(); rows->Next(), ++expected, ++found) {
+          ASSERT_NE(expected, end) << rows->key();
+          ASSERT_EQ(rows->key(), expected->first);
+          ASSERT_EQ(rows->value(), expected->second);
+        }
+        ASSERT_TRUE(rows->status().ok());
+        ASSERT_EQ(expected, end) << "lost: " << expected->first;
+      }
+    }
+    // All of them, past the filters.
+    auto expected = model.begin();
+    const auto all = view->NewIterator("", "z");
+    for (all->Seek(""); all->Valid(); all->Next(), ++expected) {
+      ASSERT_NE(expected, model.end());
+      ASSERT_EQ(all->key(), expected->first);
+    }
+    ASSERT_EQ(expected, model.end());
+  };
+  {
+    auto kv = *TryOpen();
+    ASSERT_NO_FATAL_FAILURE(change(*kv, 5000));
+    ASSERT_TRUE(kv->Flush().ok());
+  }
+  auto kv = *TryOpen(kPrefixBytes);
+  for (int round = 0; round < 6; ++round) {
+    ASSERT_NO_FATAL_FAILURE(change(*kv, 10'000));
+    ASSERT_NO_FATAL_FAILURE(expect_model(*kv));
+    ASSERT_TRUE(kv->Flush().ok());
+    ASSERT_NO_FATAL_FAILURE(change(*kv, 100));
+    ASSERT_NO_FATAL_FAILURE(expect_model(*kv));
+  }
+  EXPECT_GT(found, 50'000u);
 }
 
 // I9.
