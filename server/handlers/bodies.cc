@@ -63,22 +63,19 @@ absl::StatusOr<std::optional<Buffer>> WriteUploadSource::Next() {
 
 absl::Status ReadObjectSink::Begin(const v1::ReadHeader& header) {
   *message_.mutable_header() = header;
-  // Kept back for the first bytes, so that a small object goes out at once.
-  grpc::WriteOptions options;
-  if (header.length_bytes() > 0) options.set_buffer_hint();
-  return Send(options);
+  return Send();
 }
 
 absl::Status ReadObjectSink::Write(Buffer bytes) {
   if (CallRecord* const call = CallRecord::Current()) call->Sent(bytes.size());
   message_.set_data(bytes.view().data(), bytes.size());
   message_.set_data_crc32c(Crc32c(bytes.view()));
-  return Send(grpc::WriteOptions());
+  return Send();
 }
 
-absl::Status ReadObjectSink::Send(const grpc::WriteOptions& options) {
+absl::Status ReadObjectSink::Send() {
   RETURN_IF_ERROR(stream_.CheckKey());
-  if (!stream_.Wait([&] { return writer_.Write(message_, options); })) return ClientIsGone();
+  if (!stream_.Wait([this] { return writer_.Write(message_); })) return ClientIsGone();
   return absl::OkStatus();
 }
 

@@ -65,7 +65,7 @@ class ReadObjectSink final : public ops::ByteSink {
   absl::Status Write(Buffer bytes) override;
 
  private:
-  absl::Status Send(const grpc::WriteOptions& options);
+  absl::Status Send();
 
   Stream& stream_;
   grpc::ServerWriter<v1::ReadObjectResponse>& writer_;
