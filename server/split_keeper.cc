@@ -104,8 +104,9 @@ void SplitKeeper::TellNames() {
     const auto stored = env_.containers.FindById(record->tenant, record->container);
     if (!stored.ok() || !*stored) continue;  // at the next turn
     const auto& map = (*stored)->record.partitions;
-    const auto range = std::find_if(map.begin(), map.end(),
-                                    [&](const auto& one) { return one.partition == partition; });
+    const auto range = std::find_if(
+        map.begin(), map.end(),
+        [&, partition = partition](const auto& one) { return one.partition == partition; });
     if (range == map.end()) continue;
     env_.host.SetNames(config.members.front().replica, {range->start, range->end});
   }
